@@ -1,0 +1,469 @@
+"""The records that flow between the stages: hit, banner, tls, scan. One JSON object a line.
+
+Slotted objects and orjson, for the hot path; `stages.core.schema` holds the pydantic models of the same records for
+what comes from outside. Bytes are base64 in JSON, times RFC 3339 UTC with microseconds, durations seconds.
+
+Every record has a deterministic id: a 128-bit hash of (kind, scan, probe, transport, ip, port, name, mode), so that a
+record that is delivered or made twice is stored once.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import Error as _Base64Error
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from ipaddress import IPv6Address
+from typing import Any, Final, NoReturn
+
+import orjson
+
+from stages.core.errors import RecordError
+from stages.core.outcome import DeadReason, Outcome, Phase, Via
+from stages.core.times import from_rfc3339, rfc3339
+
+#: Version of the record schema, in every record as `v`.
+VERSION: Final = 1
+
+#: One record as a line: below Kafka's default message.max.bytes (1,048,588) with room for the batch around it.
+MAX_RECORD_BYTES: Final = 1_000_000
+
+_IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII).fullmatch
+
+
+def record_id(
+    kind: str, scan: str, probe: str, transport: str, ip: str, port: int, name: str | None = None, mode: str = ""
+) -> str:
+    """The deterministic id: 32 hex digits."""
+    text = "\0".join((kind, scan, probe, transport, ip, str(port), name or "", mode))
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def prefix_key(ip: str) -> bytes:
+    """What orders and owns a target: its /24 (`10.1.2`), or its /48 for IPv6 (12 hex digits)."""
+    if "." in ip and ":" not in ip:
+        return ip[: ip.rindex(".")].encode()
+    return IPv6Address(ip.partition("%")[0]).packed[:6].hex().encode()
+
+
+def is_ip(text: str) -> bool:
+    """Whether `text` is an IPv4 address in dotted quad or an IPv6 address."""
+    if _IPV4(text):
+        return True
+    if ":" not in text:
+        return False
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def b64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode("ascii")
+
+
+@dataclass(slots=True)
+class Hit:
+    """One validated answer to a probe, with the whole SYN-ACK where a packet was seen."""
+
+    scan: str
+    ts: int  #: arrival, microseconds since the epoch
+    ip: str
+    port: int
+    vantage: str = ""
+    transport: str = "tcp"
+    name: str | None = None  #: server name to ask for, if one is known
+    probe: str = "tcp_synscan"
+    classification: str = "synack"
+    success: bool = True
+    repeat: bool = False
+    cooldown: bool = False
+    ttl: int | None = None
+    rtt: float | None = None  #: seconds
+    source: dict[str, Any] | None = None  #: ip, port, host: who sent the probe
+    tcp: dict[str, Any] | None = None  #: seq ack window mss wscale sack ts_val ts_ecr ipid
+    icmp: dict[str, Any] | None = None  #: type code responder
+    udp: dict[str, Any] | None = None
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            self.id = record_id("hit", self.scan, self.probe, self.transport, self.ip, self.port, self.name)
+
+    def dump(self) -> bytes:
+        return orjson.dumps(
+            {
+                "kind": "hit",
+                "v": VERSION,
+                "id": self.id,
+                "scan": self.scan,
+                "vantage": self.vantage,
+                "ts": rfc3339(self.ts),
+                "ip": self.ip,
+                "port": self.port,
+                "transport": self.transport,
+                "name": self.name,
+                "probe": self.probe,
+                "classification": self.classification,
+                "success": self.success,
+                "repeat": self.repeat,
+                "cooldown": self.cooldown,
+                "ttl": self.ttl,
+                "rtt": self.rtt,
+                "source": self.source,
+                "tcp": self.tcp,
+                "icmp": self.icmp,
+                "udp": self.udp,
+            }
+        )
+
+
+@dataclass(slots=True)
+class Banner:
+    """One conversation: what was sent, what came back, and how it ended."""
+
+    scan: str
+    ts: int  #: when the conversation began, microseconds since the epoch
+    ip: str
+    port: int
+    outcome: Outcome
+    phase: Phase
+    vantage: str = ""
+    transport: str = "tcp"
+    name: str | None = None
+    probe: str = ""  #: the dialogue: `wait`, `send`, `wait-send`, with a hash of its payload where there is one
+    hit: str | None = None  #: id of the hit that led here
+    via: Via = Via.CONNECT
+    errno: str | None = None  #: symbolic, `ECONNREFUSED`
+    icmp: dict[str, Any] | None = None  #: type code responder
+    connect: float | None = None  #: seconds from `ts` until connected
+    first_byte: float | None = None  #: seconds from `ts`
+    ended: float | None = None  #: seconds from `ts`
+    sent: int = 0  #: bytes
+    truncated: bool = False
+    data: bytes = b""
+    datagrams: list[int] | None = None  #: UDP: length of each datagram of `data`, in order
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            self.id = record_id(
+                "banner", self.scan, self.probe, self.transport, self.ip, self.port, self.name, self.via
+            )
+
+    def dump(self) -> bytes:
+        from hashlib import sha256
+
+        data = self.data
+        return orjson.dumps(
+            {
+                "kind": "banner",
+                "v": VERSION,
+                "id": self.id,
+                "scan": self.scan,
+                "vantage": self.vantage,
+                "ts": rfc3339(self.ts),
+                "ip": self.ip,
+                "port": self.port,
+                "transport": self.transport,
+                "name": self.name,
+                "probe": self.probe,
+                "hit": self.hit,
+                "via": self.via,
+                "outcome": self.outcome,
+                "phase": self.phase,
+                "errno": self.errno,
+                "icmp": self.icmp,
+                "connect": self.connect,
+                "first_byte": self.first_byte,
+                "ended": self.ended,
+                "sent": self.sent,
+                "size": len(data),
+                "truncated": self.truncated,
+                "data": b2a_base64(data, newline=False).decode("ascii"),
+                "sha256": sha256(data).hexdigest(),
+                "datagrams": self.datagrams,
+            }
+        )
+
+
+@dataclass(slots=True)
+class Tls:
+    """One TLS handshake, as far as it went."""
+
+    scan: str
+    ts: int
+    ip: str
+    port: int
+    outcome: Outcome
+    phase: Phase
+    vantage: str = ""
+    transport: str = "tcp"
+    name: str | None = None  #: the target's name; `sni` is what was sent
+    mode: str = "full"
+    hit: str | None = None
+    via: Via = Via.CONNECT
+    errno: str | None = None
+    icmp: dict[str, Any] | None = None
+    connect: float | None = None
+    first_byte: float | None = None
+    ended: float | None = None
+    alert: str | None = None  #: name of the alert description (RFC 8446 section 6)
+    error: str | None = None  #: what broke the protocol, in words
+    version: str | None = None  #: `TLSv1.3`
+    cipher_suite: str | None = None
+    alpn: str | None = None
+    sni: str | None = None
+    chain: list[str] = field(default_factory=list)  #: SHA-256 of each certificate, leaf first
+    certificates: list[bytes] = field(default_factory=list)  #: DER, same order; on the bus only
+    server_hello: dict[str, Any] | None = None
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            self.id = record_id("tls", self.scan, self.via, self.transport, self.ip, self.port, self.name, self.mode)
+
+    def dump(self) -> bytes:
+        return orjson.dumps(
+            {
+                "kind": "tls",
+                "v": VERSION,
+                "id": self.id,
+                "scan": self.scan,
+                "vantage": self.vantage,
+                "ts": rfc3339(self.ts),
+                "ip": self.ip,
+                "port": self.port,
+                "transport": self.transport,
+                "name": self.name,
+                "mode": self.mode,
+                "hit": self.hit,
+                "via": self.via,
+                "outcome": self.outcome,
+                "phase": self.phase,
+                "errno": self.errno,
+                "icmp": self.icmp,
+                "connect": self.connect,
+                "first_byte": self.first_byte,
+                "ended": self.ended,
+                "alert": self.alert,
+                "error": self.error,
+                "version": self.version,
+                "cipher_suite": self.cipher_suite,
+                "alpn": self.alpn,
+                "sni": self.sni,
+                "chain": self.chain,
+                "certificates": [b64(der) for der in self.certificates],
+                "server_hello": self.server_hello,
+            }
+        )
+
+
+@dataclass(slots=True)
+class Scan:
+    """The start, the progress or the end of a scan."""
+
+    scan: str
+    ts: int
+    event: str  #: start | progress | end
+    vantage: str = ""
+    spec: dict[str, Any] | None = None  #: at start: everything needed to replay it
+    counters: dict[str, Any] | None = None
+    position: int | None = None
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            mode = self.event if self.event != "progress" else f"progress:{self.ts}"
+            self.id = record_id("scan", self.scan, "", "", "", 0, None, mode)
+
+    def dump(self) -> bytes:
+        return orjson.dumps(
+            {
+                "kind": "scan",
+                "v": VERSION,
+                "id": self.id,
+                "scan": self.scan,
+                "vantage": self.vantage,
+                "ts": rfc3339(self.ts),
+                "event": self.event,
+                "spec": self.spec,
+                "counters": self.counters,
+                "position": self.position,
+            }
+        )
+
+
+Record = Hit | Banner | Tls | Scan
+
+
+def _bad(detail: str) -> NoReturn:
+    raise RecordError(DeadReason.SCHEMA, detail)
+
+
+def _text(d: dict[str, Any], key: str) -> str:
+    value = d.get(key)
+    if not isinstance(value, str):
+        _bad(f"{key} is {value!r}, not a string")
+    return value
+
+
+def _optional(d: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
+    value = d.get(key)
+    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+        _bad(f"{key} is {value!r}")
+    return value
+
+
+def _time(d: dict[str, Any], key: str = "ts") -> int:
+    try:
+        return from_rfc3339(_text(d, key))
+    except ValueError:
+        _bad(f"{key} is {d.get(key)!r}, not an RFC 3339 time")
+
+
+def _bytes(value: object, key: str) -> bytes:
+    if not isinstance(value, str):
+        _bad(f"{key} is {value!r}, not base64")
+    try:
+        return a2b_base64(value, strict_mode=True)
+    except (_Base64Error, ValueError):
+        _bad(f"{key} is not base64")
+
+
+def _target(d: dict[str, Any]) -> dict[str, Any]:
+    ip = _text(d, "ip")
+    port = d.get("port")
+    if not is_ip(ip):
+        _bad(f"ip is {ip!r}, not an address")
+    if type(port) is not int or not 0 <= port <= 65535:
+        _bad(f"port is {port!r}")
+    transport = d.get("transport", "tcp")
+    if transport not in ("tcp", "udp", "icmp"):
+        _bad(f"transport is {transport!r}")
+    return {
+        "scan": _text(d, "scan"),
+        "ts": _time(d),
+        "ip": ip,
+        "port": port,
+        "vantage": d.get("vantage") or "",
+        "transport": transport,
+        "name": _optional(d, "name", str),
+        "id": _text(d, "id"),
+    }
+
+
+def _hit(d: dict[str, Any]) -> Hit:
+    return Hit(
+        **_target(d),
+        probe=_text(d, "probe"),
+        classification=_text(d, "classification"),
+        success=d.get("success") is True,
+        repeat=d.get("repeat") is True,
+        cooldown=d.get("cooldown") is True,
+        ttl=_optional(d, "ttl", int),
+        rtt=_optional(d, "rtt", (int, float)),
+        source=_optional(d, "source", dict),
+        tcp=_optional(d, "tcp", dict),
+        icmp=_optional(d, "icmp", dict),
+        udp=_optional(d, "udp", dict),
+    )
+
+
+def _ending(d: dict[str, Any]) -> dict[str, Any]:
+    try:
+        ending: dict[str, Any] = {
+            "outcome": Outcome(str(d.get("outcome"))),
+            "phase": Phase(str(d.get("phase"))),
+            "via": Via(str(d.get("via", "connect"))),
+        }
+    except ValueError as error:
+        _bad(str(error))
+    for key in ("connect", "first_byte", "ended"):
+        ending[key] = _optional(d, key, (int, float))
+    ending["hit"] = _optional(d, "hit", str)
+    ending["errno"] = _optional(d, "errno", str)
+    ending["icmp"] = _optional(d, "icmp", dict)
+    return ending
+
+
+def _banner(d: dict[str, Any]) -> Banner:
+    return Banner(
+        **_target(d),
+        **_ending(d),
+        probe=_text(d, "probe"),
+        sent=_optional(d, "sent", int) or 0,
+        truncated=d.get("truncated") is True,
+        data=_bytes(d.get("data", ""), "data"),
+        datagrams=_optional(d, "datagrams", list),
+    )
+
+
+def _tls(d: dict[str, Any]) -> Tls:
+    chain = d.get("chain", [])
+    certificates = d.get("certificates", [])
+    if not isinstance(chain, list) or not all(isinstance(c, str) for c in chain):
+        _bad("chain is not a list of strings")
+    if not isinstance(certificates, list):
+        _bad("certificates is not a list")
+    return Tls(
+        **_target(d),
+        **_ending(d),
+        mode=_text(d, "mode"),
+        alert=_optional(d, "alert", str),
+        error=_optional(d, "error", str),
+        version=_optional(d, "version", str),
+        cipher_suite=_optional(d, "cipher_suite", str),
+        alpn=_optional(d, "alpn", str),
+        sni=_optional(d, "sni", str),
+        chain=chain,
+        certificates=[_bytes(c, "certificates") for c in certificates],
+        server_hello=_optional(d, "server_hello", dict),
+    )
+
+
+def _scan(d: dict[str, Any]) -> Scan:
+    event = d.get("event")
+    if event not in ("start", "progress", "end"):
+        _bad(f"event is {event!r}")
+    return Scan(
+        scan=_text(d, "scan"),
+        ts=_time(d),
+        event=event,
+        vantage=d.get("vantage") or "",
+        spec=_optional(d, "spec", dict),
+        counters=_optional(d, "counters", dict),
+        position=_optional(d, "position", int),
+        id=_text(d, "id"),
+    )
+
+
+_READERS: Final[dict[str, Callable[[dict[str, Any]], Record]]] = {
+    "hit": _hit,
+    "banner": _banner,
+    "tls": _tls,
+    "scan": _scan,
+}
+
+
+def parse(line: bytes) -> Record:
+    """Read one line as a record. Raises RecordError with the reason; unknown fields are ignored."""
+    if len(line) > MAX_RECORD_BYTES:
+        raise RecordError(DeadReason.OVERSIZED, f"{len(line)} bytes, at most {MAX_RECORD_BYTES}")
+    try:
+        d = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise RecordError(DeadReason.UNDECODABLE, str(error)) from None
+    if not isinstance(d, dict):
+        _bad("not an object")
+    kind = d.get("kind")
+    reader = _READERS.get(kind) if isinstance(kind, str) else None
+    if reader is None:
+        _bad(f"kind is {kind!r}")
+    v = d.get("v")
+    if type(v) is not int or not 1 <= v <= VERSION:
+        _bad(f"v is {v!r}; this program reads up to {VERSION}")
+    return reader(d)

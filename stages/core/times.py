@@ -1,0 +1,28 @@
+"""Times: int64 microseconds since the epoch inside, RFC 3339 UTC with microseconds outside."""
+
+from __future__ import annotations
+
+import datetime as _dt
+from functools import lru_cache
+
+_UTC = _dt.UTC
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return _dt.datetime.fromtimestamp(seconds, _UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+
+
+def rfc3339(us: int) -> str:
+    """`us` microseconds since the epoch as `2026-11-21T07:10:00.000001Z`."""
+    seconds, rest = divmod(us, 1_000_000)
+    return f"{_second(seconds)}{rest:06d}Z"
+
+
+def from_rfc3339(text: str) -> int:
+    """The inverse of `rfc3339`; any offset is accepted. Raises ValueError."""
+    moment = _dt.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"no offset from UTC in {text!r}")
+    whole = moment.replace(microsecond=0)
+    return round(whole.timestamp()) * 1_000_000 + moment.microsecond

@@ -1,0 +1,100 @@
+"""The house rules that a machine can see: the tree is mirrored, pure code is pure, each client has one importer."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted(p.relative_to(ROOT) for p in (ROOT / "stages").rglob("*.py"))
+
+#: Files without a test file of their own, each with what proves it.
+TESTED_ELSEWHERE = {
+    "stages/core/bus/base.py": "tests/core/bus/contract.py",
+}
+
+#: A third-party client and the one file that may import it.
+ONE_IMPORTER = {
+    "aiokafka": {"stages/core/bus/kafka.py"},
+    "motor": {"stages/sink/mongo.py"},
+    "pymongo": {"stages/sink/mongo.py"},
+    "asyncio_dgram": {"stages/bannergrab/udp.py"},
+    "scapy": {"stages/scanner/templates.py"},
+    "pyroute2": {"stages/net/route.py", "stages/simnet/wiring.py"},
+    "OpenSSL": {"stages/tlsgrab/openssl.py"},
+}
+
+#: Code that is a function of its arguments: no clock, no socket, no loop, no randomness of its own.
+PURE = """
+stages/core/outcome.py stages/core/errors.py stages/core/times.py stages/core/records.py stages/core/schema.py
+stages/core/offsets.py stages/core/pacing.py stages/core/politeness.py stages/core/netset.py stages/core/special.py
+stages/core/policy.py stages/core/intake.py stages/core/routing.py
+stages/proto
+stages/net/checksum.py stages/net/headers.py stages/net/siphash.py
+stages/scanner/permutation.py stages/scanner/space.py stages/scanner/validation.py stages/scanner/ports.py
+stages/scanner/dedup.py stages/scanner/rate.py stages/scanner/fields.py stages/scanner/frames.py
+stages/sink/documents.py
+stages/simnet/truth.py stages/simnet/compare.py
+""".split()
+IMPURE = {"asyncio", "socket", "_socket", "select", "selectors", "time", "random", "secrets", "threading", "subprocess"}
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def is_empty(path: Path) -> bool:
+    """Only a docstring, imports and `__all__`: nothing to test."""
+    body = ast.parse((ROOT / path).read_text()).body
+    return all(isinstance(node, ast.Expr | ast.Import | ast.ImportFrom | ast.Assign) for node in body)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=str)
+def test_every_source_file_has_its_test_file(source: Path) -> None:
+    if source.name in {"__init__.py", "__main__.py"} and is_empty(source):
+        return
+    elsewhere = TESTED_ELSEWHERE.get(str(source))
+    inside = source.relative_to("stages")
+    name = "init" if source.name == "__init__.py" else source.stem
+    expected = Path(elsewhere) if elsewhere else Path("tests") / inside.parent / f"test_{name}.py"
+    assert (ROOT / expected).exists(), f"{source} has no {expected}"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=str)
+def test_every_source_file_says_what_it_is(source: Path) -> None:
+    assert ast.get_docstring(ast.parse((ROOT / source).read_text())), f"{source} has no docstring"
+
+
+def pure_files() -> list[Path]:
+    files: list[Path] = []
+    for entry in PURE:
+        path = ROOT / entry
+        files += path.rglob("*.py") if path.is_dir() else [path]
+    return [f.relative_to(ROOT) for f in files]
+
+
+@pytest.mark.parametrize("source", pure_files(), ids=str)
+def test_pure_code_imports_no_socket_no_loop_no_clock(source: Path) -> None:
+    assert not imported(source) & IMPURE
+
+
+@pytest.mark.parametrize("client", sorted(ONE_IMPORTER))
+def test_a_client_is_imported_in_one_file(client: str) -> None:
+    importers = {str(s) for s in SOURCES if client in imported(s)}
+    assert importers == ONE_IMPORTER[client]
+
+
+def test_requirements_carry_hashes_and_no_address() -> None:
+    for file in (ROOT / "requirements").glob("*.txt"):
+        text = file.read_text()
+        assert "--hash=sha256:" in text
+        assert "://" not in text
+        assert "--index-url" not in text
