@@ -318,11 +318,25 @@ def _optional(d: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any
     return value
 
 
+def _flag(d: dict[str, Any], key: str) -> bool:
+    value = d.get(key)
+    if value is not None and not isinstance(value, bool):
+        _bad(f"{key} is {value!r}, not true or false")
+    return value is True
+
+
 def _time(d: dict[str, Any], key: str = "ts") -> int:
     try:
         return from_rfc3339(_text(d, key))
     except ValueError:
         _bad(f"{key} is {d.get(key)!r}, not an RFC 3339 time")
+
+
+def _lengths(d: dict[str, Any], key: str) -> list[int] | None:
+    value = d.get(key)
+    if value is not None and not (isinstance(value, list) and all(type(item) is int for item in value)):
+        _bad(f"{key} is {value!r}, not a list of lengths")
+    return value
 
 
 def _bytes(value: object, key: str) -> bytes:
@@ -349,7 +363,7 @@ def _target(d: dict[str, Any]) -> dict[str, Any]:
         "ts": _time(d),
         "ip": ip,
         "port": port,
-        "vantage": d.get("vantage") or "",
+        "vantage": _optional(d, "vantage", str) or "",
         "transport": transport,
         "name": _optional(d, "name", str),
         "id": _text(d, "id"),
@@ -361,9 +375,9 @@ def _hit(d: dict[str, Any]) -> Hit:
         **_target(d),
         probe=_text(d, "probe"),
         classification=_text(d, "classification"),
-        success=d.get("success") is True,
-        repeat=d.get("repeat") is True,
-        cooldown=d.get("cooldown") is True,
+        success=_flag(d, "success"),
+        repeat=_flag(d, "repeat"),
+        cooldown=_flag(d, "cooldown"),
         ttl=_optional(d, "ttl", int),
         rtt=_optional(d, "rtt", (int, float)),
         source=_optional(d, "source", dict),
@@ -396,9 +410,9 @@ def _banner(d: dict[str, Any]) -> Banner:
         **_ending(d),
         probe=_text(d, "probe"),
         sent=_optional(d, "sent", int) or 0,
-        truncated=d.get("truncated") is True,
+        truncated=_flag(d, "truncated"),
         data=_bytes(d.get("data", ""), "data"),
-        datagrams=_optional(d, "datagrams", list),
+        datagrams=_lengths(d, "datagrams"),
     )
 
 
@@ -433,7 +447,7 @@ def _scan(d: dict[str, Any]) -> Scan:
         scan=_text(d, "scan"),
         ts=_time(d),
         event=event,
-        vantage=d.get("vantage") or "",
+        vantage=_optional(d, "vantage", str) or "",
         spec=_optional(d, "spec", dict),
         counters=_optional(d, "counters", dict),
         position=_optional(d, "position", int),

@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 #: What stands in place of a secret.
 MASK: Final = "***"
 
-#: The user and the password of a URL (RFC 3986 section 3.2.1). Up to the last `@`, as a password may hold what it should
+#: User and password of a URL (RFC 3986 section 3.2.1). Up to the last `@`, as a password may hold what it should
 #: have escaped: rather too much is masked than too little.
 _USERINFO: Final = re.compile(r"(?<=://)([^:/?#@\s]*):\S*@")
 

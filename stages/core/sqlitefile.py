@@ -16,6 +16,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -34,6 +35,9 @@ MAX_GROUP: Final = 256
 
 #: Seconds to wait for a writer of another process before the work fails as Unavailable.
 BUSY_SECONDS: Final = 10.0
+
+#: Seconds between two tries to switch a new file to WAL.
+WAL_RETRY_SECONDS: Final = 0.02
 
 #: Pages of WAL before its content is moved into the file: 16 MiB, so that a checkpoint's two syncs are rare.
 CHECKPOINT_PAGES: Final = 4_000
@@ -85,6 +89,7 @@ class SqliteFile:
         self._users = 1
         self._closing = False
         self._gate = threading.Lock()  # nothing is queued behind the end mark
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self._writes: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
         self._reads: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
         self._writer = _connect(path, synchronous)
@@ -146,6 +151,16 @@ class SqliteFile:
         Raises UsageError if a newer program made the file.
         """
         self.write_sync(lambda connection: _migrate(connection, self.path, part, migrations))
+
+    def listen(self, callback: Callable[[], None]) -> None:
+        """Call `callback` in the writer thread after each commit of this process; it must not block or raise."""
+        with self._gate:
+            self._listeners = (*self._listeners, callback)
+
+    def unlisten(self, callback: Callable[[], None]) -> None:
+        """The inverse of `listen`."""
+        with self._gate:
+            self._listeners = tuple(other for other in self._listeners if other != callback)
 
     def close(self) -> None:
         """Let go; the last user waits for what is queued, and closes the file."""
@@ -220,6 +235,8 @@ class SqliteFile:
                 future.set_result(result)
             else:
                 future.set_exception(mapped(raised, self.path) if isinstance(raised, sqlite3.Error) else raised)
+        for listener in self._listeners:
+            listener()
 
     def _piece(self, fn: Work) -> tuple[Any, BaseException | None]:
         connection = self._writer
@@ -268,7 +285,7 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
     connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        mode = _wal(connection)
         if mode != "wal":
             raise HostError(f"{path}: its file system does not support WAL (journal mode stays {mode!r})")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -281,6 +298,18 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
             connection.close()
         raise (mapped(error, path) if isinstance(error, sqlite3.Error) else error) from error
     return connection
+
+
+def _wal(connection: sqlite3.Connection) -> str:
+    """Switch to WAL. SQLite does not wait for its lock here when two processes make the file at once; we do."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if not _locked(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(WAL_RETRY_SECONDS)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, part: str, migrations: Sequence[str]) -> None:

@@ -31,8 +31,8 @@ from stages.scanner.space import U64Array
 #: Half the index must fit 31 bits and the product f * a 64 bits.
 MAX_SIZE: Final = 1 << 62
 
-_C1: Final = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, odd (Knuth, TAOCP 3, 6.4)
-_C2: Final = 0xD6E8FEB86659FD93  # an odd multiplier with good avalanche over 64 bits
+C1: Final = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, odd (Knuth, TAOCP 3, 6.4)
+C2: Final = 0xD6E8FEB86659FD93  # an odd multiplier with good avalanche over 64 bits
 _MASK64: Final = (1 << 64) - 1
 _ROUNDS: Final = 6
 _MIN_BITS: Final = 2  # each half has at least one bit
@@ -116,12 +116,12 @@ class Permutation:
 
 
 def _mix(value: int, key: int) -> int:
-    z = ((value ^ key) * _C1) & _MASK64
+    z = ((value ^ key) * C1) & _MASK64
     z ^= z >> 32
-    return ((z * _C2) & _MASK64) >> 32
+    return ((z * C2) & _MASK64) >> 32
 
 
 def _mix_array(values: U64Array, key: int) -> U64Array:
-    z = (values ^ np.uint64(key)) * np.uint64(_C1)
+    z = (values ^ np.uint64(key)) * np.uint64(C1)
     z ^= z >> np.uint64(32)
-    return (z * np.uint64(_C2)) >> np.uint64(32)
+    return (z * np.uint64(C2)) >> np.uint64(32)

@@ -1,5 +1,14 @@
-"""What a probe module is: a name, a frame template, a kernel that fills frames, a kernel filter, a kernel that reads
-answers, and the fields it yields. One file each in this folder, one line each in `probes/__init__.py`.
+"""What a probe module is: a name, a frame template, a kernel that fills frames, a kernel filter for the answers, a kernel
+that reads them, and the fields it yields. One file each in this folder, one line each in `probes/__init__.py`.
+
+    fill(words, address, port, constants, source, tags)
+        rows of frames as u64 (native) words; targets (u64 arrays, one for `constants.probes` rows); `frames.Constants`;
+        two scratch arrays of a u64 a row. Writes big-endian words 2 to 6 of each row.
+
+    classify(data, table, count, constants, out) -> rows written
+        `data` u8: a block of the ring; `table`: its packets (`stages.net.ring`, columns IP, END, TIME, FINISHED);
+        writes a row of ANSWER (`stages.scanner.answers`) for each packet that validates. The position, the round-trip
+        time, and the flags `repeat` and `cooldown` are the receiver's.
 """
 
 from __future__ import annotations
@@ -8,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-#: A numba kernel; its contract is in `stages.scanner.frames` (fill) and `stages.scanner.receiver` (classify).
+#: A numba kernel.
 Kernel: TypeAlias = Callable[..., Any]
 
 
@@ -20,3 +29,9 @@ class ProbeModule:
     args: str  #: as given by --probe-args, "" for the default
     uses_ports: bool  #: False: `-p` is refused, the space has the single port 0
     fields: tuple[str, ...]  #: output fields of its own (ZMap's names)
+    template: bytes  #: a whole Ethernet frame, zeros in every field that is filled in
+    pseudo_sum: int  #: what the pseudo-header's constant part adds to the layer 4 checksum
+    stamp_at: int | None  #: offset of a TCP timestamp value in the frame
+    fill: Kernel
+    classify: Kernel
+    filter: Callable[[tuple[int, int]], bytes]  #: source ports (inclusive) -> classic BPF program

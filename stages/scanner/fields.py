@@ -1,0 +1,183 @@
+"""Output fields by ZMap's names (zmap(1), src/probe_modules/): what `-f` may ask for, and how to get it. Pure.
+
+`saddr` is the target, also where a router answered for it (ZMap does the same: the outer source is `icmp_responder`);
+`sport` is the target's port, `dport` ours. `rtt` is our addition. A value is text, an integer, a boolean or None
+(unknown, or not part of this answer).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import ip_address
+from typing import Final, TypeAlias
+
+from stages.scanner.answers import ECHOREPLY, ICMP, RST, SYNACK
+from stages.scanner.rows import Answer, address_text
+
+Value: TypeAlias = str | int | float | bool | None
+
+#: All fields of the probe.
+EVERY: Final = "*"
+
+#: `icmp_unreach_str` by code (RFC 792; RFC 1122 section 3.2.2.1; RFC 1812 section 5.2.7.1).
+UNREACHABLE: Final = (
+    "network unreachable",
+    "host unreachable",
+    "protocol unreachable",
+    "port unreachable",
+    "fragments required",
+    "source route failed",
+    "network unknown",
+    "host unknown",
+    "source host isolated",
+    "network admin. prohibited",
+    "host admin. prohibited",
+    "network unreachable TOS",
+    "host unreachable TOS",
+    "communication admin. prohibited",
+    "host precedence violation",
+    "precedence cutoff",
+)
+
+#: ICMP type of Destination Unreachable (RFC 792).
+_DEST_UNREACH: Final = 3
+
+#: `classification` of icmp_echoscan by ICMP type (RFC 792), as ZMap's module of that name has it.
+_ECHO_CLASSES: Final = {0: "echoreply", 3: "unreach", 4: "sourcequench", 5: "redirect", 11: "timxceed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column."""
+
+    name: str
+    type: str  #: string | int | bool | float
+    help: str
+    get: Callable[[Answer], Value]
+
+
+def _raw(address: int | str | None) -> int | None:
+    """As ZMap has it: the four bytes of the network order read as a little-endian integer. None for IPv6."""
+    if address is None:
+        return None
+    packed = address.to_bytes(4, "big") if isinstance(address, int) else ip_address(address).packed
+    return int.from_bytes(packed, "little") if len(packed) == 4 else None
+
+
+def _tcp(get: Callable[[Answer], Value]) -> Callable[[Answer], Value]:
+    """Only of TCP answers whose packet was seen."""
+    return lambda a: get(a) if a.kind in (SYNACK, RST) and a.seq is not None else None
+
+
+def _icmp(get: Callable[[Answer], Value]) -> Callable[[Answer], Value]:
+    return lambda a: get(a) if a.kind == ICMP else None
+
+
+def _timestamp(us: int) -> str:
+    """ISO 8601 with milliseconds and an offset without colon, in UTC."""
+    seconds, rest = divmod(us, 1_000_000)
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1000:03d}+0000"
+
+
+def _unreachable(answer: Answer) -> str | None:
+    if answer.icmp_type != _DEST_UNREACH:
+        return None
+    return UNREACHABLE[answer.icmp_code] if answer.icmp_code < len(UNREACHABLE) else "unknown"
+
+
+def _rtt(answer: Answer) -> float | None:
+    rtt = answer.rtt
+    return None if rtt is None or rtt != rtt else round(rtt, 6)
+
+
+_FIRST: Final = (
+    Field("saddr", "string", "address of the target", lambda a: address_text(a.address)),
+    Field("saddr_raw", "int", "the same as an integer, network order read as little-endian", lambda a: _raw(a.address)),
+    Field("daddr", "string", "our address", lambda a: None if a.daddr is None else address_text(a.daddr)),
+    Field("daddr_raw", "int", "the same as an integer", lambda a: _raw(a.daddr)),
+    Field("ipid", "int", "IP identification of the answer", lambda a: a.ipid),
+    Field("ttl", "int", "TTL of the answer", lambda a: a.ttl),
+)
+
+_TCP: Final = (
+    Field("sport", "int", "port of the target", lambda a: a.port),
+    Field("dport", "int", "our port", lambda a: a.dport),
+    Field("seqnum", "int", "TCP sequence number of the answer", _tcp(lambda a: a.seq)),
+    Field("acknum", "int", "TCP acknowledgement number", _tcp(lambda a: a.ack)),
+    Field("window", "int", "TCP window", _tcp(lambda a: a.window)),
+    Field("tcpopt_mss", "int", "maximum segment size (RFC 9293 section 3.7.1)", _tcp(lambda a: a.mss or None)),
+    Field(
+        "tcpopt_wscale", "int", "window scale as a factor (RFC 7323 section 2)",
+        _tcp(lambda a: None if a.wscale < 0 else 1 << a.wscale),
+    ),
+    Field("tcpopt_sack_perm", "bool", "SACK permitted (RFC 2018)", _tcp(lambda a: bool(a.sack))),
+    Field("tcpopt_ts_val", "int", "timestamp (RFC 7323 section 3)", _tcp(lambda a: a.ts_val if a.has_ts else None)),
+    Field("tcpopt_ts_ecr", "int", "timestamp echo reply", _tcp(lambda a: a.ts_ecr if a.has_ts else None)),
+    Field("classification", "string", "synack, rst or icmp", lambda a: a.classification),
+    Field("success", "bool", "the port is open", lambda a: a.success),
+)  # fmt: skip
+
+_ICMP_ERROR: Final = (
+    Field("icmp_responder", "string", "who sent the ICMP error", _icmp(lambda a: address_text(a.responder))),
+    Field("icmp_type", "int", "ICMP type", _icmp(lambda a: a.icmp_type)),
+    Field("icmp_code", "int", "ICMP code", _icmp(lambda a: a.icmp_code)),
+    Field("icmp_unreach_str", "string", "the code of a Destination Unreachable in words", _icmp(_unreachable)),
+)
+
+_ECHO: Final = (
+    Field("type", "int", "ICMP type", lambda a: a.icmp_type),
+    Field("code", "int", "ICMP code", lambda a: a.icmp_code),
+    Field("icmp_id", "int", "identifier", lambda a: a.ack if a.kind == ECHOREPLY else None),
+    Field("seq", "int", "sequence number", lambda a: a.seq if a.kind == ECHOREPLY else None),
+    Field(
+        "classification", "string", "echoreply, unreach, sourcequench, redirect, timxceed or other",
+        lambda a: _ECHO_CLASSES.get(a.icmp_type, "other"),
+    ),
+    Field("success", "bool", "the target answered the echo request", lambda a: a.success),
+)  # fmt: skip
+
+_LAST: Final = (
+    Field("repeat", "bool", "the target had answered before", lambda a: bool(a.repeat)),
+    Field("cooldown", "bool", "came after sending had ended", lambda a: bool(a.cooldown)),
+    Field("timestamp_str", "string", "time of arrival, ISO 8601", lambda a: _timestamp(a.ts)),
+    Field("timestamp_ts", "int", "time of arrival, seconds since the epoch", lambda a: a.ts // 1_000_000),
+    Field("timestamp_us", "int", "time of arrival, microseconds of its second", lambda a: a.ts % 1_000_000),
+    Field("rtt", "float", "seconds from probe to answer", _rtt),
+)
+
+#: Probe module -> its fields in order. A new module adds its line.
+BY_PROBE: Final = {
+    "tcp_synscan": (*_FIRST, *_TCP, *_ICMP_ERROR, *_LAST),
+    "icmp_echoscan": (*_FIRST, *_ECHO, *_ICMP_ERROR, *_LAST),
+}
+
+
+def default_fields(probe: str, ports: int) -> tuple[Field, ...]:
+    """`saddr`, and `sport` too where several ports are scanned."""
+    return choose("saddr,sport" if ports > 1 and _has(probe, "sport") else "saddr", probe)
+
+
+def choose(text: str, probe: str) -> tuple[Field, ...]:
+    """The fields of `-f`: a comma list of names, or `*`. Raises ValueError that names the field and the nearest one."""
+    known = {field.name: field for field in BY_PROBE[probe]}
+    if text.strip() == EVERY:
+        return tuple(known.values())
+    chosen = []
+    for name in (part.strip() for part in text.split(",")):
+        if name not in known:
+            raise ValueError(f"{probe} has no field {name!r}{_nearest(name, tuple(known))}")
+        chosen.append(known[name])
+    return tuple(chosen)
+
+
+def _has(probe: str, name: str) -> bool:
+    return any(field.name == name for field in BY_PROBE[probe])
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

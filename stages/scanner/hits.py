@@ -1,0 +1,107 @@
+"""Answers as hit records: the lines of the hits topic and of the output module `hits`. Pure.
+
+A line is what `stages.core.records.Hit.dump` would give (a test holds them equal), but made from a template: the
+parts that are the same for all hits of a scan are rendered once, and the hash that is a hit's id is started once with
+what all ids of the scan have in common. That takes a third of the time of building a Hit and dumping it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+import orjson
+
+from stages.core.records import VERSION, prefix_key
+from stages.core.times import rfc3339
+from stages.scanner.answers import ECHOREPLY, ICMP, KIND_NAMES, SUCCESSES
+from stages.scanner.rows import Answer, address_text
+
+#: Bytes of a record's id (`stages.core.records.record_id`).
+_ID_BYTES: Final = 16
+
+_BOOL: Final = ("false", "true")
+
+_KINDS: Final = {
+    kind: f'"classification":"{name}","success":{_BOOL[kind in SUCCESSES]},"repeat":'
+    for kind, name in KIND_NAMES.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HitSource:
+    """What all hits of one scan have in common."""
+
+    scan: str
+    probe: str
+    transport: str = "tcp"  #: tcp | icmp
+    vantage: str = ""
+    host: str = ""  #: the scanner's host: who may continue the connection
+
+
+class HitLines:
+    """Renders answers as hit records."""
+
+    __slots__ = ("_hash", "_head", "_host", "_middle", "_probe", "source")
+
+    def __init__(self, source: HitSource) -> None:
+        self.source = source
+        common = "\0".join(("hit", source.scan, source.probe, source.transport, ""))
+        self._hash = blake2b(common.encode(), digest_size=_ID_BYTES)
+        self._head = f'{{"kind":"hit","v":{VERSION},"id":"'
+        self._middle = f'","scan":{_json(source.scan)},"vantage":{_json(source.vantage)},"ts":"'
+        self._probe = f',"transport":{_json(source.transport)},"name":null,"probe":{_json(source.probe)},'
+        self._host = f',"host":{_json(source.host)}}},'
+
+    def line(self, answer: Answer) -> bytes:
+        """One hit, without its line end."""
+        return self._render(answer, address_text(answer.address))
+
+    def lines(self, answers: Iterable[Answer]) -> list[bytes]:
+        """Many hits, without their line ends."""
+        render = self._render
+        return [render(answer, address_text(answer.address)) for answer in answers]
+
+    def keyed(self, answers: Iterable[Answer]) -> list[tuple[bytes, bytes]]:
+        """Many hits as (key, line): the key is the target's prefix, which orders and owns it."""
+        keyed = []
+        for answer in answers:
+            ip = address_text(answer.address)
+            keyed.append((prefix_key(ip), self._render(answer, ip)))
+        return keyed
+
+    def _render(self, answer: Answer, ip: str) -> bytes:
+        # One unpacking is a third of the cost of 27 attribute look-ups.
+        (ts, rtt, _, _, daddr, seq, ack, ts_val, ts_ecr, responder, _, _, dport, port, window, ipid, mss, wscale, sack,
+         has_ts, ttl, kind, icmp_type, icmp_code, _, repeat, cooldown) = answer  # fmt: skip
+        digest = self._hash.copy()
+        digest.update(f"{ip}\0{port}\0\0".encode())
+        if kind in (ICMP, ECHOREPLY):
+            tcp = "null"
+            icmp = f'{{"type":{icmp_type},"code":{icmp_code},"responder":"{address_text(responder)}"'
+            icmp += f',"id":{ack},"seq":{seq}}}' if kind == ECHOREPLY else "}"
+        else:
+            icmp = "null"
+            tcp = "null" if seq is None else (
+                f'{{"seq":{seq},"ack":{ack},"window":{window},"mss":{mss or "null"},'
+                f'"wscale":{wscale if wscale >= 0 else "null"},"sack":{_BOOL[sack]},'
+                f'"ts_val":{ts_val if has_ts else "null"},"ts_ecr":{ts_ecr if has_ts else "null"},"ipid":{ipid}}}'
+            )  # fmt: skip
+        own = "null," if daddr is None else f'{{"ip":"{address_text(daddr)}","port":{dport}{self._host}'
+        return (
+            f'{self._head}{digest.hexdigest()}{self._middle}{rfc3339(ts)}","ip":"{ip}","port":{port}{self._probe}'
+            f"{_KINDS[kind]}{_BOOL[repeat]}"
+            f',"cooldown":{_BOOL[cooldown]},"ttl":{"null" if ttl is None else ttl},"rtt":{_seconds(rtt)},'
+            f'"source":{own}"tcp":{tcp},"icmp":{icmp},"udp":null}}'
+        ).encode()
+
+
+def _seconds(value: float | None) -> str:
+    """Microseconds are all that the kernel's clock gives; NaN (it is not equal to itself) is unknown."""
+    return "null" if value is None or value != value else f"{value:.6f}"
+
+
+def _json(text: str) -> str:
+    return orjson.dumps(text).decode()

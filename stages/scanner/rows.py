@@ -1,0 +1,101 @@
+"""One answer as a row of plain Python values, whichever engine it came from. Pure.
+
+The packet engine delivers numpy arrays of ANSWER (`stages.scanner.answers`); `rows` turns one into tuples with the
+same field names, in one pass. The connect engine makes rows itself: what it cannot see (the SYN-ACK) is None, and an
+IPv6 address is text where an IPv4 address is an integer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple
+
+from stages.scanner.answers import KIND_NAMES, SUCCESSES, AnswerArray
+
+#: What is published: successes that are no repeats, or every validated answer.
+Publish = Literal["success", "all"]
+
+#: The dotted quad's parts: quicker than formatting integers, and shared.
+_OCTETS: Final = tuple(str(octet) for octet in range(256))
+
+
+class Answer(NamedTuple):
+    """The fields of ANSWER, by the same names and in the same order."""
+
+    ts: int
+    rtt: float | None
+    position: int
+    saddr: int | str
+    daddr: int | str | None
+    seq: int | None
+    ack: int | None
+    ts_val: int
+    ts_ecr: int
+    responder: int | str
+    address: int | str
+    sport: int
+    dport: int | None
+    port: int
+    window: int | None
+    ipid: int | None
+    mss: int
+    wscale: int
+    sack: int
+    has_ts: int
+    ttl: int | None
+    kind: int
+    icmp_type: int
+    icmp_code: int
+    attempt: int
+    repeat: int
+    cooldown: int
+
+    @property
+    def success(self) -> bool:
+        return self.kind in SUCCESSES
+
+    @property
+    def classification(self) -> str:
+        return KIND_NAMES[self.kind]
+
+
+def rows(answers: AnswerArray) -> list[Answer]:
+    """The rows of an ANSWER array."""
+    return list(map(Answer._make, answers.tolist()))
+
+
+def connected(
+    address: int | str,
+    port: int,
+    kind: int,
+    *,
+    ts: int,
+    rtt: float | None,
+    position: int = 0,
+    icmp: tuple[int, int] | None = None,
+    responder: int | str | None = None,
+    cooldown: bool = False,
+) -> Answer:
+    """The row of a target that a kernel socket talked to: nothing of the SYN-ACK is known."""
+    kind_of, code = icmp or (0, 0)
+    return Answer(
+        ts=ts, rtt=rtt, position=position, saddr=address if responder is None else responder, daddr=None,
+        seq=None, ack=None, ts_val=0, ts_ecr=0, responder=address if responder is None else responder,
+        address=address, sport=port, dport=None, port=port, window=None, ipid=None, mss=0, wscale=-1, sack=0,
+        has_ts=0, ttl=None, kind=kind, icmp_type=kind_of, icmp_code=code, attempt=0, repeat=0, cooldown=int(cooldown),
+    )  # fmt: skip
+
+
+def select(answers: Iterable[Answer], publish: Publish) -> list[Answer]:
+    """What `publish` lets through."""
+    if publish == "all":
+        return list(answers)
+    return [answer for answer in answers if answer.kind in SUCCESSES and not answer.repeat]
+
+
+def address_text(address: int | str) -> str:
+    """A dotted quad from 32 bits; text as it is."""
+    if isinstance(address, str):
+        return address
+    high = f"{_OCTETS[address >> 24]}.{_OCTETS[address >> 16 & 255]}"
+    return f"{high}.{_OCTETS[address >> 8 & 255]}.{_OCTETS[address & 255]}"

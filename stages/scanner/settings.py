@@ -1,0 +1,238 @@
+"""Settings of the scanner: ZMap's options by ZMap's names, short and long, and some of our own.
+
+Values are checked here one by one; what depends on several of them, or on files, in `stages.scanner.prepare`. Nothing
+heavy is imported: `longline --help` reads this file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import pydantic
+
+from stages.core.settings import Seconds, Section, opt
+from stages.scanner.ports import parse_port_range, parse_ports
+from stages.scanner.quantities import parse_amount, parse_mac, parse_si, parse_source_ips
+
+#: Packets per second unless told otherwise, as in ZMap.
+DEFAULT_RATE: Final = 10_000.0
+
+#: ZMap's source ports: the ephemeral range of Linux (ip(7), ip_local_port_range).
+DEFAULT_SOURCE_PORTS: Final = "32768-61000"
+
+#: The names that the registries know (a test holds them equal); the registries themselves import numpy.
+PROBE_MODULES: Final = ("tcp_synscan", "icmp_echoscan")
+OUTPUT_MODULES: Final = ("csv", "json", "list", "hits", "null")
+
+#: Answers that the window of --dedup-method window remembers, as in ZMap.
+DEFAULT_WINDOW: Final = 1_000_000
+
+#: Connections that the connect engine has open at once, at most.
+DEFAULT_CONNECTIONS: Final = 2_000
+
+#: Seconds for a connection to be established. A SYN is repeated after 1 s and 3 s (RFC 6298): this includes one repeat.
+DEFAULT_CONNECT_TIMEOUT: Final = 3.0
+
+
+def _text(value: Any) -> Any:
+    """`target-ports = 80` in the file is a number there and text here."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _si(value: Any) -> Any:
+    return parse_si(value) if isinstance(value, str) else value
+
+
+Text = Annotated[str, pydantic.BeforeValidator(_text)]
+
+#: A rate per second, not negative; text may carry K, M or G.
+Rate = Annotated[float, pydantic.BeforeValidator(_si), pydantic.Field(ge=0)]
+
+
+class ScannerSettings(Section):
+    """Scanner: one probe per target"""
+
+    targets: tuple[str, ...] = opt(
+        (),
+        metavar="TARGET",
+        positional=True,
+        help="network (10.0.0.0/8), range (10.0.0.1-10.0.0.9), address or host name; none at all: the whole IPv4 space",
+    )
+    target_ports: Text | None = opt(
+        None, "-p", "--target-ports", metavar="PORTS", help="ports to scan: 80,443,8000-8100, or * for all"
+    )
+    output_file: str | None = opt(
+        None, "-o", "--output-file", metavar="FILE", help="write results there; -: standard output, the default"
+    )
+    max_targets: Text | None = opt(
+        None, "-n", "--max-targets", metavar="N|N%", help="probe at most so many targets, or that share of them"
+    )
+    max_results: int | None = opt(
+        None, "-N", "--max-results", metavar="N", help="stop after so many results were written", ge=1
+    )
+    max_runtime: Seconds | None = opt(
+        None, "-t", "--max-runtime", metavar="SECONDS", help="send for at most so long", gt=0
+    )
+    rate: Rate = opt(
+        DEFAULT_RATE, "-r", "--rate", metavar="PPS", help="packets per second (K, M); 0: as fast as it goes"
+    )
+    bandwidth: Rate | None = opt(
+        None,
+        "-B",
+        "--bandwidth",
+        metavar="BPS",
+        help="bits per second on the wire (K, M, G; 1.5M too); wins over --rate",
+        gt=0,
+    )
+    cooldown_time: Seconds = opt(
+        8.0, "-c", "--cooldown-time", metavar="SECONDS", help="go on receiving for so long after the last probe"
+    )
+    seed: int | None = opt(
+        None, "-e", "--seed", metavar="N", help="order of the targets; default: random", ge=0, le=2**64 - 1
+    )
+    source_port: Text = opt(
+        DEFAULT_SOURCE_PORTS, "-s", "--source-port", metavar="PORT[-PORT]", help="source port or range of ports"
+    )
+    source_ip: str | None = opt(
+        None, "-S", "--source-ip", metavar="ADDRESSES", help="source address, range or list; default: the interface's"
+    )
+    source_mac: str | None = opt(None, "--source-mac", metavar="MAC", help="source MAC; default: the interface's")
+    gateway_mac: str | None = opt(
+        None, "-G", "--gateway-mac", metavar="MAC", help="MAC of the gateway; default: found by itself"
+    )
+    interface: str | None = opt(None, "-i", "--interface", metavar="NAME", help="interface; default: the route's")
+    probe_module: str = opt(
+        "tcp_synscan", "-M", "--probe-module", metavar="NAME", help="kind of probe", choices=PROBE_MODULES
+    )
+    probe_args: str | None = opt(
+        None,
+        "--probe-args",
+        metavar="ARGS",
+        help="for tcp_synscan the TCP options: windows, linux, bsd, smallest-probes; for icmp_echoscan the payload",
+    )
+    probe_ttl: int = opt(64, "--probe-ttl", metavar="N", help="TTL of the probes", ge=1, le=255)
+    probes: int = opt(1, "-P", "--probes", metavar="N", help="probes to each target", ge=1, le=255)
+    output_module: str | None = opt(
+        None,
+        "-O",
+        "--output-module",
+        metavar="NAME",
+        help="format of the results; default: csv",
+        choices=OUTPUT_MODULES,
+    )
+    output_fields: str | None = opt(
+        None,
+        "-f",
+        "--output-fields",
+        metavar="FIELDS",
+        help="columns, by ZMap's names, or * for all; default: saddr, and sport with several ports",
+    )
+    header_row: bool = opt(True, "--header-row", help="csv: names of the columns in the first row")
+    publish: Literal["success", "all"] | None = opt(
+        None,
+        "--publish",
+        metavar="WHAT",
+        help="success: open targets, each once; all: every validated answer. Default: success; with -O csv, -O json or "
+        "-f given: all, as in ZMap",
+    )
+    engine: str = opt(
+        "auto",
+        "--engine",
+        metavar="NAME",
+        help="packet: raw packets; connect: ordinary connections, no privilege needed; auto: packet where it can be",
+        choices=("auto", "packet", "connect"),
+    )
+    sender_threads: int = opt(1, "-T", "--sender-threads", metavar="N", help="threads that send", ge=1, le=255)
+    connections: int = opt(
+        DEFAULT_CONNECTIONS, "--connections", metavar="N", help="connect engine: connections open at once", ge=1
+    )
+    connect_timeout: Seconds = opt(
+        DEFAULT_CONNECT_TIMEOUT, "--connect-timeout", metavar="SECONDS", help="connect engine: wait so long", gt=0
+    )
+    dedup_method: str = opt(
+        "full", "--dedup-method", metavar="NAME", help="how repeats are known", choices=("full", "window", "none")
+    )
+    dedup_window_size: int = opt(
+        DEFAULT_WINDOW, "--dedup-window-size", metavar="N", help="answers that `window` remembers", ge=1
+    )
+    max_sendto_failures: int = opt(
+        -1, "--max-sendto-failures", metavar="N", help="give up after so many failures to send; -1: never", ge=-1
+    )
+    vantage: str = opt("", "--vantage", metavar="NAME", help="where this scanner stands, in every record")
+    scan: str | None = opt(
+        None, "--scan", metavar="NAME", help="name of the scan, in every record; default: its time and seed"
+    )
+    checkpoint: str | None = opt(
+        None, "--checkpoint", metavar="FILE", help="write there how far the scan has come, to go on from it"
+    )
+    resume: str | None = opt(None, "--resume", metavar="FILE", help="go on from this checkpoint")
+    dryrun: bool = opt(False, "-d", "--dryrun", help="print the packets instead of sending them")
+    quiet: bool = opt(False, "-q", "--quiet", help="no status line")
+    verbosity: int = opt(
+        3, "-v", "--verbosity", metavar="N", help="0 to 5: fatal, error, warning, info, debug, all", ge=0, le=5
+    )
+
+    @pydantic.field_validator("target_ports")
+    @classmethod
+    def _ports(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_ports(value)
+        return value
+
+    @pydantic.field_validator("max_targets")
+    @classmethod
+    def _amount(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_amount(value)
+        return value
+
+    @pydantic.field_validator("source_port")
+    @classmethod
+    def _source_ports(cls, value: str) -> str:
+        parse_port_range(value)
+        return value
+
+    @pydantic.field_validator("source_ip")
+    @classmethod
+    def _source_ips(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_source_ips(value)
+        return value
+
+    @pydantic.field_validator("source_mac", "gateway_mac")
+    @classmethod
+    def _mac(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_mac(value)
+        return value
+
+    @property
+    def ports(self) -> tuple[int, ...] | None:
+        """The target ports, sorted."""
+        return None if self.target_ports is None else parse_ports(self.target_ports)
+
+    @property
+    def source_ports(self) -> tuple[int, int]:
+        """First and last source port."""
+        return parse_port_range(self.source_port)
+
+    @property
+    def publishes(self) -> Literal["success", "all"]:
+        """What is written. ZMap drops its default filter when it is told what to write and how; `list` and `hits` are
+        ours, and name open targets."""
+        if self.publish is not None:
+            return self.publish
+        own = self.output_fields is not None or self.output_module in ("csv", "json")
+        return "all" if own and self.output_module not in ("list", "hits") else "success"
+
+    @pydantic.model_validator(mode="after")
+    def _together(self) -> ScannerSettings:
+        first, last = self.source_ports
+        if self.probes > last - first + 1:
+            raise ValueError(
+                f"{self.probes} probes a target (-P) need as many source ports (-s), and {self.source_port} is "
+                f"{last - first + 1}"
+            )
+        if self.checkpoint is not None and self.resume is not None and self.checkpoint != self.resume:
+            raise ValueError("--resume goes on writing to its own file: --checkpoint names another one")
+        return self
