@@ -38,6 +38,7 @@ class Feed:
     def __init__(self, source: Source, offsets: Offsets, desk: Desk, high: int, low: int) -> None:
         self.source = source
         self.desk = desk
+        desk.owner = self
         self.offsets = offsets
         self.high = high
         self.low = min(low, high - 1)
@@ -145,6 +146,7 @@ class Feed:
         self.backlog_bytes -= group.size
         self.offsets.acknowledge(group.positions)
         self.look()
+        self.desk.wake()
 
     @property
     def clean(self) -> bool:

@@ -34,9 +34,14 @@ _DONE: Final = End.DONE
 
 
 class Desk:
-    """Where finished jobs lie until the runner takes them; `wake` is called when the first one comes."""
+    """Where finished jobs lie until the runner takes them; `wake` is called when the first one comes.
 
-    __slots__ = ("jobs", "wake")
+    `owner` is the feed whose jobs they are.
+    """
+
+    __slots__ = ("jobs", "owner", "wake")
+
+    owner: Any
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.jobs: list[Job] = []
@@ -46,7 +51,7 @@ class Desk:
 class Job:
     """One record in flight. `record` is what `Stage.decode` returned; the rest is the runner's."""
 
-    __slots__ = ("_desk", "detail", "end", "entry", "host", "line", "not_before", "outputs", "record", "tries", "word")
+    __slots__ = ("desk", "detail", "end", "entry", "host", "line", "not_before", "outputs", "record", "tries", "word")
 
     outputs: Sequence[Output]
     word: Outcome | DeadReason
@@ -60,7 +65,7 @@ class Job:
         self.host = host
         self.tries = 0
         self.end = _OPEN
-        self._desk = desk
+        self.desk = desk
 
     def done(self, outputs: Sequence[Output] = (), outcome: Outcome = Outcome.OK) -> None:
         """Finished: `outputs` are published, then the input is committed. `outcome` is for the counters only."""
@@ -69,7 +74,7 @@ class Job:
         self.end = _DONE
         self.outputs = outputs
         self.word = outcome
-        desk = self._desk
+        desk = self.desk
         if not desk.jobs:
             desk.wake()
         desk.jobs.append(self)
@@ -90,7 +95,7 @@ class Job:
 
     def again(self) -> Job:
         """The same record as a new job, one try older."""
-        job = Job(self.record, self._desk, self.entry, self.line, self.host)
+        job = Job(self.record, self.desk, self.entry, self.line, self.host)
         job.tries = self.tries + 1
         return job
 
@@ -99,7 +104,7 @@ class Job:
             return self._again()
         self.end = end
         self.detail = detail
-        desk = self._desk
+        desk = self.desk
         if not desk.jobs:
             desk.wake()
         desk.jobs.append(self)

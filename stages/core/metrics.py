@@ -135,7 +135,7 @@ class Metrics:
 
     @property
     def registry(self) -> CollectorRegistry:
-        """For exposition and for `get_sample_value` in tests; also has the process's own memory, CPU and descriptors."""
+        """For exposition and for `get_sample_value` in tests; also has this process's memory, CPU, descriptors."""
         if self._registry is None:
             from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 

@@ -27,7 +27,7 @@ class RunnerMetrics:
         self.dead = m.counter(f"{p}_dead_letters", "Records that cannot be processed, by reason", "reason", DeadReason)
         self.later = m.counter(f"{p}_records_later", "Records put off to the stage's later topic")
         self.published = m.counter(f"{p}_records_published", "Results acknowledged by the log")
-        self.retries = m.counter(f"{p}_retries", "Tries after a failure that passes, by what was tried", "what", RETRIES)
+        self.retries = m.counter(f"{p}_retries", "Tries after a failure that passes, by what failed", "what", RETRIES)
         self.late = m.counter(f"{p}_results_dropped", "Results that came after their partition was taken away")
         self.in_flight = m.gauge(f"{p}_in_flight", "Records being worked on")
         self.capacity = m.gauge(f"{p}_capacity", "Records that may be worked on at once; lower when this host is short")

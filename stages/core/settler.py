@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Final
 
 from stages.core.bus.base import Publisher
@@ -39,17 +40,20 @@ class Settler:
     async def run(self) -> None:
         """Until cancelled. Raises what is not worth another try."""
         feed = self._feed
-        while True:
-            if feed.clean:
-                self._clean.set()
-                await feed.news.wait()
-                self._clean.clear()
-            if not self._hurry:
-                await self._gather()
-            group = feed.hand_out()
-            if group.outputs or group.positions:
-                await self._settle(group)
-            feed.settled(group)
+        try:
+            while True:
+                if feed.clean:
+                    self._clean.set()
+                    await feed.news.wait()
+                    self._clean.clear()
+                if not self._hurry:
+                    await self._gather()
+                group = feed.hand_out()
+                if group.outputs or group.positions:
+                    await self._settle(group)
+                feed.settled(group)
+        finally:
+            self._clean.set()  # nobody waits for what will not come
 
     async def flush(self, timeout: float) -> bool:
         """Settle everything finished so far without waiting for more; False if `timeout` seconds were not enough."""
@@ -67,7 +71,7 @@ class Settler:
             return False
         finally:
             self._hurry = False
-        return True
+        return feed.clean
 
     async def _gather(self) -> None:
         """Wait until there is enough, or the first result is old enough."""
@@ -101,3 +105,4 @@ class Settler:
             log.info("results are acknowledged again after %.1f s", loop.time() - began)
         metrics.settle_seconds.observe(loop.time() - began)
         metrics.published.add(len(group.outputs))
+        metrics.settled_at.set(time.time())

@@ -1,73 +1,302 @@
-"""The packet engine: sender threads and one receive thread around a plan. (Interface; bodies follow.)"""
+"""The packet engine: a plan, sender threads, one receive thread.
+
+    open    find the way out, make sockets, ring and filter, load the kernels: everything that can fail, before a packet
+    start   begin to send and to receive
+    join    sending has ended, the cooldown is over, the answers are delivered
+
+Answers come in batches to `on_answers`, on the receive thread. What the engine raises are OSErrors with a text for people
+(from `stages.net`); the app maps them.
+"""
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final
 
+from stages.net import confine, path, siphash
+from stages.net.packetsocket import MAX_MESSAGES, FrameSender
+from stages.net.ring import Ring
+from stages.scanner import order as orders
 from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, AnswerArray
+from stages.scanner.dedup import Method, Seen
+from stages.scanner.frames import FrameBuilder
 from stages.scanner.permutation import Permutation
 from stages.scanner.probes.base import ProbeModule
+from stages.scanner.rate import batch_size
+from stages.scanner.receiver import Receiver
+from stages.scanner.sender import Claims, Sender
 from stages.scanner.space import Space
 
-__all__ = ["ANSWER", "ECHOREPLY", "ICMP", "KIND_NAMES", "RST", "SUCCESSES", "SYNACK", "Counters", "PacketEngine", "Plan"]
+__all__ = [
+    "ANSWER", "ECHOREPLY", "ICMP", "KIND_NAMES", "RST", "SUCCESSES", "SYNACK",
+    "Counters", "PacketEngine", "Plan",
+]  # fmt: skip
 
-Dedup = Literal["full", "window", "none"]
+#: `attempt` of an answer is a u8.
+MAX_PROBES: Final = 255
+#: Sender threads beyond this only wait for each other.
+MAX_THREADS: Final = 64
+#: So many targets, spread over the space, are asked for their route.
+_ROUTE_SAMPLES: Final = 16
+#: The rate shown is that of about the last second.
+_RATE_SPAN_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send. `Plan(space, permutation, probe, secret, ...)`; numbers are checked in `__post_init__` (ValueError)."""
+    """What to send. Raises ValueError for numbers that cannot be."""
 
     space: Space
-    permutation: Permutation  # of space.size elements
-    probe: ProbeModule  # stages.scanner.probes.get(name, args)
-    secret: bytes  # 16 bytes
-    source_ips: tuple[int, ...] | None = None  # None: the route's preferred source
-    source_ports: tuple[int, int] = (32768, 61000)  # inclusive
-    interface: str | None = None  # None: the route's
-    gateway_mac: bytes | None = None  # None: the route's gateway, by neighbour table, then ARP
+    permutation: Permutation  #: of space.size elements
+    probe: ProbeModule  #: stages.scanner.probes.get(name, args)
+    secret: bytes  #: 16 bytes
+    source_ips: tuple[int, ...] | None = None  #: None: the route's preferred source
+    source_ports: tuple[int, int] = (32768, 61000)  #: inclusive
+    interface: str | None = None  #: None: the route's
+    gateway_mac: bytes | None = None  #: None: the route's gateway, from the neighbour table, then by ARP
     source_mac: bytes | None = None
-    rate: float = 10_000.0  # packets a second; 0: unlimited
-    probes: int = 1  # to each target, from consecutive source ports
+    rate: float = 10_000.0  #: packets a second; 0: unlimited
+    probes: int = 1  #: to each target, from consecutive source ports
     ttl: int = 64
-    first: int = 0  # positions [first, last)
-    last: int | None = None  # None: the end of the space
-    max_runtime: float | None = None  # seconds of sending
-    cooldown: float = 8.0  # seconds of receiving after the last probe
+    first: int = 0  #: positions [first, last)
+    last: int | None = None  #: None: the end of the space
+    max_runtime: float | None = None  #: seconds of sending
+    cooldown: float = 8.0  #: seconds of receiving after the last probe
     threads: int = 1
-    dedup: Dedup = "full"
-    window: int = 1_000_000  # answers that dedup "window" remembers at least
-    max_sendto_failures: int = -1  # -1: no limit
+    dedup: Method = "full"
+    window: int = 1_000_000  #: answers that dedup "window" remembers at least
+    max_sendto_failures: int = -1  #: -1: no limit
+
+    def __post_init__(self) -> None:
+        low, high = self.source_ports
+        checks = (
+            (len(self.secret) == siphash.KEY_BYTES, f"a secret of {len(self.secret)} bytes"),
+            (self.space.size > 0, "no targets"),
+            (self.permutation.n == self.space.size, "the permutation is not of the space's size"),
+            (0 <= low <= high <= 0xFFFF, f"source ports {low}-{high}"),
+            (self.source_ips is None or len(self.source_ips) > 0, "no source address"),
+            (1 <= self.probes <= MAX_PROBES, f"{self.probes} probes a target: 1 to {MAX_PROBES}"),
+            (self.probes <= high - low + 1, f"{self.probes} probes from {high - low + 1} source ports"),
+            (1 <= self.ttl <= 255, f"time to live {self.ttl}"),
+            (0 <= self.first <= self.end <= self.space.size, f"positions {self.first} to {self.end}"),
+            (self.rate >= 0, f"rate {self.rate}"),
+            (self.cooldown >= 0, f"cooldown {self.cooldown}"),
+            (1 <= self.threads <= MAX_THREADS, f"{self.threads} sender threads: 1 to {MAX_THREADS}"),
+        )
+        for right, problem in checks:
+            if not right:
+                raise ValueError(problem)
+
+    @property
+    def end(self) -> int:
+        return self.space.size if self.last is None else self.last
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    sent: int = 0  # packets handed to the kernel
-    send_failures: int = 0  # calls that failed and were retried
-    received: int = 0  # packets that passed the kernel filter
+    """What happened so far. `sent` counts packets handed to the kernel, `send_failures` calls that failed and were
+    retried, `received` packets that passed the kernel filter, `invalid` those of them that were no answer."""
+
+    sent: int = 0
+    send_failures: int = 0
+    received: int = 0
     validated: int = 0
     invalid: int = 0
     duplicates: int = 0
     ring_drops: int = 0
-    rate: float = 0.0  # packets a second over about the last second
+    rate: float = 0.0  #: packets a second over about the last second
 
 
 class PacketEngine:
-    def __init__(self, plan: Plan, on_answers: Callable[[AnswerArray], None]) -> None: ...
-    def open(self) -> None: ...
-    def start(self) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
-    def stop_sending(self) -> None: ...
+    """See the module's docstring. `open`, `start`, `join` and `close` belong to one thread; the rest is for any."""
+
+    def __init__(self, plan: Plan, on_answers: Callable[[AnswerArray], None]) -> None:
+        self.plan = plan
+        self._on_answers = on_answers
+        self._path: path.Path | None = None
+        self._wires: list[FrameSender] = []
+        self._ring: Ring | None = None
+        self._senders: list[Sender] = []
+        self._receiver: Receiver | None = None
+        self._claims: Claims | None = None
+        self._rows: list[FrameBuilder] = []
+        self._seen = Seen(plan.dedup, plan.window)
+        self._order = orders.build(plan.permutation, plan.space)
+        self._closing = threading.Event()
+        self._sending_ended: float | None = None
+        self._rate_mark = (0.0, 0)
+        self._rate = 0.0
+
+    def open(self) -> None:
+        """Find the way, make sockets and ring, load the kernels.
+
+        Raises NoRawAccess (no CAP_NET_RAW), InterfaceError, NoRoute, OnLink, OwnAddress, NoNeighbour, ConfinedError, or
+        another OSError; all are OSErrors. Nothing stays open then. No probe has been sent.
+        """
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        plan = self.plan
+        starts = plan.space.starts
+        sample = [int(address) for address in starts[:: max(len(starts) // _ROUTE_SAMPLES, 1)][:_ROUTE_SAMPLES]]
+        sample += [int(plan.space.ends[-1])]
+        way = self._path = path.find(
+            sample,
+            interface=plan.interface,
+            source=None if plan.source_ips is None else plan.source_ips[0],
+            source_mac=plan.source_mac,
+            gateway_mac=plan.gateway_mac,
+        )
+        confine.check_packets(way.interface)
+        batch = max(min(batch_size(plan.rate), MAX_MESSAGES) // plan.probes, 1)
+        for _ in range(plan.threads):
+            rows = FrameBuilder(
+                plan.space, plan.permutation, plan.probe, plan.secret,
+                source_ips=plan.source_ips or (way.source,), source_ports=plan.source_ports,
+                source_mac=way.source_mac, gateway_mac=way.target_mac, ttl=plan.ttl,
+                probes=plan.probes, batch=batch, order=self._order,
+            )  # fmt: skip
+            self._rows.append(rows)
+            self._wires.append(FrameSender(way.interface, rows.frames, rows.length))
+        rows.fill(plan.first if plan.first < plan.space.size else 0, 1)
+        self._ring = Ring(way.interface, plan.probe.filter(plan.source_ports))
+        self._claims = Claims(plan.first, plan.end, batch, plan.probes, plan.rate)
+        self._receiver = Receiver(
+            self._ring, plan.probe, self._order, rows.constants, self._claims, self._seen, self._on_answers,
+            cooling=lambda: not self.sending, over=self._over,
+        )  # fmt: skip
+        self._receiver.warm_up()
+
+    def start(self) -> None:
+        """Receive, and begin to send. After `open`."""
+        assert self._claims is not None
+        assert self._receiver is not None
+        assert self._path is not None
+        self._claims.begin(self.plan.max_runtime)
+        self._rate_mark = (time.monotonic(), 0)
+        self._receiver.start()
+        for number, (rows, wire) in enumerate(zip(self._rows, self._wires, strict=True)):
+            limit = self.plan.max_sendto_failures
+            self._senders.append(Sender(number, self._claims, rows, wire, self._path.interface, limit))
+        for sender in self._senders:
+            sender.start()
+
+    def pause(self) -> None:
+        """Stop sending for now, after the batches under way; go on receiving."""
+        if self._claims is not None:
+            self._claims.pause()
+
+    def resume(self) -> None:
+        """Go on sending; the pause is not made up for."""
+        if self._claims is not None:
+            self._claims.resume()
+
+    def stop_sending(self) -> None:
+        """Send nothing more; the cooldown begins."""
+        if self._claims is not None:
+            self._claims.stop()
+
     @property
-    def sending(self) -> bool: ...
+    def sending(self) -> bool:
+        """Whether a sender thread still runs (a paused one does)."""
+        return any(sender.is_alive() for sender in self._senders)
+
     @property
-    def position(self) -> int: ...
-    def position_before(self, monotonic_time: float) -> int: ...
+    def position(self) -> int:
+        """All positions before it have been sent (or belong to an earlier part of the scan)."""
+        return self.plan.first if self._claims is None else self._claims.position
+
+    def position_before(self, monotonic_time: float) -> int:
+        """The newest position all of whose predecessors were sent before that time (time.monotonic): for a checkpoint."""
+        return self.plan.first if self._claims is None else self._claims.position_before(monotonic_time)
+
     @property
-    def counters(self) -> Counters: ...
-    def join(self, timeout: float | None = None) -> bool: ...
-    def close(self) -> None: ...
-    def describe(self) -> dict[str, object]: ...
+    def counters(self) -> Counters:
+        sent = sum(sender.sent for sender in self._senders)
+        now = time.monotonic()
+        marked, before = self._rate_mark
+        if self._senders and now - marked >= _RATE_SPAN_S:
+            self._rate = (sent - before) / (now - marked)
+            self._rate_mark = (now, sent)
+        if self._receiver is None:
+            return Counters()
+        tally = self._receiver.tally
+        return Counters(
+            sent=sent,
+            send_failures=sum(sender.failures for sender in self._senders),
+            received=tally.received,
+            validated=tally.validated,
+            invalid=max(tally.received - tally.validated, 0),
+            duplicates=tally.duplicates,
+            ring_drops=tally.drops,
+            rate=self._rate,
+        )
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended a thread before its time; `join` raises it."""
+        threads = [*self._senders, *([] if self._receiver is None else [self._receiver])]
+        return next((thread.error for thread in threads if thread.error is not None), None)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until everything is sent, cooled down and delivered; False if `timeout` seconds passed before that.
+
+        Raises what ended a thread before its time (SendFailed, another OSError, what `on_answers` raised).
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        for thread in [*self._senders, self._receiver]:
+            if thread is not None and thread.ident is not None:
+                thread.join(None if end is None else max(end - time.monotonic(), 0.0))
+                if thread.is_alive():
+                    return False
+        if self.error is not None:
+            raise self.error
+        return True
+
+    def close(self) -> None:
+        """End the threads at once and close everything. Idempotent."""
+        self._closing.set()
+        if self._claims is not None:
+            self._claims.stop()
+        for thread in [*self._senders, self._receiver]:
+            if thread is not None and thread.ident is not None:
+                thread.join()
+        for wire in self._wires:
+            wire.close()
+        self._wires = []
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
+
+    def describe(self) -> dict[str, object]:
+        """What one log line says about the engine, once it is open."""
+        assert self._path is not None
+        sources = self.plan.source_ips or (self._path.source,)
+        return {
+            "engine": "packet",
+            "interface": self._path.interface,
+            "source_ip": ",".join(socket.inet_ntoa(address.to_bytes(4, "big")) for address in sources),
+            "source_ports": "{}-{}".format(*self.plan.source_ports),
+            "source_mac": self._path.source_mac.hex(":"),
+            "gateway_mac": self._path.target_mac.hex(":"),
+            "threads": self.plan.threads,
+        }
+
+    def _over(self) -> bool:
+        """On the receive thread: whether it may end."""
+        if self._closing.is_set() or any(sender.error is not None for sender in self._senders):
+            return True
+        if self.sending or not self._senders:
+            return False
+        now = time.monotonic()
+        if self._sending_ended is None:
+            self._sending_ended = now
+        return now - self._sending_ended >= self.plan.cooldown

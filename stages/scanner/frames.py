@@ -86,7 +86,7 @@ class FrameBuilder:
         self._probes = probes
         padded = bytes(template).ljust(stride, b"\0")
         k0, k1 = key_words(secret)
-        self._constants = Constants(
+        self.constants = Constants(
             k0=np.uint64(k0),
             k1=np.uint64(k1),
             sources=np.array(source_ips, np.uint64),
@@ -106,7 +106,7 @@ class FrameBuilder:
         address, port = self.address[:count], self.port[:count]
         orders.targets(self._order, np.uint64(first), address, port)
         rows = count * self._probes
-        constants = self._constants
+        constants = self.constants
         if self.probe.stamp_at is not None:
             value = (milliseconds & 0xFFFFFFFF).to_bytes(4, "big")
             at = self.probe.stamp_at

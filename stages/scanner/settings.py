@@ -22,6 +22,8 @@ DEFAULT_SOURCE_PORTS: Final = "32768-61000"
 
 #: The names that the registries know (a test holds them equal); the registries themselves import numpy.
 PROBE_MODULES: Final = ("tcp_synscan", "icmp_echoscan")
+#: Probe modules that take no -p.
+WITHOUT_PORTS: Final = ("icmp_echoscan",)
 OUTPUT_MODULES: Final = ("csv", "json", "list", "hits", "null")
 
 #: Answers that the window of --dedup-method window remembers, as in ZMap.

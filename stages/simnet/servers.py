@@ -13,7 +13,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 from stages.simnet import sorts
 from stages.simnet.behaviours import End, Script, http_response, script
@@ -48,8 +48,7 @@ class Service(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         ip, port = transport.get_extra_info("sockname")[:2]
         kind = self._truth.state(ip, port)
         if not kind.open:
@@ -67,7 +66,7 @@ class Service(asyncio.Protocol):
             self._drip()
             return
         if self._script.greeting:
-            transport.write(self._script.greeting)
+            self._transport.write(self._script.greeting)
         if self._script.reply is None:
             self._end()
 

@@ -131,7 +131,7 @@ def _settings(*, ipv6: bool) -> None:
     """Kernel settings of this network namespace (/proc/sys/net is the reader's own)."""
     settings = dict(_SETTINGS)
     if not ipv6:
-        settings["ipv6/conf/all/disable_ipv6"] = settings["ipv6/conf/default/disable_ipv6"] = "1"
+        settings["ipv6/conf/default/disable_ipv6"] = "1"  # for the links to come; ::1 stays
     for name, value in settings.items():
         file = Path("/proc/sys/net") / name
         try:

@@ -174,7 +174,7 @@ def address_of(ip: str) -> tuple[str, bytes]:
 def ip_of(address: bytes) -> str:
     """The canonical text of 16 bytes."""
     if address.startswith(_V4_MAPPED):
-        return "%d.%d.%d.%d" % tuple(address[12:])
+        return ".".join(map(str, address[12:]))
     return str(IPv6Address(address))
 
 

@@ -19,9 +19,9 @@ CREATE TABLE services (
     name TEXT NOT NULL,
     first_seen INTEGER NOT NULL,
     last_seen INTEGER NOT NULL,
-    hit_ts INTEGER, hit_id, hit TEXT,
-    banner_ts INTEGER, banner_id, banner TEXT, banner_data BLOB,
-    tls_ts INTEGER, tls_id, tls TEXT,
+    hit_ts INTEGER, hit_id TEXT, hit TEXT,
+    banner_ts INTEGER, banner_id TEXT, banner TEXT, banner_data BLOB,
+    tls_ts INTEGER, tls_id TEXT, tls TEXT,
     PRIMARY KEY (address, port, transport, name)
 ) WITHOUT ROWID;
 

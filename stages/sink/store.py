@@ -100,10 +100,10 @@ class Store(Protocol):
     async def open(self) -> None:
         """Connect. Raises Unavailable (try again), HostError, UsageError."""
 
-    async def init(self, retention_days: float | None) -> list[str]:
-        """Make what the store needs beside its documents (tables, indexes, TTL); again does no harm.
+    async def init(self, retention: float | None) -> list[str]:
+        """Make what the store needs beside its documents (tables, indexes); again does no harm.
 
-        Returns what it made or found, in words.
+        `retention`: seconds that observations are kept; 0: for ever; None: as it is. Returns what there is, in words.
         """
 
     async def write(self, batch: Batch) -> Written:

@@ -1,0 +1,97 @@
+"""The `longline` command: finds the command's module, and turns errors into one line and an exit code.
+
+A command's module is imported only when that command was typed, so that `--help` stays quick. Each offers
+`add_arguments(parser)` and `run(args) -> exit code`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from stages import __version__
+from stages.core.errors import LonglineError
+
+#: command -> what it does. Its module is `stages.cli.<command>`.
+COMMANDS: Final = {
+    "scan": "probe every target once; hits out",
+    "bannergrab": "one conversation per hit; banners out",
+    "tlsgrab": "one TLS handshake per hit; certificates out",
+    "sink": "store everything, once",
+    "run": "scan, grab and store in one process over one SQLite file",
+    "demo": "the whole pipeline against a simulated Internet, compared with the truth",
+    "simnet": "run a command inside a simulated Internet",
+    "query": "look at what is stored",
+    "export": "write what is stored as JSON Lines or CSV",
+    "config": "print the settings in force, and where each came from",
+}
+
+#: Exit codes of a shell convention: bad usage, and a closed pipe (128 + SIGPIPE).
+EXIT_USAGE: Final = 2
+EXIT_PIPE: Final = 141
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with the nearest known option named when one is unknown."""
+
+    def error(self, message: str) -> NoReturn:
+        prefix = "unrecognized arguments: "
+        if message.startswith(prefix):
+            words = message.removeprefix(prefix).split()
+            typed = next((word for word in words if word.startswith("-")), words[0])
+            known = [flag for action in self._actions for flag in action.option_strings]
+            near = difflib.get_close_matches(typed.partition("=")[0], known, n=1, cutoff=0.5)
+            message = f"unknown option {typed!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        sys.stderr.write(f"{self.prog}: {message}\n")
+        raise SystemExit(EXIT_USAGE)
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [
+        "usage: longline COMMAND [OPTION ...]",
+        "",
+        "A continuous Internet-measurement pipeline: scan -> grab -> store.",
+        "",
+        *(f"  {name:{width}}  {text}" for name, text in COMMANDS.items()),
+        "",
+        "longline COMMAND --help tells the options of a command; longline --version the version.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code: 0 done, 1 failed, 2 bad input, 128 + n stopped by signal n."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(usage())
+        return 0 if words else EXIT_USAGE
+    if words[0] in ("-V", "--version"):
+        sys.stdout.write(f"longline {__version__}\n")
+        return 0
+    name = words[0]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        sys.stderr.write(f"longline: unknown command {name!r}" + (f"; did you mean {near[0]!r}?\n" if near else "\n"))
+        return EXIT_USAGE
+    module = importlib.import_module(f"stages.cli.{name}")
+    parser = Parser(prog=f"longline {name}", description=COMMANDS[name], allow_abbrev=False)
+    parser.add_argument("-V", "--version", action="version", version=f"longline {__version__}")
+    try:
+        module.add_arguments(parser)
+        return int(module.run(parser.parse_args(words[1:])))
+    except LonglineError as error:
+        sys.stderr.write(f"longline {name}: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away; nothing more can be said to it, not even at exit.
+        sys.stdout = None  # type: ignore[assignment]
+        return EXIT_PIPE
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,55 @@
+"""Every section of the settings, by the name it has in `longline.toml` and in the environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from stages.bannergrab.settings import BannergrabSettings
+from stages.core.options import add_section, given
+from stages.core.settings import (
+    BusSettings,
+    ListSettings,
+    Loaded,
+    MetricsSettings,
+    PolitenessSettings,
+    RunnerSettings,
+    Section,
+    StoreSettings,
+    find_file,
+    load,
+)
+from stages.scanner.settings import ScannerSettings
+from stages.sink.settings import SinkSettings
+from stages.tlsgrab.settings import TlsgrabSettings
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "bus": BusSettings,
+    "store": StoreSettings,
+    "metrics": MetricsSettings,
+    "lists": ListSettings,
+    "politeness": PolitenessSettings,
+    "runner": RunnerSettings,
+    "scanner": ScannerSettings,
+    "bannergrab": BannergrabSettings,
+    "tlsgrab": TlsgrabSettings,
+    "sink": SinkSettings,
+}
+
+
+def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Offer `--settings` and the options of the sections called `names`."""
+    parser.add_argument("--settings", metavar="FILE", help="configuration file (default: longline.toml, then the system's)")
+    for name in names:
+        add_section(parser, SECTIONS[name])
+
+
+def load_settings(args: argparse.Namespace, *names: str, prefixes: Mapping[str, str] | None = None) -> Loaded:
+    """All sections: defaults < file < environment < what was typed for `names` (and under `prefixes`: section ->
+    prefix of its options). Raises SettingError."""
+    typed = {name: given(args, SECTIONS[name]) for name in names}
+    typed |= {name: given(args, SECTIONS[name], prefix=prefix) for name, prefix in (prefixes or {}).items()}
+    explicit = Path(args.settings) if getattr(args, "settings", None) else None
+    return load(SECTIONS, argv=typed, environ=os.environ, file=find_file(explicit, Path.cwd()))

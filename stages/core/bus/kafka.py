@@ -1,0 +1,566 @@
+"""The bus on Kafka, by aiokafka: the only file that knows it.
+
+Reading: one member of a consumer group, from the earliest record, with offsets committed by hand. aiokafka rebalances
+eagerly: everything is revoked, then dealt anew. The listener runs in aiokafka's own task and takes no lock that `poll`
+holds, and `poll` never waits inside aiokafka for a rebalance: it leaves its fetch running and comes back to it, so
+that whoever is asked to give partitions up can go on polling meanwhile. A fetch that began before a revocation is
+thrown away; what it held is fetched again from the committed position.
+
+Writing: idempotent, acks=all, in batches made here for partitions chosen here (`base.partition_of`: aiokafka's own
+partitioner costs 3 us a record). An idempotent batch never expires inside aiokafka, so a publish that is not
+acknowledged in `request_timeout` raises Unavailable and leaves it on its way; the same outputs published again wait
+for the same batch and are not written twice. Anything else that fails ends the producer (a gap in its sequence numbers
+would refuse all that follows), and the next publish makes a new one.
+
+Topics that are missing are made, by whoever comes first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from operator import is_
+from typing import Any, Final, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
+    CommitFailedError,
+    ConsumerStoppedError,
+    GroupAuthorizationFailedError,
+    IllegalStateError,
+    InconsistentGroupProtocolError,
+    IncompatibleBrokerVersion,
+    InvalidGroupIdError,
+    InvalidSessionTimeoutError,
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    SaslAuthenticationFailed,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
+from aiokafka.errors import for_code as _error_of
+
+from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Source
+from stages.core.bus.batching import by_partition, joined, split
+from stages.core.bus.kafka_options import (
+    FETCH_BYTES,
+    MAX_BATCH_BYTES,
+    MAX_DEAD_BYTES,
+    MAX_MESSAGE_BYTES,
+    PARTITION_FETCH_BYTES,
+    KafkaOptions,
+)
+from stages.core.bus.topics import is_side
+from stages.core.errors import HostError, Unavailable
+
+log = logging.getLogger("longline.bus.kafka")
+
+T = TypeVar("T")
+
+#: Seconds between two tries to reach the cluster: doubled from the first to the last.
+FIRST_RETRY_SECONDS: Final = 0.2
+LAST_RETRY_SECONDS: Final = 5.0
+
+#: Seconds without a record until the source asks the cluster whether it is there: `ready` is at most this much late.
+PROBE_SECONDS: Final = 5.0
+
+#: Seconds that closing a client may take before it is dropped.
+CLOSE_SECONDS: Final = 5.0
+
+#: aiokafka's own limit on the time between two reads. The runner may rightly read nothing for hours (politeness), and
+#: `/healthz` says whether it still turns: the largest value that the option takes, 24 days.
+MAX_IDLE_MS: Final = 2**31 - 1
+
+#: The cluster answered and refuses us: trying again cannot help.
+FINAL_ERRORS: Final = (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    InconsistentGroupProtocolError,
+    IncompatibleBrokerVersion,
+    InvalidGroupIdError,
+    InvalidSessionTimeoutError,
+    InvalidTopicError,
+    PolicyViolationError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
+
+#: Heartbeats within a session timeout, as Kafka's documentation advises.
+HEARTBEATS: Final = 3
+
+
+async def _retried(what: str, work: Callable[[], Awaitable[T]]) -> T:
+    """`work` until it succeeds; says once, and then at longer and longer intervals, why it does not."""
+    delay = FIRST_RETRY_SECONDS
+    while True:
+        try:
+            return await work()
+        except (KafkaError, OSError, TimeoutError) as error:
+            if _is_final(error):
+                raise HostError(f"{what}: {error}") from error
+            log.warning("%s: %s; trying again in %.1f s", what, error or type(error).__name__, delay)
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, LAST_RETRY_SECONDS)
+
+
+def _is_final(error: BaseException) -> bool:
+    """Whether trying again cannot help: the cluster answered, and refuses us."""
+    return isinstance(error, FINAL_ERRORS)
+
+
+def _named(error: BaseException) -> Exception:
+    """Our name for an error of aiokafka."""
+    return (HostError if _is_final(error) else Unavailable)(f"Kafka: {error or type(error).__name__}")
+
+
+async def _ensure(options: KafkaOptions, topics: Iterable[str]) -> None:
+    """Make the topics that are missing. Safe when several stages do it at once."""
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=list(options.bootstrap),
+        request_timeout_ms=int(options.request_timeout * 1000),
+        **options.security(),
+    )
+    try:
+        await admin.start()
+        there = set(await admin.list_topics())
+        missing = [topic for topic in topics if topic not in there]
+        if not missing:
+            return
+        answer = await admin.create_topics(
+            [
+                NewTopic(
+                    topic,
+                    options.partitions,
+                    options.replication,
+                    topic_configs={
+                        "max.message.bytes": str(MAX_DEAD_BYTES if is_side(topic) else MAX_MESSAGE_BYTES),
+                        "cleanup.policy": "delete",
+                    },
+                )
+                for topic in missing
+            ]
+        )
+        for topic, code, *message in answer.topic_errors:
+            kind = _error_of(code)
+            if code and kind is not TopicAlreadyExistsError:
+                raise kind(f"topic {topic}: {message[0] if message else ''}")
+    finally:
+        await admin.close()
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
+    def __init__(self, source: KafkaSource) -> None:
+        self._source = source
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        await self._source._revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._source._assigned(assigned)
+
+
+class KafkaSource:
+    """One member of a group."""
+
+    def __init__(self, options: KafkaOptions, topics: Sequence[str], group: str) -> None:
+        self.options = options
+        self.topics = tuple(topics)
+        self.group = group
+        self._consumer: Any = None
+        self._on_revoke: OnRevoke | None = None
+        self._owned: frozenset[Partition] = frozenset()
+        self._reading = False  # False from the moment the partitions are asked back
+        self._epoch = 0  # of the assignment
+        self._waiting: deque[Chunk] = deque()  # fetched and not yet handed out
+        self._per_message = 1.0  # records in a message, of late
+        self._fetch: asyncio.Task[tuple[int, dict[Any, list[Any]]]] | None = None
+        self._paused = False
+        self._reachable = True
+        self._probe: asyncio.Task[None] | None = None
+        self._heard = 0.0
+
+    async def start(self, on_revoke: OnRevoke) -> None:
+        self._on_revoke = on_revoke
+        what = f"Kafka at {','.join(self.options.bootstrap)}"
+        await _retried(what, self._join)
+        self._heard = asyncio.get_running_loop().time()
+
+    async def _join(self) -> None:
+        options = self.options
+        await _ensure(options, self.topics)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=list(options.bootstrap),
+            client_id=f"longline-{self.group}",
+            group_id=self.group,
+            group_instance_id=options.member,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            fetch_max_bytes=FETCH_BYTES,
+            request_timeout_ms=int((options.request_timeout + options.rebalance_timeout) * 1000),
+            session_timeout_ms=int(options.session_timeout * 1000),
+            heartbeat_interval_ms=int(options.session_timeout * 1000 / HEARTBEATS),
+            rebalance_timeout_ms=int(options.rebalance_timeout * 1000),
+            max_poll_interval_ms=MAX_IDLE_MS,
+            **options.security(),
+        )
+        try:
+            consumer.subscribe(self.topics, listener=_Listener(self))
+            self._consumer = consumer
+            await consumer.start()
+        except BaseException:
+            self._consumer = None
+            await _close(consumer)
+            raise
+
+    async def _revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._reading = False
+        self._epoch += 1
+        self._waiting.clear()
+        partitions = sorted((tp.topic, tp.partition) for tp in revoked)
+        try:
+            if partitions and self._on_revoke is not None:
+                async with asyncio.timeout(self.options.rebalance_timeout):
+                    await self._on_revoke(partitions)
+        except TimeoutError:
+            log.error("giving %d partitions up took too long: others do their work again", len(partitions))
+        finally:
+            self._owned = frozenset()
+
+    def _assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._owned = frozenset((tp.topic, tp.partition) for tp in assigned)
+        self._epoch += 1
+        self._reading = True
+        if self._paused:
+            self._consumer.pause(*assigned)
+        log.info("group %s: %d partitions are ours", self.group, len(self._owned))
+
+    async def poll(self, max_records: int, timeout: float) -> list[Chunk]:
+        if max_records <= 0:
+            self._pause(True)
+            await asyncio.sleep(timeout)
+            return []
+        self._pause(False)
+        if not self._waiting:
+            await self._fetch_some(max_records, timeout)
+        taken: list[Chunk] = []
+        left = max_records
+        while self._waiting and left > 0:
+            chunk = self._waiting.popleft()
+            taken.append(chunk)
+            left -= max(1, len(chunk.lines))
+        return taken
+
+    async def _fetch_some(self, max_records: int, timeout: float) -> None:
+        if self._fetch is None:
+            messages = max(1, int(max_records / self._per_message))
+            self._fetch = asyncio.create_task(self._get(messages, timeout), name="kafka-fetch")
+        await asyncio.wait({self._fetch}, timeout=timeout)
+        loop = asyncio.get_running_loop()
+        if not self._fetch.done():
+            self._look(loop.time())
+            return
+        fetch, self._fetch = self._fetch, None
+        try:
+            epoch, found = fetch.result()
+        except ConsumerStoppedError:
+            return
+        except KafkaError as error:
+            raise _named(error) from error
+        if epoch != self._epoch or not self._reading:
+            return
+        if not found:
+            self._look(loop.time())
+            return
+        self._heard = loop.time()
+        self._reachable = True
+        messages = lines = 0
+        append = self._waiting.append
+        for tp, records in found.items():
+            topic, partition = tp.topic, tp.partition
+            messages += len(records)
+            for record in records:
+                headers = dict(record.headers) if record.headers else None
+                value = record.value
+                chunk_lines = split(value, headers) if value else []
+                lines += len(chunk_lines)
+                offset = record.offset
+                append(Chunk(topic, partition, offset, offset + 1, chunk_lines, headers))
+        self._per_message = max(1.0, lines / messages)
+
+    async def _get(self, messages: int, timeout: float) -> tuple[int, dict[Any, list[Any]]]:
+        found = await self._consumer.getmany(timeout_ms=int(timeout * 1000), max_records=messages)
+        return self._epoch, found
+
+    def _pause(self, paused: bool) -> None:
+        if paused == self._paused or self._consumer is None:
+            return
+        self._paused = paused
+        ours = self._consumer.assignment()
+        if paused:
+            self._consumer.pause(*ours)
+        else:
+            self._consumer.resume(*ours)
+
+    def _look(self, now: float) -> None:
+        """Nothing has come: now and then ask whether the cluster is still there."""
+        if now - self._heard < PROBE_SECONDS or not self._owned or self._probe is not None:
+            return
+        self._heard = now
+        self._probe = asyncio.create_task(self._ask(), name="kafka-probe")
+
+    async def _ask(self) -> None:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                await self._consumer.end_offsets([TopicPartition(*next(iter(self._owned)))])
+        except (KafkaError, TimeoutError, StopIteration) as error:
+            if self._reachable:
+                log.warning("Kafka does not answer: %s", error or type(error).__name__)
+            self._reachable = False
+        else:
+            if not self._reachable:
+                log.info("Kafka answers again")
+            self._reachable = True
+        finally:
+            self._probe = None
+
+    async def commit(self, positions: Mapping[Partition, int]) -> None:
+        ours = {TopicPartition(*at): offset for at, offset in positions.items() if at in self._owned}
+        if not ours or self._consumer is None:
+            return
+        try:
+            async with asyncio.timeout(self.options.request_timeout):
+                await self._consumer.commit(ours)
+        except (CommitFailedError, IllegalStateError) as error:
+            log.info("commit of %d partitions refused, they are not ours any more: %s", len(ours), error)
+        except TimeoutError:
+            self._reachable = False
+            raise Unavailable(f"Kafka: no answer to a commit in {self.options.request_timeout:g} s") from None
+        except KafkaError as error:
+            raise _named(error) from error
+
+    async def lag(self) -> int:
+        consumer = self._consumer
+        if consumer is None:
+            return 0
+        try:
+            async with asyncio.timeout(self.options.request_timeout):
+                partitions = [
+                    TopicPartition(topic, number)
+                    for topic in self.topics
+                    for number in consumer.partitions_for_topic(topic) or ()
+                ]
+                first = await consumer.beginning_offsets(partitions)
+                end = await consumer.end_offsets(partitions)
+                done = await asyncio.gather(*[consumer.committed(tp) for tp in partitions])
+        except (KafkaError, TimeoutError) as error:
+            raise Unavailable(f"Kafka: {error or 'no answer'}") from error
+        return sum(
+            max(0, end[tp] - max(first[tp], at if at is not None else 0))
+            for tp, at in zip(partitions, done, strict=True)
+        )
+
+    @property
+    def ended(self) -> bool:
+        return False
+
+    @property
+    def ready(self) -> bool:
+        return self._reading and self._reachable
+
+    async def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        self._reading = False
+        self._owned = frozenset()
+        for task in (self._fetch, self._probe):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+        self._fetch = None
+        if consumer is not None:
+            await _close(consumer)
+
+
+async def _close(client: Any) -> None:
+    """Close a client of aiokafka, within CLOSE_SECONDS."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await client.stop()
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.warning("closing a Kafka client: %s", error or "took too long")
+
+
+class KafkaPublisher:
+    """Writes to the cluster."""
+
+    def __init__(self, options: KafkaOptions, topics: Sequence[str] = ()) -> None:
+        self.options = options
+        self.topics = tuple(topics)
+        self._producer: Any = None
+        self._counts: dict[str, int] = {}  # partitions of each topic known to exist
+        self._turn = asyncio.Lock()
+        self._under_way: tuple[Sequence[Output], list[asyncio.Future[Any]]] | None = None
+        self._failing = False
+
+    async def start(self) -> None:
+        await _retried(f"Kafka at {','.join(self.options.bootstrap)}", self._connect)
+
+    async def _connect(self) -> None:
+        options = self.options
+        if self.topics:
+            await _ensure(options, self.topics)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=list(options.bootstrap),
+            client_id="longline",
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,  # a batch of ours is full when it is handed over
+            max_batch_size=MAX_BATCH_BYTES,
+            max_request_size=MAX_DEAD_BYTES + MAX_MESSAGE_BYTES,
+            request_timeout_ms=int(options.request_timeout * 1000),
+            **options.security(),
+        )
+        try:
+            async with asyncio.timeout(options.request_timeout):
+                await producer.start()
+                for topic in self.topics:
+                    self._counts[topic] = len(await producer.partitions_for(topic))
+        except BaseException:
+            await _abandon(producer)
+            raise
+        self._producer = producer
+        self._failing = False
+
+    async def _count(self, topic: str) -> None:
+        """Learn how many partitions a topic has; make it if it is missing."""
+        await _ensure(self.options, [topic])
+        self._counts[topic] = len(await self._producer.partitions_for(topic))
+
+    async def publish(self, outputs: Sequence[Output]) -> None:
+        if not outputs:
+            return
+        async with self._turn:
+            if self._under_way is not None and not _same(self._under_way[0], outputs):
+                await self._drop()
+            try:
+                async with asyncio.timeout(self.options.request_timeout):
+                    if self._under_way is None:
+                        await self._hand_over(outputs)
+                    assert self._under_way is not None
+                    await self._acknowledged(self._under_way[1])
+            except TimeoutError:
+                self._failing = True
+                raise Unavailable(f"Kafka: not acknowledged in {self.options.request_timeout:g} s") from None
+            except MessageSizeTooLargeError as error:
+                await self._drop()
+                raise HostError(f"Kafka refuses a message as too large: {error}") from error
+            except (KafkaError, OSError) as error:
+                await self._drop()
+                raise _named(error) from error
+            self._under_way = None
+            self._failing = False
+
+    async def _hand_over(self, outputs: Sequence[Output]) -> None:
+        """Give all outputs to aiokafka; `_under_way` holds them only when all are."""
+        if self._producer is None:
+            await self._connect()
+        for topic in {output.topic for output in outputs}:
+            if topic not in self._counts:
+                await self._count(topic)
+        queues: deque[tuple[str, int, deque[Any]]] = deque()
+        for (topic, number), held in by_partition(outputs, self._counts.__getitem__).items():
+            queues.append((topic, number, self._batches(held)))
+        futures: list[asyncio.Future[Any]] = []
+        try:
+            while queues:  # one batch of each partition, then the next of each: aiokafka takes one at a time
+                topic, number, batches = queues.popleft()
+                futures.append(await self._producer.send_batch(batches.popleft(), topic, partition=number))
+                if batches:
+                    queues.append((topic, number, batches))
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            await self._drop()
+            raise
+        self._under_way = (outputs, futures)
+
+    def _batches(self, outputs: Sequence[Output]) -> deque[Any]:
+        """Full batches of aiokafka for the outputs of one partition."""
+        batches: deque[Any] = deque()
+        batch = self._producer.create_batch()
+        for key, value, headers in joined(outputs, self.options.batch_lines):
+            pairs = list(headers.items()) if headers else []
+            if batch.append(timestamp=None, key=key, value=value, headers=pairs) is None:
+                batch.close()
+                batches.append(batch)
+                batch = self._producer.create_batch()
+                batch.append(timestamp=None, key=key, value=value, headers=pairs)
+        batch.close()
+        batches.append(batch)
+        return batches
+
+    async def _acknowledged(self, futures: list[asyncio.Future[Any]]) -> None:
+        pending = [future for future in futures if not future.done()]
+        if pending:
+            await asyncio.wait(pending)
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        if errors:
+            raise errors[0]
+
+    async def _drop(self) -> None:
+        """End this producer with what it has not delivered."""
+        self._failing = True
+        producer, self._producer = self._producer, None
+        if self._under_way is not None:
+            for future in self._under_way[1]:
+                future.cancel()
+            self._under_way = None
+        if producer is not None:
+            await _abandon(producer)
+
+    async def settle(
+        self, outputs: Sequence[Output], source: Source | None, positions: Mapping[Partition, int]
+    ) -> None:
+        await self.publish(outputs)
+        if source is not None and positions:
+            await source.commit(positions)
+
+    @property
+    def ready(self) -> bool:
+        return self._producer is not None and not self._failing
+
+    async def close(self) -> None:
+        if self._under_way is not None:
+            await self._drop()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _close(producer)
+
+
+def _same(before: Sequence[Output], now: Sequence[Output]) -> bool:
+    return len(before) == len(now) and all(map(is_, before, now))
+
+
+async def _abandon(producer: Any) -> None:
+    """Close a producer without waiting for what it cannot deliver. aiokafka's `stop` waits for that; so it is failed
+    first, in its accumulator: there is no public way."""
+    producer._message_accumulator.fail_all(KafkaError("given up"))
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await producer.stop()
+    except (KafkaError, OSError, TimeoutError, KeyError) as error:  # KeyError: its bookkeeping of the failed batches
+        log.debug("ending a producer: %r", error)
+        await producer.client.close()

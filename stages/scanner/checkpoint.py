@@ -1,0 +1,163 @@
+"""The checkpoint: one small file that lets a scan go on where it was, also after SIGKILL.
+
+It holds a position of the order such that every answer to the probes before it is in *and acknowledged* by whoever
+takes the hits (`stages.scanner.delivery` finds it), the seed that the order comes from, and the secret by which
+answers are validated: an answer to a probe of the first run still validates in the second. Hence mode 0600. What was
+probed behind the position is probed again; a hit has a deterministic id, so that it is stored once.
+
+The file is replaced, never changed: written beside, fsynced, renamed, the directory fsynced (rename(2)).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from stages.core.errors import HostError, UsageError
+from stages.scanner.spec import differences, identity_digest
+
+#: Version of the format.
+VERSION: Final = 1
+
+#: Only the user who scans may read the secret.
+MODE: Final = 0o600
+
+#: Bytes of the secret (SipHash-2-4 has a key of 128 bits).
+SECRET_BYTES: Final = 16
+
+#: Larger is no checkpoint of ours.
+MAX_BYTES: Final = 65_536
+
+_FIELDS: Final[dict[str, type]] = {
+    "scan": str,
+    "seed": int,
+    "secret": str,
+    "identity": dict,
+    "position": int,
+    "finished": bool,
+    "started": str,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a scan has come."""
+
+    scan: str
+    seed: int
+    secret: bytes
+    identity: Mapping[str, Any]  #: `ScanSpec.identity`
+    position: int = 0
+    finished: bool = False
+    started: str = ""  #: RFC 3339, of the scan's first run
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.scan} at {self.position}{' finished' if self.finished else ''}>"
+
+    def at(self, position: int, *, finished: bool = False) -> Checkpoint:
+        """The same scan, further on; never back."""
+        return replace(self, position=max(position, self.position), finished=finished)
+
+    def check(self, identity: Mapping[str, Any], place: str) -> None:
+        """Raise UsageError, with the difference, unless the scan asked for is the one that was begun."""
+        if identity_digest(identity) != identity_digest(self.identity):
+            changed = "; ".join(differences(self.identity, identity))
+            raise UsageError(place, None, f"scan {self.scan} was another one: {changed}")
+
+
+def dump(checkpoint: Checkpoint) -> bytes:
+    """The content of the file."""
+    body = {
+        "longline": "checkpoint",
+        "v": VERSION,
+        "scan": checkpoint.scan,
+        "seed": checkpoint.seed,
+        "secret": checkpoint.secret.hex(),
+        "identity": dict(checkpoint.identity),
+        "position": checkpoint.position,
+        "finished": checkpoint.finished,
+        "started": checkpoint.started,
+    }
+    return orjson.dumps({**body, "check": _checksum(body)}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def parse(data: bytes, place: str) -> Checkpoint:
+    """The inverse of `dump`. Raises UsageError: not a checkpoint, damaged, of a newer version."""
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise UsageError(place, None, f"not a checkpoint, or damaged: {error}") from None
+    if not isinstance(body, dict) or body.get("longline") != "checkpoint":
+        raise UsageError(place, None, "not a checkpoint")
+    if body.get("v") != VERSION:
+        raise UsageError(place, None, f"a checkpoint of version {body.get('v')!r}; this program reads {VERSION}")
+    check = body.pop("check", None)
+    if check != _checksum(body):
+        raise UsageError(place, None, "the checkpoint is damaged: its checksum is wrong")
+    for name, kind in _FIELDS.items():
+        if type(body.get(name)) is not kind:
+            raise UsageError(place, None, f"the checkpoint is damaged: {name} is {body.get(name)!r}")
+    try:
+        secret = bytes.fromhex(body["secret"])
+    except ValueError:
+        secret = b""
+    if len(secret) != SECRET_BYTES:
+        raise UsageError(place, None, "the checkpoint is damaged: its secret is no 128-bit key")
+    if body["position"] < 0:
+        raise UsageError(place, None, f"the checkpoint is damaged: position {body['position']}")
+    return Checkpoint(
+        body["scan"], body["seed"], secret, body["identity"], body["position"], body["finished"], body["started"]
+    )
+
+
+def read(path: str | Path, place: str = "--resume") -> Checkpoint:
+    """Read a checkpoint. Raises UsageError."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(place, str(path), error.strerror or str(error)) from None
+    if len(data) > MAX_BYTES:
+        raise UsageError(place, str(path), "not a checkpoint: too large")
+    return parse(data, f"{place} {path}")
+
+
+def write(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Replace the file at `path`; durable when this returns. Blocks on the disk. Raises HostError."""
+    path = Path(path)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, MODE)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(dump(checkpoint))
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except OSError:
+            with suppress(OSError):
+                beside.unlink()
+            raise
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise HostError(f"the checkpoint {path} cannot be written: {error.strerror or error}") from None
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    """Against damage, not against people: whoever may write the file may write this too."""
+    return blake2b(orjson.dumps(dict(body), option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()

@@ -1,0 +1,112 @@
+"""From the engine's threads to those who take the hits: a bounded queue with back-pressure and marks.
+
+The engine puts batches from its receive thread and never waits; one task in the loop takes them. Above `HIGH_WATER`
+answers the engine is told to stop sending, below `LOW_WATER` to go on: receiving never stops, so that what is on its
+way when the log is full is still taken in. That bounds the queue by HIGH_WATER plus what one round trip brings.
+
+A mark says: when everything put before it is acknowledged, the scan has come to this position. The loop puts one in
+before each checkpoint, and the task that takes the queue finds it when all that came before is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from stages.scanner.rows import Answer, rows
+
+if TYPE_CHECKING:
+    from stages.scanner.answers import AnswerArray
+
+#: Answers that wait, at most, before sending pauses; and where it goes on. 50,000 rows are some 30 MB.
+HIGH_WATER: Final = 50_000
+LOW_WATER: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """`position` is settled once all that was put before is acknowledged."""
+
+    position: int
+
+
+class Delivery:
+    """Many threads put, one task takes."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        on_full: Callable[[], None] = lambda: None,
+        on_room: Callable[[], None] = lambda: None,
+        high_water: int = HIGH_WATER,
+        low_water: int = LOW_WATER,
+    ) -> None:
+        """`on_full` and `on_room` are called in the loop's thread."""
+        self._loop = loop
+        self._on_full = on_full
+        self._on_room = on_room
+        self._high = high_water
+        self._low = low_water
+        self._items: deque[AnswerArray | list[Answer] | Mark] = deque()
+        self._wake = asyncio.Event()
+        self._put = 0  # answers put so far; one thread at a time
+        self._taken = 0
+        self._closed = False
+        self.full = False
+
+    @property
+    def waiting(self) -> int:
+        """Answers put and not yet taken."""
+        return self._put - self._taken
+
+    def put(self, answers: AnswerArray | list[Answer]) -> None:
+        """From any one thread at a time. The array becomes ours."""
+        self._items.append(answers)
+        self._put += len(answers)
+        try:
+            self._loop.call_soon_threadsafe(self._look)
+        except RuntimeError:
+            if not self._closed:
+                raise
+            # The loop is gone, and with it everybody who could take this.
+
+    def mark(self, position: int) -> None:
+        """From the loop's thread."""
+        self._items.append(Mark(position))
+        self._wake.set()
+
+    def close(self) -> None:
+        """Nothing more will be put: `take` says so once it has given everything."""
+        self._closed = True
+        self._wake.set()
+
+    async def take(self, at_most: int) -> tuple[list[Answer], Mark | None] | None:
+        """About `at_most` answers in order, and the mark behind them if one comes next; None at the end."""
+        while not self._items:
+            if self._closed:
+                return None
+            self._wake.clear()
+            await self._wake.wait()
+        answers: list[Answer] = []
+        mark: Mark | None = None
+        while self._items and len(answers) < at_most:
+            item = self._items.popleft()
+            if isinstance(item, Mark):
+                mark = item
+                break
+            answers.extend(item if isinstance(item, list) else rows(item))
+        self._taken += len(answers)
+        if self.full and self.waiting <= self._low:
+            self.full = False
+            self._on_room()
+        return answers, mark
+
+    def _look(self) -> None:
+        self._wake.set()
+        if not self.full and self.waiting >= self._high:
+            self.full = True
+            self._on_full()

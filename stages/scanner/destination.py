@@ -1,0 +1,174 @@
+"""Where results go: a file (or standard output), the bus, or both. `write` returns when what it was given is safe
+there, as far as the destination can know."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from typing import BinaryIO, Final, Protocol
+
+from stages.core.bus.base import Output, Publisher, Topics
+from stages.core.errors import HostError, LonglineError, UsageError
+from stages.core.pacing import backoff
+from stages.core.records import Scan
+from stages.scanner.hits import HitLines
+from stages.scanner.outputs.base import OutputModule
+from stages.scanner.rows import Answer
+
+log = logging.getLogger("longline.scanner.destination")
+
+#: The name of standard output.
+STDOUT: Final = "-"
+
+#: Records handed to the bus at once: a transaction of some milliseconds, and what is published twice at most when a
+#: write fails half-way.
+PUBLISH_BATCH: Final = 2_000
+
+#: Seconds between two tries to publish.
+FIRST_BACKOFF: Final = 0.1
+MAX_BACKOFF: Final = 5.0
+
+
+class ReaderGone(HostError):
+    """Whoever read our standard output has closed it (`| head`): a reason to stop, not an accident."""
+
+
+class Destination(Protocol):
+    """Takes results."""
+
+    async def write(self, answers: Sequence[Answer]) -> None: ...
+
+    async def settle(self) -> None:
+        """Make what was written as durable as it gets, before a checkpoint says so."""
+
+    async def close(self) -> None: ...
+
+
+class FileDestination:
+    """An output module on a file."""
+
+    def __init__(self, name: str, file: BinaryIO, module: OutputModule) -> None:
+        self._name = name
+        self._file = file
+        self._module = module
+        self._regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+
+    @classmethod
+    def open(cls, name: str, module: OutputModule) -> FileDestination:
+        """Open for writing, and change nothing yet. Raises UsageError when it cannot be written."""
+        if name == STDOUT:
+            descriptor = os.dup(sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
+        else:
+            try:
+                descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except OSError as error:
+                raise UsageError("-o/--output-file", name, f"cannot be written: {error.strerror}") from None
+        return cls(name, open(descriptor, "wb", closefd=True), module)
+
+    async def begin(self, *, append: bool) -> None:
+        """Empty the file, or with `append` go on at its end; write what stands at the top of a new one."""
+        await asyncio.to_thread(self._begin, append)
+
+    async def write(self, answers: Sequence[Answer]) -> None:
+        if answers:
+            await asyncio.to_thread(self._write, self._module.render(answers))
+
+    async def settle(self) -> None:
+        if self._regular:
+            await asyncio.to_thread(self._sync)
+
+    async def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            raise self._mapped(error) from None
+
+    def _begin(self, append: bool) -> None:
+        size = 0
+        if self._regular and self._name != STDOUT:
+            if append:
+                size = self._file.seek(0, os.SEEK_END)
+            else:
+                self._file.truncate(0)
+        if not size:
+            self._write(self._module.begin())
+
+    def _write(self, data: bytes) -> None:
+        if not data:
+            return
+        try:
+            self._file.write(data)
+            self._file.flush()
+        except OSError as error:
+            raise self._mapped(error) from None
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._mapped(error) from None
+
+    def _mapped(self, error: OSError) -> HostError:
+        if error.errno == errno.EPIPE:
+            return ReaderGone(f"{self._name}: nobody reads any more")
+        return HostError(f"results cannot be written to {self._name}: {error.strerror or error}")
+
+
+class BusDestination:
+    """The hits topic, by prefix; and the scans topic for the scan's own records."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        topics: Topics,
+        hits: HitLines,
+        *,
+        on_retry: Callable[[], None] = lambda: None,
+        give_up: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`on_retry` is called for each failed try; `give_up`: whether to stop trying."""
+        self._publisher = publisher
+        self._topics = topics
+        self._hits = hits
+        self._on_retry = on_retry
+        self._give_up = give_up
+
+    async def write(self, answers: Sequence[Answer]) -> None:
+        """Publish hits; returns when all are acknowledged. Raises what is not to be tried again."""
+        topic = self._topics.hits
+        for at in range(0, len(answers), PUBLISH_BATCH):
+            keyed = self._hits.keyed(answers[at : at + PUBLISH_BATCH])
+            await self._publish([Output(topic, key, line) for key, line in keyed])
+
+    async def record(self, scan: Scan) -> None:
+        """Publish the start, the progress or the end of a scan."""
+        await self._publish([Output(self._topics.scans, scan.scan.encode(), scan.dump())])
+
+    async def settle(self) -> None:
+        """Published is acknowledged."""
+
+    async def close(self) -> None:
+        """The publisher belongs to whoever opened it."""
+
+    async def _publish(self, outputs: list[Output]) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._publisher.publish(outputs)
+            except LonglineError as error:
+                if not error.retry or self._give_up():
+                    raise
+                if attempt == 0:
+                    log.warning("the log cannot be written, trying again: %s", error)
+                self._on_retry()
+                await asyncio.sleep(backoff(attempt, FIRST_BACKOFF, MAX_BACKOFF))
+                attempt += 1
+            else:
+                if attempt:
+                    log.info("the log can be written again")
+                return

@@ -1,0 +1,79 @@
+"""The scanner's metrics: names, and how the engine's counters and the tally become them.
+
+Classifications are a closed vocabulary; nothing here is labelled by an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from stages.core.metrics import Metrics
+
+if TYPE_CHECKING:
+    from stages.scanner.rows import Answer
+    from stages.scanner.summary import EngineCounters
+
+#: The classifications of answers (`stages.scanner.answers.KIND_NAMES`; a test holds them equal).
+CLASSIFICATIONS: Final = ("synack", "rst", "icmp", "echoreply")
+
+
+class ScannerMetrics:
+    """All metrics of the scanner in `metrics`, or in a set of their own where nobody serves them."""
+
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        metrics = metrics if metrics is not None else Metrics()
+        counter, gauge = metrics.counter, metrics.gauge
+        self.sent = counter("longline_scanner_probes_sent", "Probes that left this host")
+        self.send_failures = counter(
+            "longline_scanner_send_failures", "Sends that failed and were repeated or given up"
+        )
+        self.received = counter("longline_scanner_packets_received", "Packets (or ended connections) looked at")
+        self.invalid = counter("longline_scanner_packets_invalid", "Packets that answer no probe of ours")
+        self.drops = counter("longline_scanner_ring_drops", "Packets that the kernel had no room for")
+        self.answers = counter("longline_scanner_answers", "Validated answers", "classification", CLASSIFICATIONS)
+        self.repeats = counter("longline_scanner_repeats", "Answers of targets that had answered before")
+        self.written = counter("longline_scanner_results_written", "Results published or written, acknowledged")
+        self.retries = counter("longline_scanner_publish_retries", "Publishing that failed and was tried again")
+        self.position = gauge("longline_scanner_position", "Targets probed")
+        self.targets = gauge("longline_scanner_targets", "Targets of the scan")
+        self.rate = gauge("longline_scanner_rate_pps", "Probes per second over the last second")
+        self.limit = gauge("longline_scanner_rate_limit_pps", "Probes per second at most; 0: unlimited")
+        self.waiting = gauge("longline_scanner_answers_waiting", "Answers received and not yet published")
+        self.paused = gauge("longline_scanner_paused", "1 while sending waits for those who take the hits")
+        self.running = gauge("longline_scanner_running", "1 while a scan runs")
+        self._before: tuple[int, ...] = (0,) * 5
+
+    def begin(self, targets: int, limit: float) -> None:
+        """A scan begins."""
+        self.targets.set(targets)
+        self.limit.set(limit)
+        self.running.set(1)
+        self._before = (0,) * 5
+
+    def end(self) -> None:
+        self.running.set(0)
+        self.paused.set(0)
+        self.rate.set(0)
+
+    def engine(self, counters: EngineCounters, position: int) -> None:
+        """A new look at the engine's counters, which only grow within a scan."""
+        now = (counters.sent, counters.send_failures, counters.received, counters.invalid, counters.ring_drops)
+        metrics = (self.sent, self.send_failures, self.received, self.invalid, self.drops)
+        for metric, new, before in zip(metrics, now, self._before, strict=True):
+            metric.add(new - before)
+        self._before = now
+        self.position.set(position)
+        self.rate.set(counters.rate)
+
+    def answered(self, answers: Sequence[Answer]) -> None:
+        """A batch of validated answers."""
+        kinds: dict[str, int] = {}
+        repeats = 0
+        for answer in answers:
+            name = answer.classification
+            kinds[name] = kinds.get(name, 0) + 1
+            repeats += answer.repeat
+        for name, n in kinds.items():
+            self.answers.add(n, name)
+        self.repeats.add(repeats)

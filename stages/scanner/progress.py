@@ -1,0 +1,107 @@
+"""The status line, once a second on standard error, as ZMap's users know it. Pure: times come in.
+
+0:01 12% (37s left); send: 10327 10.3 Kp/s (10.1 Kp/s avg); recv: 118 118 p/s (115 p/s avg); drops: 0 p/s (0 p/s avg); hitrate: 1.14%
+0:09 95% (3s left); send: 65536 done (9.92 Kp/s avg); recv: ...
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+_UNITS: Final = ((1e9, "G"), (1e6, "M"), (1e3, "K"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at a scan. Times in seconds on any one clock."""
+
+    now: float
+    sent: int
+    received: int  #: open targets, each once
+    drops: int
+    position: int
+
+
+def rate_text(value: float) -> str:
+    """Three significant digits: `10.3 K`, `118 `."""
+    for factor, unit in _UNITS:
+        if value >= factor:
+            return f"{_three(value / factor)} {unit}"
+    return f"{value:.0f} "
+
+
+def clock_text(seconds: float) -> str:
+    """`0:01`, `1:02:03`."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def left_text(seconds: float) -> str:
+    """`37s`, `4m05s`, `1h51m`, `2d03h`."""
+    whole = int(seconds)
+    for unit, small, size in (("d", "h", 86_400), ("h", "m", 3_600), ("m", "s", 60)):
+        if whole >= size:
+            rest = whole % size // {"h": 3_600, "m": 60, "s": 1}[small]
+            return f"{whole // size}{unit}{rest:02d}{small}"
+    return f"{whole}s"
+
+
+class Progress:
+    """Turns samples into status lines."""
+
+    def __init__(self, start: Sample, *, last: int, cooldown: float, max_runtime: float | None = None) -> None:
+        """`last`: the position at which all is sent."""
+        self._start = start
+        self._before = start
+        self._last = last
+        self._cooldown = cooldown
+        self._max_runtime = max_runtime
+        self._done_at: float | None = None
+
+    def line(self, sample: Sample, *, sending: bool) -> str:
+        """The status now; call it about once a second."""
+        start, before = self._start, self._before
+        if not sending and self._done_at is None:
+            self._done_at = sample.now
+        age = max(sample.now - start.now, 1e-9)
+        step = max(sample.now - before.now, 1e-9)
+        self._before = sample
+        part, left = self._expect(sample, age)
+        if self._done_at is None:
+            sent = f"{sample.sent} {rate_text((sample.sent - before.sent) / step)}p/s "
+            average = (sample.sent - start.sent) / age
+        else:
+            sent = f"{sample.sent} done "
+            average = (sample.sent - start.sent) / max(self._done_at - start.now, 1e-9)
+        probes = sample.sent - start.sent
+        hits = (sample.received - start.received) / probes if probes else 0.0
+        remaining = f" ({left_text(left)} left)" if left is not None else ""
+        return (
+            f"{clock_text(age):>5} {part:.0%}{remaining}; send: {sent}({rate_text(average)}p/s avg); "
+            f"recv: {sample.received} {rate_text((sample.received - before.received) / step)}p/s "
+            f"({rate_text((sample.received - start.received) / age)}p/s avg); "
+            f"drops: {rate_text((sample.drops - before.drops) / step)}p/s "
+            f"({rate_text((sample.drops - start.drops) / age)}p/s avg); hitrate: {hits:.2%}"
+        )
+
+    def _expect(self, sample: Sample, age: float) -> tuple[float, float | None]:
+        """(share done, seconds left or None while nothing can be said)."""
+        if self._done_at is not None:
+            left = max(0.0, self._cooldown - (sample.now - self._done_at))
+            return (age / (age + left) if age + left else 1.0), left
+        done = sample.position - self._start.position
+        total = self._last - self._start.position
+        left_to_send = age / done * (total - done) if done else None
+        if self._max_runtime is not None:
+            until = max(0.0, self._max_runtime - age)
+            left_to_send = until if left_to_send is None else min(left_to_send, until)
+        if left_to_send is None:
+            return 0.0, None
+        whole = age + left_to_send + self._cooldown
+        return age / whole, left_to_send + self._cooldown
+
+
+def _three(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

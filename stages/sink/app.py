@@ -1,0 +1,70 @@
+"""What the command calls: the store a URL names, the stage over it, `--init` and `--purge`.
+
+store = open_store(store_settings, sink_settings)
+stage = build(store_settings, sink_settings, metrics)      # for the runner, with capacity=stage.capacity
+await init(store_settings, sink_settings)                  # -> lines to show
+await purge(store_settings, sink_settings)                 # -> observations removed
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from stages.core.bus.base import Topics
+from stages.core.errors import UsageError
+from stages.core.metrics import Metrics
+from stages.core.settings import StoreSettings
+from stages.sink.metrics import SinkMetrics
+from stages.sink.retention import before
+from stages.sink.settings import SinkSettings
+from stages.sink.stage import SinkStage
+from stages.sink.store import Store
+
+_SQLITE: Final = "sqlite:"
+
+
+def topics_of(topics: Topics) -> tuple[str, ...]:
+    """What the sink reads."""
+    return (topics.hits, topics.banners, topics.tls, topics.scans)
+
+
+def open_store(store: StoreSettings, sink: SinkSettings, *, read_only: bool = False) -> Store:
+    """The store that `store.url` names, not yet opened. The libraries it needs are imported here."""
+    url = store.url
+    if url.startswith(_SQLITE):
+        from stages.sink.sqlite import SqliteStore
+
+        return SqliteStore(url.removeprefix(_SQLITE), read_only=read_only, cache_bytes=sink.cache_bytes)
+    if url.startswith(("mongodb://", "mongodb+srv://")):
+        from stages.sink.mongo import MongoStore
+
+        return MongoStore(url, store.database, timeout=sink.timeout)
+    raise UsageError("--store", url, "not sqlite:FILE or mongodb://...")
+
+
+def build(store: StoreSettings, sink: SinkSettings, metrics: Metrics | None = None) -> SinkStage:
+    """The stage, for the runner."""
+    return SinkStage(open_store(store, sink), sink, SinkMetrics(metrics))
+
+
+async def init(store: StoreSettings, sink: SinkSettings) -> list[str]:
+    """Make tables, indexes and the TTL. Returns what there is now, in words. Raises Unavailable, HostError."""
+    target = open_store(store, sink)
+    try:
+        return await target.init(sink.retention)
+    finally:
+        await target.close()
+
+
+async def purge(store: StoreSettings, sink: SinkSettings, *, clock: Callable[[], float] = time.time) -> int:
+    """Remove the observations older than the retention. Returns how many went."""
+    if not sink.retention:
+        raise UsageError("--purge", None, "needs --retention, such as 90d")
+    target = open_store(store, sink)
+    try:
+        await target.open()
+        return await target.purge(before(sink.retention, int(clock() * 1e6)))
+    finally:
+        await target.close()

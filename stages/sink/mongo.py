@@ -1,0 +1,427 @@
+"""The MongoDB store, by motor. The only file that knows the driver; PyMongo's own async client fits as well.
+
+Without transactions, and without updates by pipeline (not every server that speaks the protocol has them), each step
+is made so that it may be repeated and may come in any order:
+
+    1. certificates   upserted: minima and maxima, the rest only on insert
+    2. observations   inserted; a duplicate id is no error, its stored document is read back
+    3. services       upserted from what is *stored*, so that a record which came second moves nothing; a crash between
+                      2 and 3 is healed by the redelivery, which reads back and goes on
+    4. scans          upserted
+
+"Newer wins" is a filter on the stored (ts, id). Where a newer one is stored the filter does not match, the upsert
+tries to insert a second document with that `_id`, and the server says E11000. Two writers making one document say
+E11000 as well; so it is tried once more, and what fails again is older: only its times are written.
+
+Acknowledged by a majority, or Unavailable. Indexes are made by `init` only, never by a worker.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import bson
+from bson.datetime_ms import DatetimeMS
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
+from pymongo import ASCENDING, InsertOne, UpdateOne, errors
+
+from stages.core.errors import HostError, Unavailable, UsageError
+from stages.core.section import masked
+from stages.sink.documents import (
+    KINDS,
+    MAX_DOCUMENT_BYTES,
+    CertificateSeen,
+    Document,
+    Observation,
+    ScanUpdate,
+    ServiceUpdate,
+    fold_services,
+    service_id,
+    summary,
+)
+from stages.sink.store import OBSERVED, Batch, Collection, Filter, Written
+
+#: Seconds to wait for one answer; and for a server that could give one.
+DEFAULT_TIMEOUT: Final = 20.0
+SELECTION_SECONDS: Final = 5.0
+
+#: Documents a cursor fetches at once: what a reader holds in memory.
+READ_DOCUMENTS: Final = 500
+
+#: Ids in one query that reads stored observations back: 36 bytes each, far below a command's 16 MiB.
+READ_BACK_IDS: Final = 10_000
+
+#: Server error codes (mongodb/mongo src/mongo/base/error_codes.yml).
+_DUPLICATE: Final = 11000
+_COMMAND_NOT_FOUND: Final = 59
+_INDEX_OPTIONS_CONFLICT: Final = 85
+_UNAUTHORIZED: Final = frozenset({13, 18})
+#: BadValue, FailedToParse, TypeMismatch, DollarPrefixedFieldName, EmptyFieldName, DottedFieldName,
+#: DocumentValidationFailure, BSONObjectTooLarge, and the key of an index that is too long (servers before 4.2).
+_FOR_GOOD: Final = frozenset({2, 9, 14, 52, 56, 57, 121, 10334, 17280})
+
+#: Collection -> name of the index -> its keys. Few: each costs at every write.
+INDEXES: Final[dict[str, dict[str, list[tuple[str, int]]]]] = {
+    "services": {
+        "address": [(key, ASCENDING) for key in ("address", "port", "transport", "name")],
+        "last_seen": [("last_seen", ASCENDING)],
+    },
+    "observations": {
+        "address": [(key, ASCENDING) for key in ("address", "port", "ts")],
+        "ts": [("ts", ASCENDING), ("_id", ASCENDING)],
+    },
+    "certificates": {"names": [("names", ASCENDING)]},
+    "scans": {},
+}
+
+#: The TTL index on the date beside `ts`.
+TTL_INDEX: Final = "retention"
+
+_ORDER: Final[dict[str, list[tuple[str, int]]]] = {
+    "services": [(key, ASCENDING) for key in ("address", "port", "transport", "name")],
+    "observations": [("ts", ASCENDING), ("_id", ASCENDING)],
+    "certificates": [("_id", ASCENDING)],
+    "scans": [("first_seen", ASCENDING), ("_id", ASCENDING)],
+}
+
+
+@dataclass(slots=True)
+class _Upsert:
+    """One document's slot that the greater (for a start: the smaller) (ts, id) wins, and its times."""
+
+    owner: str  #: whose rejection it is: id of an observation, name of a scan
+    id: str
+    slot: str
+    ts: int
+    record: str
+    said: Document
+    first_seen: int
+    last_seen: int
+    identity: Document
+
+    def times(self) -> UpdateOne:
+        """Only what holds even where a newer one is stored."""
+        return UpdateOne({"_id": self.id}, self._update(), upsert=True)
+
+    def whole(self) -> UpdateOne:
+        beyond, at_or_beyond = ("$lt", "$lte") if self.slot == "start" else ("$gt", "$gte")
+        ts, record = f"{self.slot}.ts", f"{self.slot}.id"
+        stays = [{ts: {beyond: self.ts}}, {ts: self.ts, record: {at_or_beyond: self.record}}]
+        update = self._update()
+        update["$set"] = {self.slot: {"ts": self.ts, "id": self.record, **self.said}}
+        return UpdateOne({"_id": self.id, "$nor": stays}, update, upsert=True)
+
+    def _update(self) -> dict[str, Document]:
+        update = {"$min": {"first_seen": self.first_seen}, "$max": {"last_seen": self.last_seen}}
+        if self.identity:
+            update["$setOnInsert"] = self.identity
+        return update
+
+
+@dataclass(slots=True)
+class Errors:
+    """A bulk write's errors, sorted: indexes of duplicates, and of what is refused for good."""
+
+    duplicates: list[int] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+
+
+def sort_errors(details: Mapping[str, Any]) -> Errors:
+    """Sort the details of a BulkWriteError. Raises Unavailable if anything in them may go well another time."""
+    sorted_ = Errors()
+    for error in details.get("writeErrors", ()):
+        code, said = error.get("code"), str(error.get("errmsg", ""))
+        if code == _DUPLICATE:
+            sorted_.duplicates.append(error["index"])
+        elif code in _FOR_GOOD:
+            sorted_.refused[error["index"]] = f"{said} (code {code})"
+        else:
+            raise Unavailable(f"the database did not write: {said} (code {code})")
+    for error in details.get("writeConcernErrors", ()):
+        raise Unavailable(f"the database did not acknowledge by a majority: {error.get('errmsg', error)}")
+    return sorted_
+
+
+@contextmanager
+def _mapped(place: str) -> Iterator[None]:
+    """The driver's errors by our names."""
+    try:
+        yield
+    except (errors.ConfigurationError, errors.InvalidURI) as error:
+        raise UsageError("--store", place, str(error)) from error
+    except errors.OperationFailure as error:
+        if error.code in _UNAUTHORIZED:
+            raise HostError(f"{place}: the database refuses us: {error.details or error}") from error
+        raise Unavailable(f"{place}: {error}") from error
+    except errors.ConnectionFailure as error:  # out of reach, timed out, not primary
+        raise Unavailable(f"{place}: {error}") from error
+
+
+def _motor(url: str, **options: Any) -> Any:
+    from motor.motor_asyncio import AsyncIOMotorClient
+
+    return AsyncIOMotorClient(url, **options)
+
+
+class MongoStore:
+    """Documents in one MongoDB database. `client`: what makes a client of a URL and options."""
+
+    name = "mongodb"
+
+    def __init__(
+        self,
+        url: str,
+        database: str = "longline",
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        client: Callable[..., Any] = _motor,
+    ) -> None:
+        self.place = str(masked(url))
+        self._url = url
+        self._database = database
+        self._timeout = timeout
+        self._make = client
+        self._client: Any = None
+        self._db: Any = None
+
+    async def open(self) -> None:
+        milliseconds = int(self._timeout * 1000)
+        with _mapped(self.place):
+            if self._client is None:
+                self._client = self._make(
+                    self._url,
+                    appname="longline",
+                    w="majority",
+                    wTimeoutMS=milliseconds,
+                    connectTimeoutMS=milliseconds,
+                    socketTimeoutMS=milliseconds,
+                    serverSelectionTimeoutMS=int(min(self._timeout, SELECTION_SECONDS) * 1000),
+                )
+                self._db = self._client.get_default_database(self._database)
+            await self._client.admin.command("ping")
+
+    async def close(self) -> None:
+        client, self._client, self._db = self._client, None, None
+        if client is not None:
+            closing = client.close()
+            if inspect.isawaitable(closing):
+                await closing
+
+    async def init(self, retention: float | None) -> list[str]:
+        await self.open()
+        done: list[str] = []
+        with _mapped(self.place):
+            for collection, indexes in INDEXES.items():
+                for name, keys in indexes.items():
+                    await self._db[collection].create_index(keys, name=name)
+                    done.append(f"{collection}: index {name} ({', '.join(key for key, _ in keys)})")
+            if retention is not None:
+                done.append(await self._retain(round(retention)))
+        return done
+
+    async def _retain(self, seconds: int) -> str:
+        """Make, change or (0) remove the TTL index."""
+        observations = self._db["observations"]
+        known = (await observations.index_information()).get(TTL_INDEX)
+        if seconds == 0:
+            if known is not None:
+                await observations.drop_index(TTL_INDEX)
+            return "observations: kept for ever"
+        if known is not None and known.get("expireAfterSeconds") != seconds:
+            try:
+                await self._db.command(
+                    "collMod", "observations", index={"name": TTL_INDEX, "expireAfterSeconds": seconds}
+                )
+            except errors.OperationFailure as error:
+                if error.code != _COMMAND_NOT_FOUND:
+                    raise
+                await observations.drop_index(TTL_INDEX)
+                known = None
+        if known is None:
+            await observations.create_index([("date", ASCENDING)], name=TTL_INDEX, expireAfterSeconds=seconds)
+        return f"observations: TTL index {TTL_INDEX} of {seconds} seconds"
+
+    # --- writing
+
+    async def write(self, batch: Batch) -> Written:
+        written = Written()
+        with _mapped(self.place):
+            await self._certificates(batch.certificates, written)
+            stored = await self._observations(batch.observations, written)
+            services = [_of_service(update) for update in fold_services(stored)]
+            written.services = await self._upsert("services", services, written)
+            scans = [upsert for update in batch.scans for upsert in _of_scan(update)]
+            await self._upsert("scans", scans, written)
+            written.scans = len(batch.scans)
+        return written
+
+    async def _bulk(self, collection: str, operations: Sequence[Any]) -> tuple[Errors, Any]:
+        try:
+            result = await self._db[collection].bulk_write(operations, ordered=False)
+        except errors.BulkWriteError as error:
+            return sort_errors(error.details), None
+        return Errors(), result
+
+    async def _certificates(self, seen: list[CertificateSeen], written: Written) -> None:
+        for known in (False, True):
+            part = [c for c in seen if (c.fields is None) is known]
+            for again in (False, True):
+                if not part:
+                    break
+                sorted_, result = await self._bulk("certificates", [_of_certificate(c) for c in part])
+                if result is not None and known and result.matched_count < len(part):
+                    # Some were thought to be stored and are not. Which, does not matter: this is rare.
+                    written.missing.extend(c.sha256 for c in part)
+                    break
+                for i, why in sorted_.refused.items():
+                    written.rejected[part[i].sha256] = why
+                written.certificates += len(part) - len(sorted_.refused) - len(sorted_.duplicates)
+                part = [part[i] for i in sorted_.duplicates]
+                if part and again:
+                    raise Unavailable("certificates: E11000 twice")
+
+    async def _observations(self, observations: list[Observation], written: Written) -> list[Observation]:
+        """Insert; returns what is stored under their ids, ours or what was there before."""
+        operations: list[InsertOne[Any]] = []
+        sent: list[Observation] = []
+        for o in observations:
+            try:
+                raw = bson.encode({**o.document(), "date": DatetimeMS(o.ts // 1000)})
+            except (BSONError, OverflowError, UnicodeError, TypeError) as error:
+                written.rejected[o.id] = str(error)
+                continue
+            if len(raw) > MAX_DOCUMENT_BYTES:
+                written.rejected[o.id] = f"{len(raw)} bytes, at most {MAX_DOCUMENT_BYTES}"
+                continue
+            operations.append(InsertOne(RawBSONDocument(raw)))
+            sent.append(o)
+        if not operations:
+            return []
+        sorted_, _ = await self._bulk("observations", operations)
+        if not sorted_.duplicates and not sorted_.refused:
+            written.stored += len(sent)
+            return sent
+        for i, why in sorted_.refused.items():
+            written.rejected[sent[i].id] = why
+        repeated = set(sorted_.duplicates)
+        stored = [o for i, o in enumerate(sent) if i not in repeated and i not in sorted_.refused]
+        written.stored += len(stored)
+        written.repeated += len(repeated)
+        ids = [sent[i].id for i in sorted(repeated)]
+        for start in range(0, len(ids), READ_BACK_IDS):
+            wanted = {"_id": {"$in": ids[start : start + READ_BACK_IDS]}}
+            there = self._db["observations"].find(wanted, {"date": 0})
+            stored.extend([Observation.of_document(document) async for document in there])
+        return stored
+
+    async def _upsert(self, collection: str, upserts: list[_Upsert], written: Written) -> int:
+        """Newer wins. Returns how many were written."""
+        refused = 0
+        part = upserts
+        for attempt in range(3):
+            if not part:
+                break
+            operations = [u.times() if attempt == 2 else u.whole() for u in part]
+            sorted_, _ = await self._bulk(collection, operations)
+            for i, why in sorted_.refused.items():
+                written.rejected[part[i].owner] = why
+            refused += len(sorted_.refused)
+            part = [part[i] for i in sorted_.duplicates]
+        if part:
+            raise Unavailable(f"{collection}: E11000 for {len(part)} upserts without a condition")
+        return len(upserts) - refused
+
+    async def purge(self, before: int) -> int:
+        with _mapped(self.place):
+            return int((await self._db["observations"].delete_many({"ts": {"$lt": before}})).deleted_count)
+
+    # --- reading
+
+    async def count(self, collection: Collection) -> int:
+        kind = OBSERVED.get(collection)
+        with _mapped(self.place):
+            if kind is not None:
+                return int(await self._db["observations"].count_documents({"kind": kind}))
+            return int(await self._db[str(collection)].count_documents({}))
+
+    async def find(self, collection: Collection, where: Filter) -> AsyncIterator[Document]:
+        table = "observations" if collection in OBSERVED else str(collection)
+        with _mapped(self.place):
+            cursor = self._db[table].find(_filter(collection, where), {"date": 0})
+            cursor = cursor.sort(_ORDER[table]).allow_disk_use(True).batch_size(READ_DOCUMENTS)
+            if where.limit is not None:
+                cursor = cursor.limit(where.limit)
+            try:
+                async for document in cursor:
+                    yield document
+            finally:
+                await cursor.close()
+
+
+def _of_service(update: ServiceUpdate) -> _Upsert:
+    o = update.newest
+    identity: Document = {"ip": o.ip, "address": o.address, "port": o.port, "transport": o.transport}
+    if o.name:
+        identity["name"] = o.name
+    return _Upsert(
+        owner=o.id,
+        id=service_id(o.ip, o.port, o.transport, o.name),
+        slot=o.kind,
+        ts=o.ts,
+        record=o.id,
+        said=summary(o),
+        first_seen=update.first_seen,
+        last_seen=update.last_seen,
+        identity=identity,
+    )
+
+
+def _of_scan(update: ScanUpdate) -> Iterator[_Upsert]:
+    for event, (ts, record, said) in update.events.items():
+        yield _Upsert(
+            owner=update.scan,
+            id=update.scan,
+            slot=event,
+            ts=ts,
+            record=record,
+            said=said,
+            first_seen=update.first_seen,
+            last_seen=update.last_seen,
+            identity={},
+        )
+
+
+def _of_certificate(seen: CertificateSeen) -> UpdateOne:
+    update: dict[str, Document] = {"$min": {"first_seen": seen.first_seen}, "$max": {"last_seen": seen.last_seen}}
+    if seen.fields is None:
+        return UpdateOne({"_id": seen.sha256}, update)
+    update["$setOnInsert"] = {**seen.fields, "raw": seen.raw}
+    return UpdateOne({"_id": seen.sha256}, update, upsert=True)
+
+
+def _filter(collection: Collection, where: Filter) -> Document:
+    conditions: list[Document] = []
+    kind = OBSERVED.get(collection)
+    services = collection is Collection.SERVICES
+    if kind is not None:
+        conditions.append({"kind": kind})
+    if where.network is not None:
+        conditions.append({"address": {"$gte": where.network[0], "$lte": where.network[1]}})
+    if where.port is not None:
+        conditions.append({"port": where.port})
+    if where.outcome is not None:
+        outcomes = ("banner.outcome", "tls.outcome") if services else ("outcome",)
+        conditions.append({"$or": [{name: where.outcome} for name in outcomes]})
+    if where.scan is not None:
+        scans = [f"{k}.scan" for k in KINDS] if services else ["_id" if kind is None else "scan"]
+        conditions.append({"$or": [{name: where.scan} for name in scans]})
+    if where.since is not None:
+        conditions.append({("ts" if kind else "last_seen"): {"$gte": where.since}})
+    if where.name is not None:
+        conditions.append({("names" if collection is Collection.CERTIFICATES else "name"): where.name})
+    return {"$and": conditions} if conditions else {}

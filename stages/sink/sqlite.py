@@ -1,0 +1,443 @@
+"""The SQLite store: one file, the same documents as MongoDB, one transaction a batch.
+
+Writing goes through the process's one writer on the file (`stages.core.sqlitefile`), where the bus may be too. In one
+transaction an observation that is new moves its service, and one that is not does not; so `services` follow what is
+stored without reading it back. Reading has a connection of its own and sees one snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from stages.core.errors import UsageError
+from stages.core.sqlitefile import SqliteFile, mapped
+from stages.sink.documents import (
+    EVENTS,
+    KINDS,
+    MAX_DOCUMENT_BYTES,
+    CertificateSeen,
+    Document,
+    Observation,
+    ScanUpdate,
+    ServiceUpdate,
+    fold_services,
+    ip_of,
+    service_id,
+    summary,
+)
+from stages.sink.migrations import MIGRATIONS, PART
+from stages.sink.store import OBSERVED, Batch, Collection, Filter, Written
+
+#: Page cache of the writer: 1 M services are some 300 MB, and a batch touches a page for each.
+CACHE_BYTES: Final = 128 * 2**20
+
+#: Rows fetched at once by a reader: what it holds in memory.
+READ_ROWS: Final = 500
+
+#: Observations removed in one transaction: a purge must not hold up the sink.
+PURGE_ROWS: Final = 5_000
+
+_ID_BYTES: Final = 16
+
+Row = tuple[Any, ...]
+
+
+def _upsert_service(kind: str) -> str:
+    """SQL: (address, port, transport, name, first, last, ts, id, summary[, data])."""
+    slots = [f"{kind}_ts", f"{kind}_id", kind, *([f"{kind}_data"] if kind == "banner" else [])]
+    newer = (
+        f"services.{kind}_ts IS NULL"
+        f" OR (excluded.{kind}_ts, excluded.{kind}_id) > (services.{kind}_ts, services.{kind}_id)"
+    )
+    return (
+        f"INSERT INTO services (address, port, transport, name, first_seen, last_seen, {', '.join(slots)})"
+        f" VALUES ({', '.join('?' * (6 + len(slots)))}) ON CONFLICT DO UPDATE SET"
+        " first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen), "
+        + ", ".join(f"{slot} = CASE WHEN {newer} THEN excluded.{slot} ELSE services.{slot} END" for slot in slots)
+    )
+
+
+def _upsert_scan(event: str) -> str:
+    """SQL: (scan, first, last, ts, id, said). Of two starts the older stays, of the others the newer."""
+    slots = [f"{event}_ts", f"{event}_id", f'"{event}"']
+    sign = "<" if event == "start" else ">"
+    wins = (
+        f"scans.{event}_ts IS NULL"
+        f" OR (excluded.{event}_ts, excluded.{event}_id) {sign} (scans.{event}_ts, scans.{event}_id)"
+    )
+    return (
+        f"INSERT INTO scans (scan, first_seen, last_seen, {', '.join(slots)})"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen), "
+        + ", ".join(f"{slot} = CASE WHEN {wins} THEN excluded.{slot} ELSE scans.{slot} END" for slot in slots)
+    )
+
+
+_SERVICES: Final = {kind: _upsert_service(kind) for kind in KINDS}
+_SCANS: Final = {event: _upsert_scan(event) for event in EVENTS}
+_OBSERVE: Final = "INSERT OR IGNORE INTO observations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_CERTIFY: Final = (
+    "INSERT INTO certificates (sha256, first_seen, last_seen, fields, raw) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+    " SET first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)"
+)
+_CERTIFY_AGAIN: Final = (
+    "UPDATE certificates SET first_seen = min(first_seen, ?2), last_seen = max(last_seen, ?3) WHERE sha256 = ?1"
+)
+_NAME: Final = "INSERT OR IGNORE INTO certificate_names VALUES (?, ?)"
+
+
+def _packed(record_id: str) -> bytes | str:
+    """A record id as it lies in the table: 16 bytes where it is 32 lower-case hex digits."""
+    if len(record_id) == 2 * _ID_BYTES:
+        try:
+            packed = bytes.fromhex(record_id)
+        except ValueError:
+            return record_id
+        if packed.hex() == record_id:
+            return packed
+    return record_id
+
+
+def _json(document: Document) -> str:
+    return orjson.dumps(document).decode()
+
+
+def _observation_row(o: Observation) -> Row:
+    return (
+        _packed(o.id),
+        o.kind,
+        o.scan,
+        o.ts,
+        o.address,
+        o.port,
+        o.transport,
+        o.name,
+        orjson.dumps(o.body).decode(),
+        o.data,
+    )
+
+
+def _service_row(update: ServiceUpdate) -> Row:
+    o = update.newest
+    shown = summary(o)
+    key = (o.address, o.port, o.transport, o.name, update.first_seen, update.last_seen, o.ts, o.id)
+    if o.kind == "banner":
+        data = shown.pop("data")
+        return (*key, _json(shown), data)
+    return (*key, _json(shown))
+
+
+class SqliteStore:
+    """Documents in one SQLite file. `read_only`: the file must be there, and nothing is made."""
+
+    name = "sqlite"
+
+    def __init__(self, path: str | Path, *, read_only: bool = False, cache_bytes: int = CACHE_BYTES) -> None:
+        self.path = Path(path)
+        self.place = str(path)
+        self._read_only = read_only
+        self._cache_bytes = cache_bytes
+        self._file: SqliteFile | None = None
+
+    async def open(self) -> None:
+        if self._read_only:
+            if not self.path.is_file():
+                raise UsageError("--store", self.place, "no such file")
+            return
+        if self._file is None:
+            self._file = await asyncio.to_thread(self._open)
+
+    def _open(self) -> SqliteFile:
+        file = SqliteFile.open(self.path)
+        try:
+            file.migrate(PART, MIGRATIONS)
+            file.write_sync(lambda connection: connection.execute(f"PRAGMA cache_size = -{self._cache_bytes >> 10}"))
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    async def init(self, retention: float | None) -> list[str]:
+        await self.open()
+        done = [f"{self.place}: tables and indexes of version {len(MIGRATIONS)}"]
+        if retention:
+            done.append("SQLite forgets nothing by itself: run `longline sink --purge` with the same --retention")
+        return done
+
+    def _opened(self) -> SqliteFile:
+        assert self._file is not None, "the store is not open"
+        return self._file
+
+    # --- writing
+
+    async def write(self, batch: Batch) -> Written:
+        written = Written()
+        observations: list[Observation] = []
+        rows: list[Row] = []
+        for o in batch.observations:
+            try:
+                row = _observation_row(o)
+            except TypeError as error:  # orjson: what JSON cannot hold
+                written.rejected[o.id] = str(error)
+                continue
+            size = len(row[8]) + len(o.data or b"")
+            if size > MAX_DOCUMENT_BYTES:
+                written.rejected[o.id] = f"{size} bytes, at most {MAX_DOCUMENT_BYTES}"
+                continue
+            observations.append(o)
+            rows.append(row)
+
+        def work(connection: sqlite3.Connection) -> Written:
+            result = Written(rejected=written.rejected)
+            _write_certificates(connection, batch.certificates, result)
+            stored = _write_observations(connection, observations, rows)
+            result.stored = len(stored)
+            result.repeated = len(observations) - len(stored)
+            result.services = _write_services(connection, stored)
+            result.scans = _write_scans(connection, batch.scans)
+            return result
+
+        return await self._opened().write(work)
+
+    async def purge(self, before: int) -> int:
+        def work(connection: sqlite3.Connection) -> int:
+            return connection.execute(
+                "DELETE FROM observations WHERE rowid IN (SELECT rowid FROM observations WHERE ts < ? LIMIT ?)",
+                (before, PURGE_ROWS),
+            ).rowcount
+
+        gone = 0
+        while n := await self._opened().write(work):
+            gone += n
+        return gone
+
+    async def close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            await asyncio.to_thread(file.close)
+
+    # --- reading
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            return sqlite3.connect(
+                f"{self.path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+
+    def _named(self, error: sqlite3.Error) -> Exception:
+        if isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
+            return UsageError("--store", self.place, "nothing was stored in this file yet")
+        return mapped(error, self.path)
+
+    async def count(self, collection: Collection) -> int:
+        kind = OBSERVED.get(collection)
+        table = "observations" if kind else str(collection)
+        where, bound = ("WHERE kind = ?", (kind,)) if kind else ("", ())
+
+        def work() -> int:
+            with closing(self._connect()) as connection:
+                try:
+                    row = connection.execute(f"SELECT count(*) FROM {table} {where}", bound).fetchone()
+                except sqlite3.Error as error:
+                    raise self._named(error) from error
+                return int(row[0])
+
+        return await asyncio.to_thread(work)
+
+    async def find(self, collection: Collection, where: Filter) -> AsyncIterator[Document]:
+        sql, bound, read = _query(collection, where)
+        connection = await asyncio.to_thread(self._connect)
+        try:
+            cursor = await asyncio.to_thread(connection.execute, sql, bound)
+            while rows := await asyncio.to_thread(cursor.fetchmany, READ_ROWS):
+                for row in rows:
+                    yield read(row)
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+        finally:
+            connection.close()
+
+
+# --- the parts of one transaction
+
+
+def _write_observations(
+    connection: sqlite3.Connection, observations: list[Observation], rows: list[Row]
+) -> list[Observation]:
+    """Insert; returns those that were not there. Nearly always all of them are new, and one call does it."""
+    if not rows:
+        return []
+    connection.execute("SAVEPOINT fast")
+    if connection.executemany(_OBSERVE, rows).rowcount == len(rows):
+        connection.execute("RELEASE fast")
+        return observations
+    connection.execute("ROLLBACK TO fast")
+    connection.execute("RELEASE fast")
+    return [o for o, row in zip(observations, rows, strict=True) if connection.execute(_OBSERVE, row).rowcount == 1]
+
+
+def _write_services(connection: sqlite3.Connection, stored: list[Observation]) -> int:
+    """Move the services of what was stored."""
+    kinds: dict[str, list[Row]] = {}
+    for update in fold_services(stored):
+        kinds.setdefault(update.newest.kind, []).append(_service_row(update))
+    for kind, rows in kinds.items():
+        rows.sort()  # in the order of the tree: neighbours share a page
+        connection.executemany(_SERVICES[kind], rows)
+    return sum(map(len, kinds.values()))
+
+
+def _write_certificates(connection: sqlite3.Connection, seen: list[CertificateSeen], result: Written) -> None:
+    for certificate in seen:
+        digest = bytes.fromhex(certificate.sha256)
+        times = (certificate.first_seen, certificate.last_seen)
+        if certificate.fields is None:
+            if connection.execute(_CERTIFY_AGAIN, (digest, *times)).rowcount == 0:
+                result.missing.append(certificate.sha256)
+                continue
+        else:
+            connection.execute(_CERTIFY, (digest, *times, _json(certificate.fields), certificate.raw))
+            connection.executemany(_NAME, [(name, digest) for name in certificate.fields["names"]])
+        result.certificates += 1
+
+
+def _write_scans(connection: sqlite3.Connection, updates: list[ScanUpdate]) -> int:
+    for update in updates:
+        for event, (ts, record_id, said) in update.events.items():
+            connection.execute(
+                _SCANS[event], (update.scan, update.first_seen, update.last_seen, ts, record_id, _json(said))
+            )
+    return len(updates)
+
+
+# --- rows back into documents
+
+_SERVICE_COLUMNS: Final = (
+    "address, port, transport, name, first_seen, last_seen,"
+    " hit_ts, hit_id, hit, banner_ts, banner_id, banner, banner_data, tls_ts, tls_id, tls"
+)
+_OBSERVATION_COLUMNS: Final = "id, kind, scan, ts, address, port, transport, name, body, data"
+_SCAN_COLUMNS: Final = (
+    'scan, first_seen, last_seen, start_ts, start_id, start, progress_ts, progress_id, progress, end_ts, end_id, "end"'
+)
+
+
+def _read_service(row: Sequence[Any]) -> Document:
+    address, port, transport, name, first_seen, last_seen = row[:6]
+    ip = ip_of(address)
+    document: Document = {
+        "_id": service_id(ip, port, transport, name),
+        "ip": ip,
+        "address": address,
+        "port": port,
+        "transport": transport,
+    }
+    if name:
+        document["name"] = name
+    document["first_seen"] = first_seen
+    document["last_seen"] = last_seen
+    hit_ts, hit_id, hit, banner_ts, banner_id, banner, data, tls_ts, tls_id, tls = row[6:]
+    if hit_ts is not None:
+        document["hit"] = {"ts": hit_ts, "id": hit_id, **orjson.loads(hit)}
+    if banner_ts is not None:
+        document["banner"] = {"ts": banner_ts, "id": banner_id, **orjson.loads(banner), "data": data}
+    if tls_ts is not None:
+        document["tls"] = {"ts": tls_ts, "id": tls_id, **orjson.loads(tls)}
+    return document
+
+
+def _read_observation(row: Sequence[Any]) -> Document:
+    record_id, kind, scan, ts, address, port, transport, name, body, data = row
+    return Observation(
+        id=record_id.hex() if isinstance(record_id, bytes) else record_id,
+        kind=kind,
+        scan=scan,
+        ts=ts,
+        ip=ip_of(address),
+        address=address,
+        port=port,
+        transport=transport,
+        name=name,
+        body=orjson.loads(body),
+        data=data,
+    ).document()
+
+
+def _read_certificate(row: Sequence[Any]) -> Document:
+    digest, first_seen, last_seen, fields, raw = row
+    return {
+        "_id": digest.hex(),
+        "first_seen": first_seen,
+        "last_seen": last_seen,
+        **orjson.loads(fields),
+        "raw": raw,
+    }
+
+
+def _read_scan(row: Sequence[Any]) -> Document:
+    document: Document = {"_id": row[0], "first_seen": row[1], "last_seen": row[2]}
+    for i, event in enumerate(EVENTS):
+        ts, record_id, said = row[3 + 3 * i : 6 + 3 * i]
+        if ts is not None:
+            document[event] = {"ts": ts, "id": record_id, **orjson.loads(said)}
+    return document
+
+
+_READERS: Final[dict[str, tuple[str, str, Callable[[Sequence[Any]], Document]]]] = {
+    "services": (_SERVICE_COLUMNS, "address, port, transport, name", _read_service),
+    "observations": (_OBSERVATION_COLUMNS, "ts, rowid", _read_observation),
+    "certificates": ("sha256, first_seen, last_seen, fields, raw", "sha256", _read_certificate),
+    "scans": (_SCAN_COLUMNS, "first_seen, scan", _read_scan),
+}
+
+
+def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    kind = OBSERVED.get(collection)
+    services = collection is Collection.SERVICES
+    if kind is not None:
+        yield "kind = ?", (kind,)
+    if where.network is not None:
+        yield "address BETWEEN ? AND ?", where.network
+    if where.port is not None:
+        yield "port = ?", (where.port,)
+    if where.outcome is not None:
+        columns = ("banner", "tls") if services else ("body",)
+        condition = " OR ".join(f"json_extract({c}, '$.outcome') = ?" for c in columns)
+        yield f"({condition})", (where.outcome,) * len(columns)
+    if where.scan is not None:
+        if services:
+            condition = " OR ".join(f"json_extract({c}, '$.scan') = ?" for c in KINDS)
+            yield f"({condition})", (where.scan,) * len(KINDS)
+        else:
+            yield "scan = ?", (where.scan,)
+    if where.since is not None:
+        yield ("ts >= ?" if kind else "last_seen >= ?"), (where.since,)
+    if where.name is not None:
+        if collection is Collection.CERTIFICATES:
+            yield "sha256 IN (SELECT sha256 FROM certificate_names WHERE name = ?)", (where.name,)
+        else:
+            yield "name = ?", (where.name,)
+
+
+def _query(collection: Collection, where: Filter) -> tuple[str, tuple[Any, ...], Callable[[Sequence[Any]], Document]]:
+    table = "observations" if collection in OBSERVED else str(collection)
+    columns, order, read = _READERS[table]
+    conditions = list(_conditions(collection, where))
+    sql = f"SELECT {columns} FROM {table}"
+    if conditions:
+        sql += " WHERE " + " AND ".join(text for text, _ in conditions)
+    sql += f" ORDER BY {order}"
+    bound = [value for _, values in conditions for value in values]
+    if where.limit is not None:
+        sql += " LIMIT ?"
+        bound.append(where.limit)
+    return sql, tuple(bound), read

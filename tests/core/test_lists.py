@@ -1,0 +1,90 @@
+"""Reading list files: a bad line, a missing file, an empty allowlist; what an allowlist lifts."""
+
+from __future__ import annotations
+
+import pytest
+
+from stages.core import lists as lists_module
+from stages.core.errors import ListError, UsageError
+from stages.core.lists import lifts, read_lists
+from stages.core.netset import Span, parse_entry
+from stages.core.settings import ListSettings
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text, name="list.txt"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(path)
+
+    return write
+
+
+def names(name):
+    return {"a.example": ["10.0.0.1"]}[name]
+
+
+def test_no_files():
+    lists = read_lists(ListSettings(), names)
+    assert not lists.block
+    assert lists.allow is None
+    assert lists.lifts == frozenset()
+
+
+def test_files_of_one_kind_add_up(file):
+    lists = read_lists(
+        ListSettings(blocklist_file=(file("1.0.0.0/8", "a"), file("2.0.0.0/8\na.example", "b"))),
+        names,
+    )
+    assert [str(span) for span in lists.block.spans()] == ["1.0.0.0-2.255.255.255", "10.0.0.1"]
+    assert lists.named
+    assert lists.allow is None
+
+
+def test_allowlist_lifts_by_its_entries(file):
+    allow = file("9.0.0.0/8\n10.0.0.0/8\n127.0.0.1\na.example\n")
+    lists = read_lists(ListSettings(allowlist_file=(allow,)), names)
+    assert lists.lifts == {"10.0.0.0/8", "127.0.0.0/8"}
+    assert lists.allow is not None
+    assert lists.allow.size == 2 * 2**24 + 1
+
+
+def test_names_lift_nothing():
+    assert lifts([Span(4, 10 << 24, 10 << 24, named=True)]) == frozenset()
+    assert lifts([parse_entry("10.0.0.0"), parse_entry("8.8.8.8")]) == {"10.0.0.0/8"}
+
+
+def test_merging_in_between_changes_nothing(file, monkeypatch):
+    monkeypatch.setattr(lists_module, "_MERGE_EVERY", 2)
+    allow = file("".join(f"10.0.0.{n}\n" for n in range(0, 9)) + "1.1.1.1\n")
+    lists = read_lists(ListSettings(allowlist_file=(allow,)), names)
+    assert lists.allow is not None
+    assert [str(span) for span in lists.allow.spans()] == ["1.1.1.1", "10.0.0.0-10.0.0.8"]
+    assert lists.lifts == {"10.0.0.0/8"}
+
+
+def test_bad_line(file):
+    path = file("1.0.0.0/8\n10.0.0.0/40\n")
+    with pytest.raises(ListError) as caught:
+        read_lists(ListSettings(blocklist_file=(path,)), names)
+    assert str(caught.value).startswith(f"{path}:2: '10.0.0.0/40': a prefix length")
+
+
+@pytest.mark.parametrize("option", ["blocklist_file", "allowlist_file"])
+def test_unreadable_files(option, file, tmp_path):
+    for path, problem in (
+        (str(tmp_path / "missing"), "No such file"),
+        (str(tmp_path), "directory"),
+        (file(b"\xff\xfe"), "not a text in UTF-8"),
+    ):
+        with pytest.raises(UsageError, match=problem) as caught:
+            read_lists(ListSettings(**{option: (path,)}), names)
+        assert path in str(caught.value)
+        assert caught.value.place == f"--{option.replace('_', '-')}"
+
+
+def test_empty_allowlist(file):
+    with pytest.raises(UsageError, match="the allowlist is empty"):
+        read_lists(ListSettings(allowlist_file=(file("# nothing\n"),)), names)
+    assert not read_lists(ListSettings(blocklist_file=(file("# nothing\n"),)), names).block
