@@ -67,8 +67,8 @@ def outcome_of(conversation: Ended, *, datagrams: bool = False) -> Outcome:
         return Outcome.OK
     if not conversation.timed_out:
         return Outcome.EMPTY
-    if conversation.icmp is not None:
-        return Outcome.UNREACHABLE
+    if conversation.errno is not None:
+        return Outcome.UNREACHABLE  # an ICMP error, the only thing that is told without ending a connection
     if phase is Phase.READ and not datagrams:
         return Outcome.SILENT
     return Outcome.TIMEOUT

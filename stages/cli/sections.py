@@ -41,7 +41,9 @@ SECTIONS: Mapping[str, type[Section]] = {
 
 def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
     """Offer `--settings` and the options of the sections called `names`."""
-    parser.add_argument("--settings", metavar="FILE", help="configuration file (default: longline.toml, then the system's)")
+    parser.add_argument(
+        "--settings", metavar="FILE", help="configuration file (default: longline.toml, then the system's)"
+    )
     for name in names:
         add_section(parser, SECTIONS[name])
 

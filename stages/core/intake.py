@@ -24,12 +24,14 @@ import orjson
 from stages.core.errors import RecordError
 from stages.core.netset import is_name
 from stages.core.outcome import DeadReason
-from stages.core.records import MAX_RECORD_BYTES, Hit, is_ip, parse
+from stages.core.records import MAX_RECORD_BYTES, Hit, Scan, is_ip, parse
 
 #: Columns that name the target's address, its port, and its name; the first that is there counts.
 ADDRESS_COLUMNS: Final = ("saddr", "ip")
 PORT_COLUMNS: Final = ("sport", "port")
 NAME_COLUMNS: Final = ("name", "domain")
+
+_ADDRESS_COLUMNS: Final = frozenset(ADDRESS_COLUMNS)
 
 #: Classification of a target that somebody listed and nobody probed.
 LISTED: Final = "listed"
@@ -55,6 +57,9 @@ _TCP: Final = {
     "tcpopt_ts_ecr": "ts_ecr",
     "ipid": "ipid",
 }
+
+#: How our own records begin: they need not be parsed twice.
+_OURS: Final = b'{"kind":'
 
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -118,7 +123,7 @@ class LineReader:
         if not text:
             return None
         fields = _fields(text)
-        if any(column in fields for column in ADDRESS_COLUMNS):
+        if not _ADDRESS_COLUMNS.isdisjoint(fields):
             self._columns = fields
             return None
         if self._columns is not None:
@@ -126,18 +131,22 @@ class LineReader:
         return self._plain(fields, ts_us)
 
     def _json(self, line: bytes, ts_us: int) -> Hit | None:
+        if line.startswith(_OURS):
+            return self._record(line)
         try:
             values = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             raise RecordError(DeadReason.UNDECODABLE, str(error)) from None
-        kind = values.get("kind")
-        if kind is None and any(column in values for column in ADDRESS_COLUMNS):
+        if "kind" not in values and not _ADDRESS_COLUMNS.isdisjoint(values):
             return self._answer(values, ts_us)
-        if kind == "scan":
-            return None
+        return self._record(line)
+
+    def _record(self, line: bytes) -> Hit | None:
         record = parse(line)
+        if isinstance(record, Scan):
+            return None
         if not isinstance(record, Hit):
-            raise RecordError(DeadReason.SCHEMA, f"a {kind}, where hits are read")
+            raise RecordError(DeadReason.SCHEMA, f"a {type(record).__name__.lower()}, where hits are read")
         if record.port or not self._connects:
             return record
         # An answer without a port (ICMP echo): the host is there, and the default port is what to ask it.

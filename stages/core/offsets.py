@@ -127,9 +127,8 @@ class Offsets:
         positions: dict[Partition, int] = {}
         for span in self._dirty:
             span.dirty = False
-            if span.state is not State.LOST:
-                positions[span.partition] = span.finished
-                span.bytes_reported = span.bytes_finished
+            positions[span.partition] = span.finished
+            span.bytes_reported = span.bytes_finished
         self._dirty.clear()
         return positions
 
@@ -171,6 +170,7 @@ class Offsets:
             span.pending.clear()
             if self._spans.get(span.partition) is span:
                 del self._spans[span.partition]
+        self._dirty = [span for span in self._dirty if span.state is not State.LOST]
 
     @property
     def spans(self) -> list[Span]:

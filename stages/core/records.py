@@ -14,7 +14,7 @@ from binascii import Error as _Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from ipaddress import IPv6Address
 from typing import Any, Final, NoReturn
 
@@ -155,8 +155,6 @@ class Banner:
             )
 
     def dump(self) -> bytes:
-        from hashlib import sha256
-
         data = self.data
         return orjson.dumps(
             {

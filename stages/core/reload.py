@@ -2,8 +2,9 @@
 
 The files are looked at every `poll` seconds (device, inode, size, time of change: an editor that writes a new file and
 renames it is seen as one that writes in place). A change is read at the next look that finds the files unchanged
-again, so that a file which is just being written is not read in half: with the default of one second a change holds
-within about two, in any case within five. A reload that fails keeps the old lists, is logged once, and counted.
+again, so that a file which is just being written is not read in half (unless it never rests): with a look every second
+a change holds within about two seconds, in any case within five. A reload that fails keeps the old lists, is logged
+once, and counted.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ log = logging.getLogger("longline.core.reload")
 
 #: Host names of a list are resolved again after so many seconds, although no file changed.
 NAMES_AFTER: Final = 3600.0
+
+#: A file that is different at every look is read all the same after so many looks: a log of addresses that grows.
+PATIENCE: Final = 3
 
 #: What tells one state of a file from another; None: it is not there.
 Signature: TypeAlias = tuple[int, int, int, int] | None
@@ -103,6 +107,7 @@ class Reloader:
         loop = asyncio.get_running_loop()
         read_at = loop.time()
         seen = self._read_as
+        different = 0
         while True:
             asked = False
             with contextlib.suppress(TimeoutError):
@@ -110,10 +115,11 @@ class Reloader:
                     asked = await self._wanted.wait()
             self._wanted.clear()
             before, seen = seen, await asyncio.to_thread(self._signatures)
-            settled = seen != self._read_as and seen == before
+            different = different + 1 if seen != self._read_as else 0
+            settled = different > 0 and (seen == before or different >= PATIENCE)
             stale = self._named and loop.time() - read_at >= self._names_after
             if asked or settled or stale:
-                self._read_as, read_at = seen, loop.time()
+                self._read_as, read_at, different = seen, loop.time(), 0
                 await self._read()
 
     async def _read(self) -> None:

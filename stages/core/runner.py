@@ -148,6 +148,7 @@ class Runner:
         self._timer: asyncio.TimerHandle | None = None
         self._turning = False
         self._opened = False
+        self._sound = True
         self._stopping = False
         self._over = asyncio.Event()
         self._changed = asyncio.Event()
@@ -195,8 +196,8 @@ class Runner:
 
     @property
     def idle(self) -> bool:
-        """Nothing in flight, nothing waiting, nothing unsettled."""
-        return not self._flow.in_flight and all(feed.idle for feed in self._feeds)
+        """Reading, with nothing in flight, nothing waiting, nothing unsettled."""
+        return self._opened and not self._flow.in_flight and all(feed.idle for feed in self._feeds)
 
     @property
     def paused(self) -> bool:
@@ -352,7 +353,10 @@ class Runner:
                 if flow.begin(now, epoch, self._feeds):
                     self._wake()
                 flow.put_off(now, epoch)
-        except Exception as error:  # of ours: a callback of the loop must not lose it
+        except Exception as error:  # a bug of ours; results may be missing, so nothing more is committed
+            self._sound = False
+            for task in self._settling:
+                task.cancel()
             self._fail(error)
         for feed in self._feeds:
             feed.stir(settings.flush_records, settings.flush_bytes)
@@ -405,7 +409,7 @@ class Runner:
             log.warning("%s: %d records are still in flight and are dropped", self._stage.name, flow.in_flight)
             self._stage.cancel()
         for settler, task in zip(self._settlers, self._settling, strict=True):
-            if not task.done():
+            if self._sound and not task.done():
                 await settler.flush(max(deadline - loop.time(), grace))
         unsettled = sum(feed.backlog for feed in self._feeds)
         if unsettled:

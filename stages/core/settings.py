@@ -207,7 +207,7 @@ class ListSettings(Section):
         "--lift",
         help="let a target written explicitly, inside one special-purpose range, lift that range for its scan",
     )
-    poll: Seconds = opt(1.0, help="seconds between two looks whether a list file changed", gt=0, le=2)
+    poll: Seconds = opt(1.0, help="seconds between two looks whether a list file changed", gt=0, le=1)
 
 
 class RunnerSettings(Section):

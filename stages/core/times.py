@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import datetime as _dt
 from functools import lru_cache
+from typing import Final
 
 _UTC = _dt.UTC
+
+#: What four digits of a year can say, in microseconds since the epoch: the years 1 to 9999.
+EARLIEST: Final = -62_135_596_800_000_000
+LATEST: Final = 253_402_300_799_999_999
 
 
 @lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
-    return _dt.datetime.fromtimestamp(seconds, _UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+    # Not strftime: its %Y does not pad years before 1000 with zeros on every platform.
+    return _dt.datetime.fromtimestamp(seconds, _UTC).isoformat()[:19] + "."
 
 
 def rfc3339(us: int) -> str:
@@ -25,4 +31,7 @@ def from_rfc3339(text: str) -> int:
     if moment.tzinfo is None:
         raise ValueError(f"no offset from UTC in {text!r}")
     whole = moment.replace(microsecond=0)
-    return round(whole.timestamp()) * 1_000_000 + moment.microsecond
+    us = round(whole.timestamp()) * 1_000_000 + moment.microsecond
+    if not EARLIEST <= us <= LATEST:
+        raise ValueError(f"not within the years 1 to 9999 in UTC: {text!r}")
+    return us

@@ -93,7 +93,7 @@ class Conversation:
         self.first_byte: float | None = None
         self.ended: float | None = None
         self.phase: Phase = CONNECT  #: where it is, and at the end where it ended
-        self.failed = False  #: the error ended it; False with `errno` set: an ICMP error that was only a hint
+        self.failed = False  #: the error ended it; False with `errno` set: an ICMP error came, as a hint
         self.errno: int | None = None  #: what the kernel said; kept also when bytes had come before
         self.icmp: tuple[int, int, str] | None = None  #: type, code and sender of the ICMP error behind `errno`
         self.left_host = True  #: False: the call itself failed and no packet can have left

@@ -59,7 +59,7 @@ _READABLE: Final = IN | RDHUP | ERR | HUP
 #: struct linger: on, 0 seconds; close(2) then sends RST (socket(7)).
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 #: What the kernel says when a RST has come, and when it has given up: an established connection has ended. Any other
-#: errno with an ICMP error behind it is a hint.
+#: errno comes from an ICMP error and is a hint.
 _RESETS: Final = frozenset({ECONNRESET, EPIPE})
 _FATAL: Final = _RESETS | {ETIMEDOUT}
 #: ICMP hints that one send may meet before it is left to the deadline.
@@ -296,12 +296,17 @@ class Dialer:
         return True
 
     def _is_hint(self, conversation: Conversation, sock: Socket, errno: int | None) -> bool:
-        """Note what the kernel said of an established connection; True if it is an ICMP error and no end."""
-        icmp = errqueue.drain(sock) if errno not in _RESETS else None
+        """Note what the kernel said of an established connection; True if it is the errno of an ICMP error and no end.
+
+        Against an established connection Linux reports the errno alone and puts nothing into the queue.
+        """
         conversation.errno = errno
+        if errno in _FATAL:
+            return False
+        icmp = errqueue.drain(sock)
         if icmp is not None:
             conversation.icmp = icmp[1:]
-        return icmp is not None and errno not in _FATAL
+        return True
 
     def _read(self, conversation: Conversation, sock: Socket, bits: int, now: float) -> None:
         """Read until the socket is empty, the peer has closed, or enough was read."""
@@ -375,6 +380,8 @@ class Dialer:
         self._hand_over()
 
     def _expire(self, conversation: Conversation, now: float) -> None:
+        if not self._poller.tells_errors and self._changed(conversation, now):
+            return
         dialogue = conversation._dialogue
         if (
             conversation.phase is READ
@@ -387,6 +394,13 @@ class Dialer:
             return
         conversation.timed_out = True
         self._end(conversation, "us", now)
+
+    def _changed(self, conversation: Conversation, now: float) -> bool:
+        """Look once more where errors are not told (uvloop stops watching a socket that has one): whether that gave
+        something new."""
+        size = conversation.size
+        self._advance(conversation, 0 if conversation.phase is CONNECT else IN, now)
+        return conversation._sock is None or conversation.size > size
 
     # -- the end ------------------------------------------------------------------------------------------------
 

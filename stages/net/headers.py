@@ -1,4 +1,5 @@
-"""Wire formats that a scanner meets: Ethernet (IEEE 802.3), ARP (RFC 826), IPv4 (RFC 791), TCP (RFC 9293), ICMP (RFC 792).
+"""Wire formats that a scanner meets: Ethernet (IEEE 802.3), ARP (RFC 826), IPv4 (RFC 791), TCP (RFC 9293) and ICMP
+(RFC 792).
 
 Constants, loads for kernels, and the two frames which are handled as plain bytes (ARP request and reply).
 """

@@ -117,7 +117,10 @@ def resolve(
     wait: float = ARP_WAIT_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> bytes:
-    """The MAC of `target` (u32), an address on the link, by ARP. Raises NoNeighbour, NoRawAccess, ConfinedError, OSError."""
+    """The MAC of `target` (u32), an address on the link, by ARP.
+
+    Raises NoNeighbour, NoRawAccess, ConfinedError, OSError.
+    """
     confine.check_packets(link.name)
     asked = target.to_bytes(4, "big")
     request = headers.arp_request(link.mac, source.to_bytes(4, "big"), asked)

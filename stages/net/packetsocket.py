@@ -36,11 +36,11 @@ class NoRawAccess(PermissionError):
 
 
 class _IoVec(ctypes.Structure):
-    _fields_ = [("base", ctypes.c_void_p), ("len", ctypes.c_size_t)]  # noqa: RUF012
+    _fields_ = [("base", ctypes.c_void_p), ("len", ctypes.c_size_t)]
 
 
 class _MsgHdr(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("name", ctypes.c_void_p),
         ("namelen", ctypes.c_uint),
         ("iov", ctypes.c_void_p),
@@ -52,7 +52,7 @@ class _MsgHdr(ctypes.Structure):
 
 
 class _MMsgHdr(ctypes.Structure):
-    _fields_ = [("hdr", _MsgHdr), ("len", ctypes.c_uint)]  # noqa: RUF012
+    _fields_ = [("hdr", _MsgHdr), ("len", ctypes.c_uint)]
 
 
 def packet_socket(protocol: int = 0) -> socket.socket:

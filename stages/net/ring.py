@@ -158,7 +158,7 @@ def packets(block: Any, table: Any) -> Any:
         ip = frame + _ETHERNET
         if ip <= end:
             ethertype = load16(block, ip - 2)
-            while (ethertype == _VLAN or ethertype == _QINQ) and ip + _TAG <= end:
+            while ethertype in (_VLAN, _QINQ) and ip + _TAG <= end:
                 ip += _TAG
                 ethertype = load16(block, ip - 2)
             if ethertype == _IPV4 and ip + _MIN_IPV4 <= end and rows < table.shape[0]:

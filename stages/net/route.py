@@ -1,8 +1,8 @@
 """Routes and neighbours by rtnetlink (rtnetlink(7)), through pyroute2: which interface, source and gateway lead to a
 target, and what MAC the kernel knows for a neighbour.
 
-pyroute2 runs an event loop of its own for each call, which a thread whose loop already turns cannot do. So each question
-is asked in a short thread; it inherits the network namespace of the one that asks (namespaces(7)).
+pyroute2 runs an event loop of its own for each call, which a thread whose loop already turns cannot do. So each
+question is asked in a short thread; it inherits the network namespace of the one that asks (namespaces(7)).
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ class _Probe:
 class ConnectEngine:
     """One slice of a scan by connect(2). `on_answers` is called in the loop's thread."""
 
-    name: Final = "connect"
+    name = "connect"
 
     def __init__(
         self,
@@ -177,7 +177,8 @@ class ConnectEngine:
         self._refused_here = 0
         self._sent = self._failures = self._ended = self._answered = 0
         self._seen = (0.0, 0)  # time and count of the last look at the rate
-        self._rate = 0.0
+        self._measured = 0.0
+        self.rate = plan.rate  #: connections per second at most; 0: unlimited
         self.position = plan.first  #: all positions before it have been dialled
         self.failure: HostError | None = None  #: why the engine gave up
 
@@ -226,7 +227,7 @@ class ConnectEngine:
             send_failures=self._failures,
             received=self._ended,
             validated=self._answered,
-            rate=self._rate,
+            rate=self._measured,
         )
 
     def describe(self) -> dict[str, object]:
@@ -274,7 +275,7 @@ class ConnectEngine:
                     max_bytes=_MAX_BYTES,
                 )
             except ConfinedError as error:
-                self._fail(Confined(str(error)))
+                self._fail(Confined(error.strerror or str(error)))
                 return
             dialled += 1
         if dialled:
@@ -304,7 +305,7 @@ class ConnectEngine:
     def _measure(self, now: float) -> None:
         since, sent = self._seen
         if now - since >= 1.0:
-            self._rate = (self._sent - sent) / (now - since)
+            self._measured = (self._sent - sent) / (now - since)
             self._seen = (now, self._sent)
 
     # -- answers ------------------------------------------------------------------------------------------------

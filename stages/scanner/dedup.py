@@ -32,7 +32,7 @@ _S32 = np.uint64(32)
 
 @kernel
 def _insert(slots: Any, keys: Any, older: Any, known: Any) -> Any:
-    """Add `keys` to `slots`; known[i] = 1 where keys[i] was there already, or is in `older`. Returns how many were added."""
+    """Add `keys` to `slots`; known[i] = 1 where keys[i] was there or is in `older`. Returns the number of new ones."""
     mask = np.uint64(slots.size - 1)
     old_mask = np.uint64(older.size - 1)
     added = 0

@@ -40,15 +40,12 @@ class Delivery:
         self,
         loop: asyncio.AbstractEventLoop,
         *,
-        on_full: Callable[[], None] = lambda: None,
-        on_room: Callable[[], None] = lambda: None,
         high_water: int = HIGH_WATER,
         low_water: int = LOW_WATER,
     ) -> None:
-        """`on_full` and `on_room` are called in the loop's thread."""
         self._loop = loop
-        self._on_full = on_full
-        self._on_room = on_room
+        self._on_full: Callable[[], None] = _nothing
+        self._on_room: Callable[[], None] = _nothing
         self._high = high_water
         self._low = low_water
         self._items: deque[AnswerArray | list[Answer] | Mark] = deque()
@@ -62,6 +59,13 @@ class Delivery:
     def waiting(self) -> int:
         """Answers put and not yet taken."""
         return self._put - self._taken
+
+    def steer(self, on_full: Callable[[], None], on_room: Callable[[], None]) -> None:
+        """From now on `on_full` and `on_room` are called, in the loop's thread; `on_full` at once if it is full."""
+        self._on_full = on_full
+        self._on_room = on_room
+        if self.full:
+            on_full()
 
     def put(self, answers: AnswerArray | list[Answer]) -> None:
         """From any one thread at a time. The array becomes ours."""
@@ -110,3 +114,7 @@ class Delivery:
         if not self.full and self.waiting >= self._high:
             self.full = True
             self._on_full()
+
+
+def _nothing() -> None:
+    """Nobody steers yet."""

@@ -4,8 +4,8 @@
     start   begin to send and to receive
     join    sending has ended, the cooldown is over, the answers are delivered
 
-Answers come in batches to `on_answers`, on the receive thread. What the engine raises are OSErrors with a text for people
-(from `stages.net`); the app maps them.
+Answers come in batches to `on_answers`, on the receive thread. What the engine raises are OSErrors with a text for
+people (from `stages.net`); the app maps them.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ class PacketEngine:
         return self.plan.first if self._claims is None else self._claims.position
 
     def position_before(self, monotonic_time: float) -> int:
-        """The newest position all of whose predecessors were sent before that time (time.monotonic): for a checkpoint."""
+        """The newest position all of whose predecessors were sent before that moment (monotonic): for a checkpoint."""
         return self.plan.first if self._claims is None else self._claims.position_before(monotonic_time)
 
     @property
@@ -243,7 +243,9 @@ class PacketEngine:
     @property
     def error(self) -> BaseException | None:
         """What ended a thread before its time; `join` raises it."""
-        threads = [*self._senders, *([] if self._receiver is None else [self._receiver])]
+        threads: list[Sender | Receiver] = [*self._senders]
+        if self._receiver is not None:
+            threads.append(self._receiver)
         return next((thread.error for thread in threads if thread.error is not None), None)
 
     def join(self, timeout: float | None = None) -> bool:

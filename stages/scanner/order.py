@@ -1,8 +1,9 @@
 """Order and space as kernels: position -> target for the sender, target -> position for the receiver.
 
-The same functions as `Permutation` and `Space`, in stages over a whole batch, so that LLVM vectorises each stage: permute
-(branch-free; the few that fall outside are walked on afterwards), divide by the number of ports (by multiplication), find
-the address range (a table of about 2^16 entries over the index space gives where to begin; then a short walk).
+The same functions as `Permutation` and `Space`, in stages over a whole batch, so that LLVM vectorises each stage:
+permute (branch-free; the few that fall outside are walked on afterwards), divide by the number of ports (by
+multiplication), find the address range (a table of about 2^16 entries over the index space gives where to begin; then
+a short walk).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sending: threads that claim batches of positions in order, and the log of what was sent when.
 
-`Claims` is what the threads share: the next position, the pace, and a ring of the last batches with their times. From it
-come the position that a checkpoint may trust and the time at which any recent probe left (position -> batch -> time,
+`Claims` is what the threads share: the next position, the pace, and a ring of the last batches with their times. From
+it come the position that a checkpoint may trust and the time at which any recent probe left (position -> batch -> time,
 interpolated within the batch), so that no bit of the probe is spent on a timestamp.
 """
 

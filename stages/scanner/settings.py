@@ -32,6 +32,9 @@ DEFAULT_WINDOW: Final = 1_000_000
 #: Connections that the connect engine has open at once, at most.
 DEFAULT_CONNECTIONS: Final = 2_000
 
+#: Sender threads beyond this only wait for each other.
+MAX_THREADS: Final = 64
+
 #: Seconds for a connection to be established. A SYN is repeated after 1 s and 3 s (RFC 6298): this includes one repeat.
 DEFAULT_CONNECT_TIMEOUT: Final = 3.0
 
@@ -144,14 +147,14 @@ class ScannerSettings(Section):
         help="packet: raw packets; connect: ordinary connections, no privilege needed; auto: packet where it can be",
         choices=("auto", "packet", "connect"),
     )
-    sender_threads: int = opt(1, "-T", "--sender-threads", metavar="N", help="threads that send", ge=1, le=255)
+    sender_threads: int = opt(1, "-T", "--sender-threads", metavar="N", help="threads that send", ge=1, le=MAX_THREADS)
     connections: int = opt(
         DEFAULT_CONNECTIONS, "--connections", metavar="N", help="connect engine: connections open at once", ge=1
     )
     connect_timeout: Seconds = opt(
         DEFAULT_CONNECT_TIMEOUT, "--connect-timeout", metavar="SECONDS", help="connect engine: wait so long", gt=0
     )
-    dedup_method: str = opt(
+    dedup_method: Literal["full", "window", "none"] = opt(
         "full", "--dedup-method", metavar="NAME", help="how repeats are known", choices=("full", "window", "none")
     )
     dedup_window_size: int = opt(

@@ -88,8 +88,8 @@ def _helper(argv: list[str], text: str = "") -> str:
 
 def _tcp_options(name: str) -> list[tuple[str, Any]]:
     """TCP options as the systems named send them; `smallest-probes` has what most networks ask for."""
-    stamp = ("Timestamp", (0, 0))
-    return {
+    stamp: tuple[str, Any] = ("Timestamp", (0, 0))
+    sets: dict[str, list[tuple[str, Any]]] = {
         "smallest-probes": [("MSS", _MSS)],
         "bsd": [
             ("MSS", _MSS), ("NOP", None), ("WScale", 6), ("NOP", None), ("NOP", None), stamp,
@@ -97,7 +97,8 @@ def _tcp_options(name: str) -> list[tuple[str, Any]]:
         ],
         "windows": [("MSS", _MSS), ("NOP", None), ("WScale", 8), ("NOP", None), ("NOP", None), ("SAckOK", b"")],
         "linux": [("MSS", _MSS), ("SAckOK", b""), stamp, ("NOP", None), ("WScale", 7)],
-    }[name]  # fmt: skip
+    }  # fmt: skip
+    return sets[name]
 
 
 #: First window of each system; ZMap sends 65,535 always.

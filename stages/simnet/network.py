@@ -62,7 +62,7 @@ class Simnet:
         self._programs: list[subprocess.Popen[Any]] = []
 
     def __enter__(self) -> Self:
-        return self.start()
+        return self if self._warden is not None else self.start()
 
     def __exit__(self, *_: object) -> None:
         self.close()

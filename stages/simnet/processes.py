@@ -138,7 +138,7 @@ def sweep(networks: set[int], *, spare: set[int]) -> None:
     """Kill every process in these network namespaces, also those that come while we look, until there is none."""
     end = time.monotonic() + _SWEEP_SECONDS
     while networks and time.monotonic() < end:
-        found = [pid for pid in _processes(networks) if pid not in spare]
+        found = [pid for pid in standing_in(networks) if pid not in spare]
         if not found:
             return
         for pid in found:
@@ -147,7 +147,8 @@ def sweep(networks: set[int], *, spare: set[int]) -> None:
         time.sleep(_SWEEP_PAUSE)
 
 
-def _processes(networks: set[int]) -> list[int]:
+def standing_in(networks: set[int]) -> list[int]:
+    """The processes in these network namespaces, as far as we may see them."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit():

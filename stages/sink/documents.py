@@ -44,7 +44,8 @@ MAX_DOCUMENT_BYTES: Final = 16 * 2**20 - 64 * 2**10
 
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
-_V4_MAPPED: Final = bytes(10) + b"\xff\xff"  # RFC 4291 2.5.5.2
+#: Before the four bytes of an IPv4 address (RFC 4291 2.5.5.2).
+V4_MAPPED: Final = bytes(10) + b"\xff\xff"
 
 #: Kinds of observation, each with its place in a service.
 KINDS: Final = ("hit", "banner", "tls")
@@ -165,7 +166,7 @@ class Entry:
 def address_of(ip: str) -> tuple[str, bytes]:
     """(canonical text, 16 bytes) of an address. A zone (RFC 4007) is dropped: it means something on one host only."""
     if ":" not in ip:
-        return ip, _V4_MAPPED + bytes(map(int, ip.split(".")))
+        return ip, V4_MAPPED + bytes(map(int, ip.split(".")))
     v6 = IPv6Address(ip.partition("%")[0])
     v4 = v6.ipv4_mapped
     return (str(v4) if v4 is not None else str(v6)), v6.packed
@@ -173,7 +174,7 @@ def address_of(ip: str) -> tuple[str, bytes]:
 
 def ip_of(address: bytes) -> str:
     """The canonical text of 16 bytes."""
-    if address.startswith(_V4_MAPPED):
+    if address.startswith(V4_MAPPED):
         return ".".join(map(str, address[12:]))
     return str(IPv6Address(address))
 

@@ -11,6 +11,9 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing
+from functools import cache
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +25,7 @@ from stages.sink.documents import (
     EVENTS,
     KINDS,
     MAX_DOCUMENT_BYTES,
+    V4_MAPPED,
     CertificateSeen,
     Document,
     Observation,
@@ -38,19 +42,34 @@ from stages.sink.store import OBSERVED, Batch, Collection, Filter, Written
 #: Page cache of the writer: 1 M services are some 300 MB, and a batch touches a page for each.
 CACHE_BYTES: Final = 128 * 2**20
 
+#: Pages of WAL before a checkpoint, 64 MiB: a page of an index that many batches touch is then copied to the file once.
+CHECKPOINT_PAGES: Final = 16_384
+
 #: Rows fetched at once by a reader: what it holds in memory.
 READ_ROWS: Final = 500
+
+#: Rows of one statement. sqlite3 lets go of the interpreter's lock for each step and then waits to have it again, up to
+#: 5 ms while another thread computes; one step for many rows lets the two really work at once. 10 columns of 256 rows
+#: are far below SQLITE_MAX_VARIABLE_NUMBER (32,766).
+STATEMENT_ROWS: Final = 256
 
 #: Observations removed in one transaction: a purge must not hold up the sink.
 PURGE_ROWS: Final = 5_000
 
 _ID_BYTES: Final = 16
+_V4_BYTES: Final = 4
 
 Row = tuple[Any, ...]
 
 
-def _upsert_service(kind: str) -> str:
-    """SQL: (address, port, transport, name, first, last, ts, id, summary[, data])."""
+def _placeholders(columns: int, rows: int) -> str:
+    one = f"({', '.join('?' * columns)})"
+    return ", ".join([one] * rows)
+
+
+@cache
+def _upsert_service(kind: str, rows: int) -> str:
+    """SQL for rows of (address, port, transport, name, first, last, ts, id, summary[, data])."""
     slots = [f"{kind}_ts", f"{kind}_id", kind, *([f"{kind}_data"] if kind == "banner" else [])]
     newer = (
         f"services.{kind}_ts IS NULL"
@@ -58,10 +77,16 @@ def _upsert_service(kind: str) -> str:
     )
     return (
         f"INSERT INTO services (address, port, transport, name, first_seen, last_seen, {', '.join(slots)})"
-        f" VALUES ({', '.join('?' * (6 + len(slots)))}) ON CONFLICT DO UPDATE SET"
+        f" VALUES {_placeholders(6 + len(slots), rows)} ON CONFLICT DO UPDATE SET"
         " first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen), "
         + ", ".join(f"{slot} = CASE WHEN {newer} THEN excluded.{slot} ELSE services.{slot} END" for slot in slots)
     )
+
+
+@cache
+def _observe(_: str, rows: int) -> str:
+    """SQL for rows of `_observation_row`."""
+    return f"INSERT OR IGNORE INTO observations VALUES {_placeholders(10, rows)}"
 
 
 def _upsert_scan(event: str) -> str:
@@ -80,9 +105,7 @@ def _upsert_scan(event: str) -> str:
     )
 
 
-_SERVICES: Final = {kind: _upsert_service(kind) for kind in KINDS}
 _SCANS: Final = {event: _upsert_scan(event) for event in EVENTS}
-_OBSERVE: Final = "INSERT OR IGNORE INTO observations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _CERTIFY: Final = (
     "INSERT INTO certificates (sha256, first_seen, last_seen, fields, raw) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
     " SET first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)"
@@ -105,6 +128,16 @@ def _packed(record_id: str) -> bytes | str:
     return record_id
 
 
+def _short(address: bytes) -> bytes:
+    """An address as it lies in the tables: 4 bytes for IPv4."""
+    return address[12:] if address.startswith(V4_MAPPED) else address
+
+
+def _long(address: bytes) -> bytes:
+    """The inverse of `_short`."""
+    return V4_MAPPED + address if len(address) == _V4_BYTES else address
+
+
 def _json(document: Document) -> str:
     return orjson.dumps(document).decode()
 
@@ -115,7 +148,7 @@ def _observation_row(o: Observation) -> Row:
         o.kind,
         o.scan,
         o.ts,
-        o.address,
+        _short(o.address),
         o.port,
         o.transport,
         o.name,
@@ -127,7 +160,7 @@ def _observation_row(o: Observation) -> Row:
 def _service_row(update: ServiceUpdate) -> Row:
     o = update.newest
     shown = summary(o)
-    key = (o.address, o.port, o.transport, o.name, update.first_seen, update.last_seen, o.ts, o.id)
+    key = (_short(o.address), o.port, o.transport, o.name, update.first_seen, update.last_seen, o.ts, o.id)
     if o.kind == "banner":
         data = shown.pop("data")
         return (*key, _json(shown), data)
@@ -158,7 +191,8 @@ class SqliteStore:
         file = SqliteFile.open(self.path)
         try:
             file.migrate(PART, MIGRATIONS)
-            file.write_sync(lambda connection: connection.execute(f"PRAGMA cache_size = -{self._cache_bytes >> 10}"))
+            for pragma in (f"cache_size = -{self._cache_bytes >> 10}", f"wal_autocheckpoint = {CHECKPOINT_PAGES}"):
+                file.write_sync(lambda connection, pragma=pragma: connection.execute(f"PRAGMA {pragma}"))  # type: ignore[misc]
         except BaseException:
             file.close()
             raise
@@ -270,19 +304,32 @@ class SqliteStore:
 # --- the parts of one transaction
 
 
+def _insert(connection: sqlite3.Connection, sql: Callable[[str, int], str], kind: str, rows: list[Row]) -> int:
+    """Run an insert over all rows, many at a time. Returns how many rows changed."""
+    changed = 0
+    for start in range(0, len(rows), STATEMENT_ROWS):
+        part = rows[start : start + STATEMENT_ROWS]
+        if len(part) == STATEMENT_ROWS:
+            changed += connection.execute(sql(kind, STATEMENT_ROWS), list(chain.from_iterable(part))).rowcount
+        else:
+            changed += connection.executemany(sql(kind, 1), part).rowcount
+    return changed
+
+
 def _write_observations(
     connection: sqlite3.Connection, observations: list[Observation], rows: list[Row]
 ) -> list[Observation]:
-    """Insert; returns those that were not there. Nearly always all of them are new, and one call does it."""
+    """Insert; returns those that were not there. Nearly always all of them are new, and few calls do it."""
     if not rows:
         return []
     connection.execute("SAVEPOINT fast")
-    if connection.executemany(_OBSERVE, rows).rowcount == len(rows):
+    if _insert(connection, _observe, "", rows) == len(rows):
         connection.execute("RELEASE fast")
         return observations
     connection.execute("ROLLBACK TO fast")
     connection.execute("RELEASE fast")
-    return [o for o, row in zip(observations, rows, strict=True) if connection.execute(_OBSERVE, row).rowcount == 1]
+    one = _observe("", 1)
+    return [o for o, row in zip(observations, rows, strict=True) if connection.execute(one, row).rowcount == 1]
 
 
 def _write_services(connection: sqlite3.Connection, stored: list[Observation]) -> int:
@@ -291,8 +338,8 @@ def _write_services(connection: sqlite3.Connection, stored: list[Observation]) -
     for update in fold_services(stored):
         kinds.setdefault(update.newest.kind, []).append(_service_row(update))
     for kind, rows in kinds.items():
-        rows.sort()  # in the order of the tree: neighbours share a page
-        connection.executemany(_SERVICES[kind], rows)
+        rows.sort(key=itemgetter(0))  # in the order of the index: neighbours share a page
+        _insert(connection, _upsert_service, kind, rows)
     return sum(map(len, kinds.values()))
 
 
@@ -332,7 +379,8 @@ _SCAN_COLUMNS: Final = (
 
 
 def _read_service(row: Sequence[Any]) -> Document:
-    address, port, transport, name, first_seen, last_seen = row[:6]
+    address = _long(row[0])
+    port, transport, name, first_seen, last_seen = row[1:6]
     ip = ip_of(address)
     document: Document = {
         "_id": service_id(ip, port, transport, name),
@@ -356,7 +404,8 @@ def _read_service(row: Sequence[Any]) -> Document:
 
 
 def _read_observation(row: Sequence[Any]) -> Document:
-    record_id, kind, scan, ts, address, port, transport, name, body, data = row
+    record_id, kind, scan, ts, short, port, transport, name, body, data = row
+    address = _long(short)
     return Observation(
         id=record_id.hex() if isinstance(record_id, bytes) else record_id,
         kind=kind,
@@ -406,7 +455,8 @@ def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tu
     if kind is not None:
         yield "kind = ?", (kind,)
     if where.network is not None:
-        yield "address BETWEEN ? AND ?", where.network
+        first, last = map(_short, where.network)
+        yield "(address BETWEEN ? AND ? AND length(address) = ?)", (first, last, len(first))
     if where.port is not None:
         yield "port = ?", (where.port,)
     if where.outcome is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pydantic
 import pytest
 
@@ -13,7 +15,7 @@ from stages.core.section import Section, opt
 class Grab(Section):
     """Grab: one stage"""
 
-    renamed = {"connections": "concurrent"}
+    renamed: ClassVar[dict[str, str]] = {"connections": "concurrent"}
     concurrent: int = opt(500, "-c", "--concurrent", help="at once", ge=1)
     timeout: float = opt(5.0, "-t", help="seconds")
     until: str | None = opt(None, help="regular expression")
@@ -122,7 +124,10 @@ def test_bad_files(toml, text, message):
     ("environ", "message"),
     [
         ({"LONGLINE_GRAB_TIMEOUTS": "1"}, "LONGLINE_GRAB_TIMEOUTS: unknown key 'timeouts'; did you mean 'timeout'"),
-        ({"LONGLINE_GRIB_TIMEOUT": "1"}, "LONGLINE_GRIB_TIMEOUT: unknown setting; did you mean 'LONGLINE_GRAB_TIMEOUT'"),
+        (
+            {"LONGLINE_GRIB_TIMEOUT": "1"},
+            "LONGLINE_GRIB_TIMEOUT: unknown setting; did you mean 'LONGLINE_GRAB_TIMEOUT'",
+        ),
         ({"LONGLINE_CONFIN": "1"}, "did you mean 'LONGLINE_CONFINE'"),
         ({"LONGLINE_GRAB_TIMEOUT": "soon"}, "LONGLINE_GRAB_TIMEOUT: 'soon': .*number"),
         ({"LONGLINE_GRAB_WAIT": "perhaps"}, "LONGLINE_GRAB_WAIT: 'perhaps': .*boolean"),
@@ -134,7 +139,7 @@ def test_bad_variables(environ, message):
 
 
 def test_bad_argument_is_named_by_its_option():
-    with pytest.raises(SettingError, match="^-c/--concurrent: 'many': .*integer"):
+    with pytest.raises(SettingError, match=r"^-c/--concurrent: 'many': .*integer"):
         layered({"grab": {"concurrent": "many"}})
 
 

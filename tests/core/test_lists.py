@@ -57,7 +57,7 @@ def test_names_lift_nothing():
 
 def test_merging_in_between_changes_nothing(file, monkeypatch):
     monkeypatch.setattr(lists_module, "_MERGE_EVERY", 2)
-    allow = file("".join(f"10.0.0.{n}\n" for n in range(0, 9)) + "1.1.1.1\n")
+    allow = file("".join(f"10.0.0.{n}\n" for n in range(9)) + "1.1.1.1\n")
     lists = read_lists(ListSettings(allowlist_file=(allow,)), names)
     assert lists.allow is not None
     assert [str(span) for span in lists.allow.spans()] == ["1.1.1.1", "10.0.0.0-10.0.0.8"]

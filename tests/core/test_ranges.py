@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ def as_set(ranges):
 def is_canonical(ranges):
     listed = list(ranges)
     return all(first <= last for first, last in listed) and all(
-        left[1] + 1 < right[0] for left, right in zip(listed, listed[1:], strict=False)
+        left[1] + 1 < right[0] for left, right in pairwise(listed)
     )
 
 

@@ -64,6 +64,16 @@ async def test_change_by_rename(watched):
     await until(lambda: policy.blocked("2.1.1.1"))
 
 
+async def test_a_file_that_never_rests_is_read_all_the_same(watched):
+    file, policy, *_ = watched
+    written = 0
+    async with asyncio.timeout(DEADLINE):
+        while not policy.blocked("2.1.1.1"):
+            written += 1
+            file.write_text("2.0.0.0/8\n" + "# more\n" * written)
+            await asyncio.sleep(POLL / 4)
+
+
 async def test_a_failing_reload_keeps_the_old_lists(watched, caplog):
     file, policy, reloader, results = watched
     caplog.set_level(logging.INFO, "longline.core.reload")

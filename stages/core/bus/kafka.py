@@ -249,7 +249,7 @@ class KafkaSource:
         log.info("group %s: %d partitions are ours", self.group, len(self._owned))
 
     async def poll(self, max_records: int, timeout: float) -> list[Chunk]:
-        if max_records <= 0:
+        if max_records <= 0 or self._consumer is None:
             self._pause(True)
             await asyncio.sleep(timeout)
             return []
@@ -268,15 +268,18 @@ class KafkaSource:
         if self._fetch is None:
             messages = max(1, int(max_records / self._per_message))
             self._fetch = asyncio.create_task(self._get(messages, timeout), name="kafka-fetch")
-        await asyncio.wait({self._fetch}, timeout=timeout)
+        fetch = self._fetch
+        await asyncio.wait({fetch}, timeout=timeout)
         loop = asyncio.get_running_loop()
-        if not self._fetch.done():
+        if not fetch.done():
             self._look(loop.time())
             return
-        fetch, self._fetch = self._fetch, None
+        if self._fetch is not fetch:  # another poll has taken it
+            return
+        self._fetch = None
         try:
             epoch, found = fetch.result()
-        except ConsumerStoppedError:
+        except (ConsumerStoppedError, asyncio.CancelledError):  # closed meanwhile
             return
         except KafkaError as error:
             raise _named(error) from error

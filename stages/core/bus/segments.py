@@ -15,6 +15,7 @@ Functions of a connection; no thread, no clock.
 from __future__ import annotations
 
 import sqlite3
+from binascii import a2b_base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -158,26 +159,42 @@ def is_full(connection: sqlite3.Connection, topics: Iterable[str], bound: int) -
     return False
 
 
-def trim(connection: sqlite3.Connection, number: int, least: int = TRIM_LINES) -> int:
-    """Delete the segments that every registered reader has done, if these are `least` records; returns their bytes."""
+def is_stuck(connection: sqlite3.Connection, topics: Iterable[str], bound: int) -> bool:
+    """Whether one of the logs is full, and nothing of it can be deleted yet. Only reads."""
+    for topic in topics:
+        row = connection.execute("SELECT id, bytes, first FROM bus_log WHERE topic = ?", (topic,)).fetchone()
+        if row is not None and row[1] >= bound and _done(connection, row[0], row[2]) == row[2]:
+            return True
+    return False
+
+
+def _done(connection: sqlite3.Connection, number: int, first: int) -> int:
+    """The offset before which every segment is done by every registered reader, `first` if there is none."""
     done = connection.execute("SELECT min(next) FROM bus_reader WHERE log = ?", (number,)).fetchone()[0]
-    first = connection.execute("SELECT first FROM bus_log WHERE id = ?", (number,)).fetchone()[0]
-    if done is None or done - first < least:
-        return 0
+    if done is None or done <= first:
+        return first
     base = number << POSITION_BITS
-    last = connection.execute(
+    position, count = connection.execute(  # the last segment that begins before `done`
         "SELECT position, count FROM bus_segment WHERE position >= ? AND position < ? ORDER BY position DESC LIMIT 1",
         (base | first, base | done),
     ).fetchone()
-    if last is None:
+    start = int(position) - base
+    return int(done) if start + count <= done else start
+
+
+def trim(connection: sqlite3.Connection, number: int, least: int = TRIM_LINES) -> int:
+    """Delete the segments that every registered reader has done, if these are `least` records; returns their bytes."""
+    first = connection.execute("SELECT first FROM bus_log WHERE id = ?", (number,)).fetchone()[0]
+    cut = _done(connection, number, first)
+    if cut - first < least:
         return 0
-    cut = base | done if last[0] + last[1] <= base | done else last[0]
-    span = (base | first, cut)
+    base = number << POSITION_BITS
+    span = (base | first, base | cut)
     size = connection.execute(
         "SELECT total(length(value)) FROM bus_segment WHERE position >= ? AND position < ?", span
     ).fetchone()[0]
     connection.execute("DELETE FROM bus_segment WHERE position >= ? AND position < ?", span)
-    connection.execute("UPDATE bus_log SET first = ?, bytes = bytes - ? WHERE id = ?", (cut - base, int(size), number))
+    connection.execute("UPDATE bus_log SET first = ?, bytes = bytes - ? WHERE id = ?", (cut, int(size), number))
     return int(size)
 
 
@@ -261,7 +278,7 @@ def read(connection: sqlite3.Connection, topic: str, offset: int, max_bytes: int
         if whole:
             headers = None
             if packed is not None:
-                headers = {name: _unb64(text) for name, text in orjson.loads(packed).items()}
+                headers = {name: a2b_base64(text) for name, text in orjson.loads(packed).items()}
             if start >= offset:
                 chunks.append(Chunk(topic, PARTITION, start, start + 1, split(value, headers), headers))
         else:
@@ -274,9 +291,3 @@ def read(connection: sqlite3.Connection, topic: str, offset: int, max_bytes: int
             rows.close()
             break
     return chunks
-
-
-def _unb64(text: str) -> bytes:
-    from binascii import a2b_base64
-
-    return a2b_base64(text)

@@ -241,7 +241,6 @@ class SqlitePublisher:
         self._synchronous = synchronous
         self._file: SqliteFile | None = None
         self._bell: _Bell | None = None
-        self._turn = asyncio.Lock()  # one publish waits for room at a time, so that none overtakes it
 
     async def start(self) -> None:
         self._file = await _open(self.path, self._synchronous)
@@ -278,14 +277,12 @@ class SqlitePublisher:
                 source.committing(connection, positions)
             return True
 
-        if not self._turn.locked() and await self._file.write(write):
-            return
-        async with self._turn:
-            while True:
+        while not await self._file.write(write):
+            stuck = True
+            while stuck:  # looking is reading: a write that cannot succeed would wake, and hold up, everybody else
                 self._bell.arm()
-                if await self._file.write(write):
-                    return
                 await self._bell.wait(LOOK_SECONDS)
+                stuck = await self._file.read(lambda connection: segments.is_stuck(connection, bounded, self._bound))
 
     @property
     def ready(self) -> bool:

@@ -88,7 +88,7 @@ class ClearReader:
         records = self._records
         records += data
         at = 0
-        while not self._deaf and len(records) - at >= 1:
+        while len(records) > at:
             if records[at] not in (CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA):
                 raise TlsFormatError(f"content type {records[at]}")
             if len(records) - at < 5:
@@ -101,26 +101,28 @@ class ClearReader:
             end = at + 5 + length
             if len(records) < end:
                 break
-            self._record(records[at], bytes(records[at + 5 : end]))
+            if self._record(records[at], bytes(records[at + 5 : end])):
+                self._deaf = True
+                records.clear()
+                self._messages.clear()
+                return
             at = end
-        if self._deaf:
-            records.clear()
-            self._messages.clear()
-        else:
-            del records[:at]
+        del records[:at]
 
-    def _record(self, kind: int, fragment: bytes) -> None:
+    def _record(self, kind: int, fragment: bytes) -> bool:
+        """True when all that follows is encrypted."""
         if kind == ALERT:
             if len(fragment) == 2 and self.alert is None:
                 self.alert = alert_name(fragment[1])
         elif kind == HANDSHAKE:
-            self._handshake(fragment)
-        elif self.server_hello is not None and self.server_hello.version == _TLS13 and kind == CHANGE_CIPHER_SPEC:
-            pass  # middlebox compatibility (RFC 8446 appendix D.4): a dummy, and a HelloRetryRequest may precede it
+            return self._handshake(fragment)
         else:
-            self._deaf = True
+            # A dummy for middleboxes (RFC 8446 appendix D.4) may stand behind a HelloRetryRequest.
+            hello = self.server_hello
+            return not (kind == CHANGE_CIPHER_SPEC and hello is not None and hello.version == _TLS13)
+        return False
 
-    def _handshake(self, fragment: bytes) -> None:
+    def _handshake(self, fragment: bytes) -> bool:
         messages = self._messages
         messages += fragment
         at = 0
@@ -135,12 +137,12 @@ class ClearReader:
             if messages[at] == SERVER_HELLO:
                 self.server_hello = parse_server_hello(body)
                 if self.server_hello.version == _TLS13 and self.server_hello.random != HELLO_RETRY_REQUEST:
-                    self._deaf = True
-                    return
+                    return True
             elif messages[at] == CERTIFICATE and self.chain is None:
                 self.chain = parse_certificate(body)
             at = end
         del messages[:at]
+        return False
 
 
 def parse_server_hello(body: bytes) -> ServerHello:
@@ -181,7 +183,7 @@ def parse_server_hello(body: bytes) -> ServerHello:
 
 
 def parse_certificate(body: bytes) -> list[bytes]:
-    """The chain in the body of a TLS 1.2 Certificate message (RFC 5246 section 7.4.2), as sent. Raises TlsFormatError."""
+    """The chain in the body of a TLS 1.2 Certificate message (RFC 5246 7.4.2), as sent. Raises TlsFormatError."""
     if len(body) < 3 or int.from_bytes(body[:3], "big") != len(body) - 3:
         raise TlsFormatError("length of the certificate list")
     chain: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The registry of probe modules: one line each. A module's file, and so numba, is imported when the module is asked for."""
+"""The registry of probe modules: one line each. A module's file (and so numba) is imported when it is asked for."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a probe module is: a name, a frame template, a kernel that fills frames, a kernel filter for the answers, a kernel
-that reads them, and the fields it yields. One file each in this folder, one line each in `probes/__init__.py`.
+"""What a probe module is: a name, a frame template, a kernel that fills frames, a kernel filter for the answers, a
+kernel that reads them, and the fields it yields. One file each in this folder, one line each in `probes/__init__.py`.
 
     fill(words, address, port, constants, source, tags)
         rows of frames as u64 (native) words; targets (u64 arrays, one for `constants.probes` rows); `frames.Constants`;

@@ -1,7 +1,7 @@
 """icmp_echoscan: one echo request; the reply, or an ICMP error, is the answer.
 
-Identifier and sequence number are 32 bits of the tag of (source, target). A reply carries both back; an ICMP error quotes
-them. `--probe-args` sets the payload: `text:...`, `hex:...` or `file:...`; by default 20 zero bytes.
+Identifier and sequence number are 32 bits of the tag of (source, target). A reply carries both back; an ICMP error
+quotes them. `--probe-args` sets the payload: `text:...`, `hex:...` or `file:...`; by default 20 zero bytes.
 """
 
 from __future__ import annotations

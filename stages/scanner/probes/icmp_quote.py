@@ -1,8 +1,8 @@
 """ICMP errors that quote a probe (RFC 792; RFC 1812 4.3.2): what all probe modules share of reading them.
 
-A router or host that refuses a packet sends its IP header back and at least the eight bytes behind it. For TCP these are
-the ports and the sequence number, for ICMP echo identifier and sequence number: enough to validate the quoted probe as
-strictly as an answer.
+A router or host that refuses a packet sends its IP header back and at least the eight bytes behind it. For TCP these
+are the ports and the sequence number, for ICMP echo identifier and sequence number: enough to validate the quoted
+probe as strictly as an answer.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ _TCP_BYTES = headers.TCP_BYTES
 _END, _NOP, _MSS = headers.OPTION_END, headers.OPTION_NOP, headers.OPTION_MSS
 _WSCALE, _SACK, _STAMPS = headers.OPTION_WSCALE, headers.OPTION_SACK_PERMITTED, headers.OPTION_TIMESTAMPS
 _KIND_SYNACK, _KIND_RST, _KIND_ICMP = answers.SYNACK, answers.RST, answers.ICMP
-_ONE, _LOW16, _LOW32 = np.uint64(1), np.uint64(0xFFFF), np.uint64(0xFFFFFFFF)
+_ZERO, _ONE, _LOW16, _LOW32 = np.uint64(0), np.uint64(1), np.uint64(0xFFFF), np.uint64(0xFFFFFFFF)
 _S16, _S32, _S48 = np.uint64(16), np.uint64(32), np.uint64(48)
 
 
@@ -71,7 +71,7 @@ def module(args: str) -> ProbeModule:
 
 
 def packet_filter(source_ports: tuple[int, int]) -> bytes:
-    """TCP to one of our ports with RST, or SYN and ACK; ICMP errors. IPv4 in Ethernet; the kernel has taken VLAN tags."""
+    """TCP to one of our ports with RST, or SYN and ACK; ICMP errors. IPv4 in Ethernet: the kernel took the VLAN tag."""
     first, last = source_ports
     kinds = headers.ICMP_ERRORS
     return bpf.assemble([
@@ -100,6 +100,23 @@ def packet_filter(source_ports: tuple[int, int]) -> bytes:
     ])  # fmt: skip
 
 
+@piece
+def _write(
+    words: Any, row: Any, value: Any, ours: Any, target: Any, sport: Any, dport: Any,
+    t2: Any, t5: Any, t6: Any, ip_sum: Any, l4_sum: Any,
+) -> None:  # fmt: skip
+    """Words 2 to 6 of one frame: addresses, ports, sequence number, both checksums, and an IP id from the tag."""
+    seq, ident = sequence(value), value >> _S48
+    addresses = (target >> _S16) + (target & _LOW16) + (ours >> _S16) + (ours & _LOW16)
+    ip_check = finish(ip_sum + addresses + ident)
+    check = finish(l4_sum + addresses + sport + dport + (seq >> _S16) + (seq & _LOW16))
+    words[row, 2] = swap_bytes(t2 | (ident << _S32))
+    words[row, 3] = swap_bytes((ip_check << _S48) | (ours << _S16) | (target >> _S16))
+    words[row, 4] = swap_bytes(((target & _LOW16) << _S48) | (sport << _S32) | (dport << _S16) | (seq >> _S16))
+    words[row, 5] = swap_bytes(t5 | ((seq & _LOW16) << _S48))
+    words[row, 6] = swap_bytes(t6 | (check << _S32))
+
+
 @kernel
 def fill(words: Any, address: Any, port: Any, constants: Any, source: Any, tags: Any) -> None:
     """See `stages.scanner.probes.base`."""
@@ -110,35 +127,22 @@ def fill(words: Any, address: Any, port: Any, constants: Any, source: Any, tags:
     t2, t5, t6 = constants.words[0], constants.words[3], constants.words[4]
     ip_sum, l4_sum = constants.ip_sum, constants.l4_sum
     count = address.size
+    if probes == 1 and several == _ONE:  # written apart: with a stride of one and one source the loops vectorise
+        ours = sources[0]
+        for i in range(count):
+            tags[i] = tag(k0, k1, ours, address[i], port[i])
+        for i in range(count):
+            sport = source_port(port_offset(tags[i], port_count), _ZERO, first_port, port_count)
+            _write(words, i, tags[i], ours, address[i], sport, port[i], t2, t5, t6, ip_sum, l4_sum)
+        return
     for j in range(probes):
-        if several == _ONE:
-            for i in range(count):
-                source[i * probes + j] = sources[0]
-        else:
-            for i in range(count):
-                source[i * probes + j] = sources[np.int64((address[i] + np.uint64(j)) % several)]
-        if probes == 1:  # written apart: with a stride of one the loop vectorises
-            for i in range(count):
-                tags[i] = tag(k0, k1, source[i], address[i], port[i])
-        else:
-            for i in range(count):
-                row = i * probes + j
-                tags[row] = tag(k0, k1, source[row], address[i], port[i])
         attempt = np.uint64(j)
         for i in range(count):
             row = i * probes + j
-            value, target, dport, ours = tags[row], address[i], port[i], source[row]
-            seq = sequence(value)
-            sport = source_port(port_offset(value, port_count), attempt, first_port, port_count)
-            ident = value >> _S48
-            addresses = (target >> _S16) + (target & _LOW16) + (ours >> _S16) + (ours & _LOW16)
-            ip_check = finish(ip_sum + addresses + ident)
-            check = finish(l4_sum + addresses + sport + dport + (seq >> _S16) + (seq & _LOW16))
-            words[row, 2] = swap_bytes(t2 | (ident << _S32))
-            words[row, 3] = swap_bytes((ip_check << _S48) | (ours << _S16) | (target >> _S16))
-            words[row, 4] = swap_bytes(((target & _LOW16) << _S48) | (sport << _S32) | (dport << _S16) | (seq >> _S16))
-            words[row, 5] = swap_bytes(t5 | ((seq & _LOW16) << _S48))
-            words[row, 6] = swap_bytes(t6 | (check << _S32))
+            source[row] = sources[np.int64((address[i] + attempt) % several)]
+            tags[row] = tag(k0, k1, source[row], address[i], port[i])
+            sport = source_port(port_offset(tags[row], port_count), attempt, first_port, port_count)
+            _write(words, row, tags[row], source[row], address[i], sport, port[i], t2, t5, t6, ip_sum, l4_sum)
 
 
 @piece

@@ -223,7 +223,12 @@ class BusContract:
     )
     async def test_dead_letters_are_untouched(self, bus: Harness, value: bytes) -> None:
         publisher, source = await bus.publisher(), await bus.source(DEAD)
-        headers = {"reason": b"undecodable", "source": b"t.hits.v1/3@17", "error": "überlang \n".encode(), "stage": b"s"}
+        headers = {
+            "reason": b"undecodable",
+            "source": b"t.hits.v1/3@17",
+            "error": "überlang \n".encode(),
+            "stage": b"s",
+        }
         await publisher.publish([Output(bus.topic(DEAD), b"k", value, headers)])
         await publisher.publish([Output(bus.topic(DEAD), b"k", b"next", {"reason": b"schema"})])
         chunks = await read(source, 2 if value else 1)
@@ -401,5 +406,3 @@ class BusContract:
         await one.commit(stale)  # too late: ignored
         assert await two.lag() == 100
         assert len(set(lines(await read(two, 100)))) == 100
-
-

@@ -1,0 +1,228 @@
+"""What a stage stands on: lists, logs, metrics, signals. Put together here for every command that runs stages.
+
+`run_stage` is the whole life of one stage in a process of its own; `longline run` puts the same pieces together for
+all stages at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from stages.core.bus.base import Publisher, Source, Topics
+from stages.core.bus.urls import open_publisher, open_source
+from stages.core.health import HealthServer
+from stages.core.lifecycle import Life, fit_concurrency, raise_descriptor_limit
+from stages.core.lists import Lists, read_lists
+from stages.core.metrics import Metrics
+from stages.core.policy import Policy
+from stages.core.politeness import Limits
+from stages.core.reload import Reloader
+from stages.core.resolving import resolver
+from stages.core.runner import Runner
+from stages.core.settings import (
+    PIPE,
+    BusSettings,
+    ListSettings,
+    Loaded,
+    MetricsSettings,
+    PolitenessSettings,
+    RunnerSettings,
+)
+
+if TYPE_CHECKING:
+    from stages.bannergrab.settings import BannergrabSettings
+    from stages.tlsgrab.settings import TlsgrabSettings
+
+log = logging.getLogger("longline.cli")
+
+#: `-v` -> level of the log, as ZMap counts: fatal, error, warning, info, debug, all.
+LEVELS: Final = ("critical", "error", "warning", "info", "debug", "debug")
+
+
+def topics_of(bus: BusSettings) -> Topics:
+    return Topics(bus.prefix)
+
+
+def group_of(bus: BusSettings, stage: str) -> str:
+    return bus.group or f"{bus.prefix}.{stage}"
+
+
+def limits_of(politeness: PolitenessSettings) -> Limits:
+    return Limits(per_host=politeness.per_host, per_prefix=politeness.per_prefix, rate=politeness.rate)
+
+
+class Guard:
+    """The address policies of this process; a reload of the lists reaches all of them."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy  #: of stages whose records name single addresses
+        self._all = [policy]
+
+    def also(self, policy: Policy) -> None:
+        """Keep `policy` (a scan's) up to date too."""
+        self._all.append(policy)
+
+    def update(self, lists: Lists) -> None:
+        for policy in self._all:
+            policy.update(lists)
+
+
+@asynccontextmanager
+async def guarded(lists: ListSettings, metrics: Metrics) -> AsyncIterator[Guard]:
+    """Read the lists, and watch them while the block lasts."""
+    resolve = resolver()
+    reloads = metrics.counter("longline_list_reloads", "Reloads of the address lists", "result", ("ok", "failed"))
+    guard: Guard | None = None
+
+    def apply(new: Lists) -> None:
+        assert guard is not None
+        guard.update(new)
+
+    reloader = Reloader(lists, resolve, apply, on_result=lambda ok: reloads.add(1, "ok" if ok else "failed"))
+    read = await asyncio.to_thread(read_lists, lists, resolve)
+    guard = Guard(Policy.for_records(read, lists))
+    reloader.start(named=read.named)
+    try:
+        yield guard
+    finally:
+        await reloader.close()
+
+
+@asynccontextmanager
+async def watched(
+    settings: MetricsSettings, metrics: Metrics, checks: Mapping[str, Callable[[], bool]]
+) -> AsyncIterator[None]:
+    """/metrics, /healthz and /readyz while the block lasts, if asked for."""
+    if settings.address is None:
+        yield
+        return
+    async with HealthServer(settings.address, metrics, checks):
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """All that a stage's `make_runner` takes from its surroundings."""
+
+    source: Source
+    publisher: Publisher
+    later: Source | None
+    topics: Topics
+    runner: RunnerSettings
+    policy: Policy
+    limits: Limits
+    horizon: float
+    capacity: int
+    shared: bool  #: the input is a log that other stages read too
+    text: bool  #: the output is a pipe
+    metrics: Metrics
+
+
+def grounds_of(
+    loaded: Loaded, stage: str, concurrent: int, policy: Policy, metrics: Metrics, *, shares: int = 1
+) -> Grounds:
+    """The logs and limits of a grab stage. `shares`: stages of this process that share its descriptors."""
+    bus = loaded.get("bus", BusSettings)
+    politeness = loaded.get("politeness", PolitenessSettings)
+    topics = topics_of(bus)
+    group = group_of(bus, stage)
+    out = {"bannergrab": topics.banners, "tlsgrab": topics.tls}[stage]
+    shared = bus.source != PIPE
+    soft, _ = raise_descriptor_limit()
+    return Grounds(
+        source=open_source(bus.source, (topics.hits,), group, bus),
+        publisher=open_publisher(bus.sink, bus, main=out, stage=stage),
+        later=open_source(bus.source, (topics.later(stage),), f"{group}.later", bus) if shared else None,
+        topics=topics,
+        runner=loaded.get("runner", RunnerSettings),
+        policy=policy,
+        limits=limits_of(politeness),
+        horizon=politeness.horizon,
+        capacity=fit_concurrency(concurrent, soft // shares),
+        shared=shared,
+        text=bus.sink == PIPE,
+        metrics=metrics,
+    )
+
+
+def bannergrab_runner(settings: BannergrabSettings, grounds: Grounds, scan: str) -> Runner:
+    from stages.bannergrab.app import make_runner
+
+    return make_runner(
+        settings,
+        source=grounds.source,
+        publisher=grounds.publisher,
+        topics=grounds.topics,
+        runner=grounds.runner,
+        blocked=grounds.policy.blocked,
+        limits=grounds.limits,
+        shared=grounds.shared,
+        text=grounds.text,
+        later=grounds.later,
+        horizon=grounds.horizon,
+        capacity=grounds.capacity,
+        scan=scan,
+        metrics=grounds.metrics,
+    )
+
+
+def tlsgrab_runner(settings: TlsgrabSettings, grounds: Grounds, scan: str) -> Runner:
+    from stages.tlsgrab.app import make_runner
+
+    return make_runner(
+        settings,
+        source=grounds.source,
+        publisher=grounds.publisher,
+        topics=grounds.topics,
+        runner=grounds.runner,
+        blocked=grounds.policy.blocked,
+        limits=grounds.limits,
+        shared=grounds.shared,
+        later=grounds.later,
+        horizon=grounds.horizon,
+        capacity=grounds.capacity,
+        scan=scan,
+        metrics=grounds.metrics,
+    )
+
+
+def sink_runner(loaded: Loaded, metrics: Metrics) -> Runner:
+    """The sink over its logs: no politeness, nothing put off; batches as large as its writers are fed by."""
+    from stages.core.runner_metrics import RunnerMetrics
+    from stages.core.settings import StoreSettings
+    from stages.sink.app import build
+    from stages.sink.app import topics_of as read_by_sink
+    from stages.sink.settings import SinkSettings
+
+    bus = loaded.get("bus", BusSettings)
+    topics = topics_of(bus)
+    stage = build(loaded.get("store", StoreSettings), loaded.get("sink", SinkSettings), metrics)
+    return Runner(
+        stage,
+        open_source(bus.source, read_by_sink(topics), group_of(bus, "sink"), bus),
+        open_publisher(bus.sink if bus.sink != PIPE else PIPE, bus, main=None, stage="sink"),
+        settings=loaded.get("runner", RunnerSettings),
+        topics=topics,
+        metrics=RunnerMetrics(stage.name, metrics),
+        capacity=stage.capacity,
+    )
+
+
+async def run_stage(life: Life, loaded: Loaded, make: Callable[[Policy, Metrics], Runner], name: str) -> int:
+    """One stage, from its start until its input ends or it is told to stop and has drained."""
+    metrics = Metrics()
+    async with guarded(loaded.get("lists", ListSettings), metrics) as guard:
+        runner = make(guard.policy, metrics)
+        life.on_stop(runner.stop)
+        async with watched(loaded.get("metrics", MetricsSettings), metrics, {name: lambda: runner.ready}):
+            summary = await runner.run()
+    log.info(
+        "%s: %d taken, %d done, %d answered, %d skipped, %d dead, %d left",
+        name, summary.taken, summary.done, summary.answered, summary.skipped, summary.dead, summary.left,
+    )  # fmt: skip
+    return 0

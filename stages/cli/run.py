@@ -1,0 +1,46 @@
+"""`longline run`: scan, grab and store in one process; one SQLite file is the logs between them and the store.
+
+Kill it and start it again: it goes on where it was. It ends when the scan has ended and everything is stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from stages.cli.sections import SECTIONS, add_settings, load_settings
+from stages.core.options import add_section
+
+PLAIN = ("scanner", "lists", "store", "politeness", "runner", "metrics")
+PREFIXED = {"bannergrab": "banner", "tlsgrab": "tls"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--again", action="store_true", help="scan anew although the scan in the file is finished")
+    parser.add_argument(
+        "--grab",
+        default="banner,tls",
+        metavar="NAMES",
+        help="what to do with open ports: banner, tls, both by comma, or none (default: banner,tls)",
+    )
+    parser.add_argument("--view", action=argparse.BooleanOptionalAction, help="live view (default: on a terminal)")
+    add_settings(parser, *PLAIN)
+    for name, prefix in PREFIXED.items():
+        add_section(parser, SECTIONS[name], prefix=prefix, omit=("port", "format"))
+
+
+def run(args: argparse.Namespace) -> int:
+    loaded = load_settings(args, *PLAIN, prefixes=PREFIXED)
+
+    import os
+    import sys
+
+    from stages.cli.assembly import LEVELS
+    from stages.cli.pipeline import Pipeline, parse_grabs
+    from stages.core.lifecycle import launch
+    from stages.core.logs import set_up
+    from stages.scanner.settings import ScannerSettings
+
+    view = sys.stderr.isatty() if args.view is None else args.view
+    set_up(os.environ, default="warning" if view else LEVELS[loaded.get("scanner", ScannerSettings).verbosity])
+    pipeline = Pipeline(loaded, grabs=parse_grabs(args.grab), again=args.again, view=view)
+    return launch(pipeline.run)

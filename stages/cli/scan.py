@@ -1,0 +1,65 @@
+"""`longline scan`: one probe per target; results to a file or a pipe, or hits to a log."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from stages.cli.sections import add_settings, load_settings
+
+SECTIONS = ("scanner", "lists", "bus", "metrics")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_settings(parser, *SECTIONS)
+
+
+def run(args: argparse.Namespace) -> int:
+    loaded = load_settings(args, *SECTIONS)
+
+    import os
+
+    from stages.cli.assembly import LEVELS, topics_of, watched
+    from stages.core.bus.urls import open_publisher
+    from stages.core.lifecycle import Life, launch
+    from stages.core.logs import set_up
+    from stages.core.metrics import Metrics
+    from stages.core.settings import PIPE, BusSettings, ListSettings, MetricsSettings
+    from stages.scanner.app import scan
+    from stages.scanner.metrics import ScannerMetrics
+    from stages.scanner.settings import ScannerSettings
+
+    settings = loaded.get("scanner", ScannerSettings)
+    bus = loaded.get("bus", BusSettings)
+    lists = loaded.get("lists", ListSettings)
+    set_up(os.environ, default=LEVELS[settings.verbosity])
+    if settings.dryrun:
+        from stages.scanner.dryrun import dry_run
+
+        return dry_run(settings, lists, sys.stdout)
+
+    async def main(life: Life) -> int:
+        metrics = Metrics()
+        topics = topics_of(bus)
+        publisher = None if bus.sink == PIPE else open_publisher(bus.sink, bus, main=topics.hits, stage="scanner")
+        ready = False
+        async with watched(loaded.get("metrics", MetricsSettings), metrics, {"scanner": lambda: ready}):
+            try:
+                if publisher is not None:
+                    await publisher.start()
+                ready = True
+                await scan(
+                    settings,
+                    lists=lists,
+                    publisher=publisher,
+                    topics=topics,
+                    stop=life.stopping,
+                    metrics=ScannerMetrics(metrics),
+                    status=sys.stderr if publisher is None else None,  # on a log metrics take its place
+                )
+            finally:
+                if publisher is not None:
+                    await publisher.close()
+        return 0
+
+    return launch(main)

@@ -1,0 +1,50 @@
+"""`longline simnet`: a command, or a shell, inside a simulated Internet."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=1, help="of the simulated Internet (default: 1)")
+    parser.add_argument("--targets", default="10.0.0.0/16", metavar="CIDRS", help="networks that services stand in")
+    parser.add_argument("--ports", default="22,80,443", metavar="PORTS", help="ports that services stand on")
+    parser.add_argument("--open", type=float, default=0.05, metavar="SHARE", help="share of targets that are open")
+    parser.add_argument("--no-rules", dest="rules", action="store_false", help="no filter: every address answers alike")
+    parser.add_argument(
+        "--truth", action="store_true", help="print what stands where as `ip,port,kind` lines, and build nothing"
+    )
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run there; default: your shell")
+
+
+def run(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from stages.core.errors import HostError, UsageError
+    from stages.core.routing import parse_ports
+    from stages.simnet.network import Simnet, SimnetError, shell
+    from stages.simnet.spec import Spec
+
+    try:
+        spec = Spec(seed=args.seed)
+        spec = replace(
+            spec,
+            targets=tuple(args.targets.split(",")),
+            ports=tuple(sorted(parse_ports(args.ports, "--ports"))),
+            shares=replace(spec.shares, open=args.open),
+            rules=args.rules,
+        )
+        truth = spec.truth()
+    except ValueError as error:
+        raise UsageError("longline simnet", None, str(error)) from None
+    if args.truth:
+        for ip, port, kind in truth.services():
+            sys.stdout.write(f"{ip},{port},{kind.name.lower()}\n")
+        return 0
+    words = args.command[1:] if args.command[:1] == ["--"] else args.command
+    try:
+        with Simnet(spec) as net:
+            return shell(net, words)
+    except SimnetError as error:
+        raise HostError(str(error)) from error

@@ -1,0 +1,137 @@
+"""The scanner as a program: settings in, hits out. `longline scan` and `longline run` call `scan`.
+
+    prepare -> for each slice: engine -> Delivery -> Writer -> destinations
+                                 ^          |
+                                 +-- pause -+   (back-pressure)
+
+Two tasks: the one that watches (`stages.scanner.session`) ends the sending, keeps the cooldown, counts, reports, and
+puts marks into the delivery. The other one writes (`stages.scanner.writer`): when it meets a mark, all that came before
+is acknowledged, and the checkpoint may say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from stages.core.bus.base import Publisher, Topics
+from stages.core.errors import UsageError
+from stages.core.netset import Resolve
+from stages.core.policy import Policy
+from stages.core.reload import Reloader
+from stages.core.resolving import resolver
+from stages.core.settings import ListSettings
+from stages.scanner import checkpoint as checkpoints
+from stages.scanner.checkpoint import Checkpoint
+from stages.scanner.dryrun import dry_run
+from stages.scanner.metrics import ScannerMetrics
+from stages.scanner.prepare import Prepared, prepare
+from stages.scanner.session import Session
+from stages.scanner.settings import ScannerSettings
+from stages.scanner.summary import Counters, Summary, Tally
+
+log = logging.getLogger("longline.scanner.app")
+
+
+async def scan(
+    settings: ScannerSettings,
+    *,
+    lists: ListSettings | None = None,
+    publisher: Publisher | None = None,
+    topics: Topics | None = None,
+    stop: asyncio.Event | None = None,
+    metrics: ScannerMetrics | None = None,
+    status: TextIO | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    resolve: Resolve | None = None,
+    on_policy: Callable[[Policy], None] | None = None,
+) -> Summary:
+    """Do a scan, to its end or until `stop` is set; then sending ends and the cooldown is kept.
+
+    `publisher`: where hits and the scan's own records go; without one results go to --output-file only. `status`: a
+    stream for the status line. `checkpoint`: the file, if the settings name none; `resume`: go on from it if it is
+    there. `on_policy`: takes the scan's address policy, and with it the duty to update it; without it the lists are
+    watched here. Raises UsageError, MissingCapability, Confined, HostError, and what the publisher raises for good.
+    """
+    lists = lists if lists is not None else ListSettings()
+    resolve = resolve if resolve is not None else resolver()
+    path, held, place = await asyncio.to_thread(_held, settings, checkpoint, resume)
+    prepared = await asyncio.to_thread(
+        lambda: prepare(settings, lists, now_us=_now_us(), resolve=resolve, held=held, held_at=place)
+    )
+    if held is not None and held.finished:
+        log.info("scan %s is finished", held.scan)
+    if settings.dryrun:
+        return await asyncio.to_thread(_dry_run, prepared)
+    session = Session(
+        prepared,
+        publisher=publisher,
+        topics=topics or Topics(),
+        stop=stop or asyncio.Event(),
+        metrics=metrics or ScannerMetrics(),
+        status=None if settings.quiet else status,
+        checkpoint=path,
+        resumed=held is not None,
+    )
+    reloader: Reloader | None = None
+    if on_policy is not None:
+        on_policy(prepared.targets.policy)
+    else:
+        reloader = Reloader(lists, resolve, prepared.targets.policy.update)
+        reloader.start(named=prepared.lists.named)
+    try:
+        return await session.run()
+    finally:
+        if reloader is not None:
+            await reloader.close()
+
+
+def _held(
+    settings: ScannerSettings, default: str | Path | None, resume: bool
+) -> tuple[Path | None, Checkpoint | None, str]:
+    """(file to write checkpoints to, the checkpoint to go on from, what names it in messages)."""
+    if settings.resume is not None:
+        return Path(settings.resume), checkpoints.read(settings.resume), f"--resume {settings.resume}"
+    given = settings.checkpoint if settings.checkpoint is not None else default
+    if given is None:
+        return None, None, ""
+    path = Path(given)
+    if not path.exists():
+        return path, None, ""
+    place = f"--checkpoint {path}"
+    held = checkpoints.read(path, "--checkpoint")
+    if resume:
+        return path, held, place
+    if not held.finished:
+        raise UsageError(
+            place, None, f"scan {held.scan} is unfinished at position {held.position}: --resume goes on with it"
+        )
+    return path, None, ""
+
+
+def _dry_run(prepared: Prepared) -> Summary:
+    """Print the packets on standard output."""
+    started, reason = _now_us(), "complete"
+    count = 0
+    try:
+        count = dry_run(prepared, sys.stdout.write)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        reason = "reader-gone"
+        # What is still in the buffer would fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    spec = prepared.spec
+    position = prepared.checkpoint.position + count // spec.probes
+    complete = reason == "complete"
+    return Summary(spec.scan, "dryrun", spec.last, position, complete, reason, started, _now_us(), Counters(), Tally())
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000

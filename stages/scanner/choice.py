@@ -1,0 +1,101 @@
+"""Which engine does a slice of the scan: packets where it can be, ordinary connections otherwise.
+
+`auto` falls back only from what cannot be done by packets at all (no privilege, no AF_PACKET, no numba; targets that
+are this host itself or its neighbours), and says so in one line; never from what the user asked for by name: with `-i`
+or `-S` a scan that left by another way would be a wrong answer, and a probe that is no TCP SYN has no form without
+packets.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
+from stages.core.errors import HostError, MissingCapability
+from stages.scanner.connect import ConnectEngine, ConnectPlan, Ipv4Targets, Ipv6Targets, Targeted
+from stages.scanner.engines import Engine, NotByPackets
+from stages.scanner.permutation import Permutation
+from stages.scanner.prepare import Prepared, Slice
+from stages.scanner.quantities import packets_per_second
+from stages.scanner.space import Space
+
+log = logging.getLogger("longline.scanner.engine")
+
+#: Bytes of the SYN that a Linux kernel sends: Ethernet 14, IPv4 20, TCP 20, options 20. For --bandwidth.
+KERNEL_SYN_BYTES: Final = 74
+
+#: The probe that an ordinary connection stands for.
+CONNECT_PROBE: Final = "tcp_synscan"
+
+
+async def open_engine(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None]) -> Engine:
+    """The engine for a slice, opened. `on_answers` takes batches, possibly in another thread.
+
+    Raises UsageError, MissingCapability, Confined, HostError.
+    """
+    settings = prepared.settings
+    if settings.engine != "connect" and part.version == 4:
+        try:
+            return await _open_packets(prepared, part, on_answers)
+        except (MissingCapability, NotByPackets) as error:
+            wish = _only_packets(prepared)
+            if settings.engine == "packet" or wish is not None:
+                raise
+            log.warning("ordinary connections (--engine connect): %s", error)
+    wish = _only_packets(prepared)
+    if settings.probe_module != CONNECT_PROBE or (settings.engine == "connect" and wish is not None):
+        raise HostError(
+            f"{wish} needs packets; ordinary connections (--engine connect, IPv6 targets) have nothing like it"
+        )
+    return _connect(prepared, part, on_answers)
+
+
+async def _open_packets(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None]) -> Engine:
+    if not hasattr(socket, "AF_PACKET"):
+        raise MissingCapability("AF_PACKET", "sending packets", "this system has none; use --engine connect")
+    try:
+        from stages.scanner.packets import Packets
+
+        return await Packets.open(prepared, part, on_answers)
+    except ImportError as error:
+        raise MissingCapability(f"the library {error.name}", "sending packets", "use --engine connect") from None
+
+
+def _connect(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None]) -> Engine:
+    settings = prepared.settings
+    targets: Targeted
+    if part.version == 4:
+        targets = Ipv4Targets(Space.build(prepared.targets.v4, prepared.ports))
+    else:
+        targets = Ipv6Targets(prepared.targets.v6)
+    rate = settings.rate
+    if settings.bandwidth is not None:
+        rate = packets_per_second(settings.bandwidth, KERNEL_SYN_BYTES)
+    plan = ConnectPlan(
+        targets=targets,
+        permutation=Permutation(targets.size, prepared.spec.seed),
+        rate=rate,
+        connections=fit_concurrency(settings.connections, raise_descriptor_limit()[0]),
+        timeout=settings.connect_timeout,
+        first=part.first,
+        last=part.last,
+        max_runtime=settings.max_runtime,
+    )
+    return ConnectEngine(plan, on_answers, blocked=prepared.targets.policy.blocked)
+
+
+def _only_packets(prepared: Prepared) -> str | None:
+    """What the user asked for that only packets can give."""
+    settings = prepared.settings
+    if settings.probe_module != CONNECT_PROBE:
+        return settings.probe_module
+    asked = (
+        ("-i", settings.interface),
+        ("-S", settings.source_ip),
+        ("-G", settings.gateway_mac),
+        ("--source-mac", settings.source_mac),
+    )
+    return next((flag for flag, value in asked if value is not None), None)

@@ -1,0 +1,168 @@
+"""The packet engine behind the interface that all engines have for the app.
+
+`PacketEngine` has threads of its own and blocks in `open`, `join` and `close`; here those calls go to a thread, its
+exceptions become ours, and its end becomes `done`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from typing import Final
+
+from stages.core.errors import Confined, HostError, MissingCapability, UsageError
+from stages.net.confine import ConfinedError
+from stages.net.path import OnLink, OwnAddress
+from stages.scanner import probes
+from stages.scanner.answers import AnswerArray
+from stages.scanner.engine import PacketEngine, Plan
+from stages.scanner.engines import NotByPackets
+from stages.scanner.permutation import Permutation
+from stages.scanner.prepare import Prepared, Slice
+from stages.scanner.probes.base import ProbeModule
+from stages.scanner.quantities import packets_per_second, parse_mac, parse_source_ips
+from stages.scanner.settings import ScannerSettings
+from stages.scanner.space import Space
+from stages.scanner.summary import EngineCounters
+from stages.scanner.templates import TemplateError
+
+#: Seconds from the kernel's receiving a packet to our having it, at most: a block of the ring is handed over when it
+#: is full or after some milliseconds; the rest is for a machine that is busy.
+RING_DELAY: Final = 1.0
+
+#: What raw sockets need (capabilities(7)).
+CAPABILITY: Final = "CAP_NET_RAW"
+
+
+class Packets:
+    """One slice of a scan by raw packets."""
+
+    name = "packet"
+
+    def __init__(self, engine: PacketEngine, plan: Plan) -> None:
+        self._engine = engine
+        self._plan = plan
+        self.rate = plan.rate
+
+    @classmethod
+    async def open(cls, prepared: Prepared, part: Slice, on_answers: Callable[[AnswerArray], None]) -> Packets:
+        """Find the way out and open the sockets; nothing is sent but ARP. `on_answers` is called in another thread.
+
+        Raises UsageError, MissingCapability, NotByPackets, Confined, HostError.
+        """
+        plan = plan_of(prepared, part)
+        engine = PacketEngine(plan, on_answers)
+        try:
+            await asyncio.to_thread(engine.open)
+        except OSError as error:
+            raise _mapped(error) from None
+        return cls(engine, plan)
+
+    def start(self) -> None:
+        self._engine.start()
+
+    def pause(self) -> None:
+        self._engine.pause()
+
+    def resume(self) -> None:
+        self._engine.resume()
+
+    def stop_sending(self) -> None:
+        self._engine.stop_sending()
+
+    @property
+    def sending(self) -> bool:
+        return self._engine.sending
+
+    @property
+    def done(self) -> bool:
+        """Sending has ended and the cooldown is over, or the engine has failed."""
+        return self._engine.error is not None or self._engine.join(0)
+
+    @property
+    def failure(self) -> HostError | None:
+        """Why the engine gave up. A bug of ours is raised as it is."""
+        error = self._engine.error
+        if error is None:
+            return None
+        if not isinstance(error, OSError):
+            raise error
+        return HostError(f"sending stopped: {error.strerror or error}")
+
+    @property
+    def position(self) -> int:
+        return self._engine.position
+
+    def settled(self, now: float, wait: float) -> int:
+        """The newest position before which every answer is in that comes within `wait` seconds."""
+        return self._engine.position_before(now - wait - RING_DELAY)
+
+    @property
+    def counters(self) -> EngineCounters:
+        return self._engine.counters
+
+    def describe(self) -> dict[str, object]:
+        return {**self._engine.describe(), "engine": self.name}
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._engine.close)
+
+
+def plan_of(prepared: Prepared, part: Slice) -> Plan:
+    """The engine's plan for a slice. Raises UsageError for what only the probe module can judge."""
+    settings = prepared.settings
+    probe = probe_of(settings)
+    rate = settings.rate
+    if settings.bandwidth is not None:
+        rate = packets_per_second(settings.bandwidth, len(probe.template))
+    space = Space.build(prepared.targets.v4, prepared.ports)
+    try:
+        return Plan(
+            space=space,
+            permutation=Permutation(space.size, prepared.spec.seed),
+            probe=probe,
+            secret=prepared.checkpoint.secret,
+            source_ips=None if settings.source_ip is None else parse_source_ips(settings.source_ip),
+            source_ports=settings.source_ports,
+            interface=settings.interface,
+            gateway_mac=None if settings.gateway_mac is None else parse_mac(settings.gateway_mac),
+            source_mac=None if settings.source_mac is None else parse_mac(settings.source_mac),
+            rate=rate,
+            probes=settings.probes,
+            ttl=settings.probe_ttl,
+            first=part.first,
+            last=part.last,
+            max_runtime=settings.max_runtime,
+            cooldown=settings.cooldown_time,
+            threads=settings.sender_threads,
+            dedup=settings.dedup_method,
+            window=settings.dedup_window_size,
+            max_sendto_failures=settings.max_sendto_failures,
+        )
+    except ValueError as error:
+        raise UsageError("scan", None, str(error)) from None
+
+
+def probe_of(settings: ScannerSettings) -> ProbeModule:
+    """The probe module with its arguments. Raises UsageError, HostError."""
+    try:
+        return probes.get(settings.probe_module, settings.probe_args)
+    except TemplateError as error:
+        raise HostError(str(error)) from None
+    except ValueError as error:
+        raise UsageError("--probe-args", settings.probe_args, str(error)) from None
+    except OSError as error:  # a file that the arguments name
+        raise UsageError("--probe-args", settings.probe_args, error.strerror or str(error)) from None
+
+
+def _mapped(error: OSError) -> HostError:
+    if isinstance(error, ConfinedError):
+        return Confined(error.strerror or str(error))
+    if isinstance(error, PermissionError):
+        instead = "run it as root, or use --engine connect, which needs no privilege"
+        return MissingCapability(CAPABILITY, "sending packets", instead)
+    text = error.strerror or str(error)
+    if isinstance(error, OnLink | OwnAddress) or error.errno == errno.EPFNOSUPPORT:
+        return NotByPackets(text)
+    return HostError(text)

@@ -1,0 +1,243 @@
+"""One run of a scan: the engines one after the other, the records of its start and end, the checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from stages.core.bus.base import Publisher, Topics
+from stages.core.errors import LonglineError
+from stages.core.records import Scan
+from stages.scanner import checkpoint as checkpoints
+from stages.scanner.choice import open_engine
+from stages.scanner.delivery import Delivery
+from stages.scanner.destination import STDOUT, BusDestination, Destination, FileDestination, ReaderGone
+from stages.scanner.engines import Engine
+from stages.scanner.hits import HitLines, HitSource
+from stages.scanner.metrics import ScannerMetrics
+from stages.scanner.outputs import OUTPUTS, Format
+from stages.scanner.prepare import Prepared, Slice
+from stages.scanner.settings import WITHOUT_PORTS
+from stages.scanner.summary import Summary, Tally
+from stages.scanner.watch import State, Watch
+from stages.scanner.writer import Writer
+
+log = logging.getLogger("longline.scanner.session")
+
+#: Seconds that a stopped scan goes on trying a log that is out of reach.
+STOP_PATIENCE: Final = 10.0
+
+#: What ends a scan before all that was received is written: then its last position is not settled.
+_CUT_OFF: Final = ("max-results", "reader-gone")
+
+
+class Session:
+    """Made for one `run`."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        *,
+        publisher: Publisher | None,
+        topics: Topics,
+        stop: asyncio.Event,
+        metrics: ScannerMetrics,
+        status: TextIO | None,
+        checkpoint: Path | None,
+        resumed: bool,
+    ) -> None:
+        """Opens the output file, and changes nothing in it. Raises UsageError when it cannot be written."""
+        settings, spec = prepared.settings, prepared.spec
+        self._prepared = prepared
+        self._stop = stop
+        self._metrics = metrics
+        self._status = status
+        self._path = checkpoint
+        self._resumed = resumed
+        self._tally = Tally()
+        self._state = State(position=prepared.checkpoint.position)
+        self._engines: dict[str, None] = {}
+        self._delivery: Delivery | None = None
+        transport = "icmp" if settings.probe_module in WITHOUT_PORTS else "tcp"
+        hits = HitLines(HitSource(spec.scan, spec.probe, transport, spec.vantage, socket.gethostname()))
+        self._bus: BusDestination | None = None
+        if publisher is not None:
+            self._bus = BusDestination(
+                publisher, topics, hits, on_retry=metrics.retries.add, give_up=self._out_of_patience
+            )
+        # With a bus the results are there; a file as well only where one was asked for.
+        name = settings.output_file if settings.output_file is not None or publisher is not None else STDOUT
+        self._file: FileDestination | None = None
+        if name is not None:
+            module = OUTPUTS[settings.output_module or "csv"]
+            self._file = FileDestination.open(name, module(Format(prepared.fields, hits, settings.header_row)))
+
+    async def run(self) -> Summary:
+        """To the end of the scan, or until it is stopped. Raises LonglineError."""
+        started = _now_us()
+        self._metrics.begin(self._prepared.spec.last, self._prepared.settings.rate)
+        task: asyncio.Task[None] | None = None
+        delivery = self._delivery = Delivery(asyncio.get_running_loop())
+        try:
+            for part in self._prepared.slices:
+                engine = await open_engine(self._prepared, part, delivery.put)
+                try:
+                    self._say(engine, part)
+                    if task is None:
+                        writer = await self._begin(engine)
+                        task = asyncio.create_task(writer.run(), name="scanner writer")
+                    await self._probe(engine, part, task)
+                finally:
+                    await engine.close()
+                if self._state.reason != "complete":
+                    break
+            if task is not None:
+                if self._state.reason not in _CUT_OFF:
+                    delivery.mark(self._state.position)
+                delivery.close()
+                await self._written(task)
+            summary = self._summary(started)
+            if not self._prepared.checkpoint.finished:
+                await self._end(summary)
+            return summary
+        finally:
+            self._metrics.end()
+            if task is not None and not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError, LonglineError):
+                    await task
+            if self._file is not None:
+                await self._file.close()
+
+    async def _probe(self, engine: Engine, part: Slice, task: asyncio.Task[None]) -> None:
+        """Run one engine to its end."""
+        delivery = self._delivery
+        assert delivery is not None
+
+        def pause() -> None:
+            self._metrics.paused.set(1)
+            log.info("sending pauses: those who take the hits are behind")
+            engine.pause()
+
+        def resume() -> None:
+            self._metrics.paused.set(0)
+            log.info("sending goes on")
+            engine.resume()
+
+        delivery.steer(pause, resume)
+        watch = Watch(
+            self._prepared,
+            part,
+            engine,
+            delivery,
+            state=self._state,
+            tally=self._tally,
+            metrics=self._metrics,
+            status=self._status,
+            marks=self._path is not None,
+            report=self._progress if self._bus is not None else None,
+        )
+        await watch.run(self._stop, task)
+        if task.done():
+            await self._written(task)
+            if self._state.reason == "complete":
+                self._state.reason = "max-results"
+
+    # -- the beginning and the end --------------------------------------------------------------------------------
+
+    async def _begin(self, engine: Engine) -> Writer:
+        """The first engine stands: now files may be changed and records published."""
+        settings = self._prepared.settings
+        spec = self._prepared.spec.model_copy(
+            update={"engine": engine.name, "rate": engine.rate, "sender": engine.describe()}
+        )
+        if self._file is not None:
+            await self._file.begin(append=self._resumed)
+        if self._path is not None:
+            await asyncio.to_thread(checkpoints.write, self._path, self._prepared.checkpoint)
+        await self._record("start", spec=spec.record())
+        assert self._delivery is not None
+        destinations: list[Destination] = [each for each in (self._bus, self._file) if each is not None]
+        return Writer(
+            self._delivery,
+            destinations,
+            publish=settings.publishes,
+            max_results=settings.max_results,
+            tally=self._tally,
+            metrics=self._metrics,
+            on_settled=self._settle,
+        )
+
+    async def _end(self, summary: Summary) -> None:
+        log.info("%s", summary.text())
+        if summary.complete:
+            await self._settle(summary.position, finished=True)
+        # A scan that can be resumed has not ended.
+        resumable = self._path is not None and not summary.complete
+        await self._record("progress" if resumable else "end", counters=summary.record())
+
+    async def _settle(self, position: int, finished: bool = False) -> None:
+        """Everything before `position` is acknowledged."""
+        if self._path is not None:
+            held = self._prepared.checkpoint.at(position, finished=finished)
+            await asyncio.to_thread(checkpoints.write, self._path, held)
+
+    async def _written(self, task: asyncio.Task[None]) -> None:
+        """Wait for the writer; a reader that went away ends the scan without an error."""
+        try:
+            await task
+        except ReaderGone as error:
+            log.info("%s", error)
+            self._state.reason = "reader-gone"
+
+    async def _progress(self, counters: dict[str, Any]) -> None:
+        try:
+            await self._record("progress", counters=counters)
+        except LonglineError as error:
+            log.warning("progress could not be recorded: %s", error)
+
+    async def _record(
+        self, event: str, spec: dict[str, Any] | None = None, counters: dict[str, Any] | None = None
+    ) -> None:
+        if self._bus is not None:
+            name, vantage = self._prepared.spec.scan, self._prepared.spec.vantage
+            await self._bus.record(Scan(name, _now_us(), event, vantage, spec, counters, self._state.position))
+
+    def _summary(self, started: int) -> Summary:
+        state, spec = self._state, self._prepared.spec
+        return Summary(
+            scan=spec.scan,
+            engine="+".join(self._engines),
+            targets=spec.last,
+            position=state.position,
+            complete=state.reason == "complete",
+            reason=state.reason,
+            started=started,
+            ended=_now_us(),
+            counters=state.counters,
+            tally=self._tally,
+        )
+
+    def _say(self, engine: Engine, part: Slice) -> None:
+        """One line before the first packet: what, how fast, by whom."""
+        self._engines[engine.name] = None
+        details = ", ".join(f"{key} {value}" for key, value in engine.describe().items() if key != "engine")
+        rate = f"{engine.rate:,.0f} probes/s" if engine.rate else "no rate limit"
+        spec = self._prepared.spec
+        log.info(
+            "scan %s: %d of %d IPv%d targets, %s, %s engine (%s), seed %d",
+            spec.scan, part.last - part.first, part.size, part.version, rate, engine.name, details, spec.seed,
+        )  # fmt: skip
+
+    def _out_of_patience(self) -> bool:
+        stopped = self._state.stopped_at
+        return stopped is not None and time.monotonic() - stopped > STOP_PATIENCE
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000

@@ -1,0 +1,79 @@
+"""A whole tlsgrab: settings in, a runner out.
+
+runner = make_runner(settings, source=..., publisher=..., ...)
+summary = await runner.run()        # runner.stop() drains
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from stages.core.intake import LineReader
+from stages.core.politeness import Gate
+from stages.core.records import Hit, parse
+from stages.core.routing import Routing
+from stages.core.runner import DEFAULT_HORIZON, Runner, RunnerMetrics
+from stages.tlsgrab.metrics import TlsgrabMetrics
+from stages.tlsgrab.stage import Reader, TlsgrabStage
+
+if TYPE_CHECKING:
+    from stages.core.bus.base import Publisher, Source, Topics
+    from stages.core.job import Job
+    from stages.core.metrics import Metrics
+    from stages.core.politeness import Limits
+    from stages.core.settings import RunnerSettings
+    from stages.tlsgrab.settings import TlsgrabSettings
+
+
+def _read_record(line: bytes, ts_us: int) -> Hit | None:
+    """A line of a shared log: records only, and only hits are ours."""
+    record = parse(line)
+    return record if isinstance(record, Hit) else None
+
+
+def make_runner(
+    settings: TlsgrabSettings,
+    *,
+    source: Source,
+    publisher: Publisher,
+    topics: Topics,
+    runner: RunnerSettings,
+    blocked: Callable[[str], bool],
+    limits: Limits | None,
+    shared: bool,
+    later: Source | None = None,
+    horizon: float = DEFAULT_HORIZON,
+    capacity: int | None = None,
+    scan: str = "",
+    vantage: str = "",
+    metrics: Metrics | None = None,
+) -> Runner:
+    """The runner of one tlsgrab.
+
+    `shared`: a log that other stages read too (routing, records); otherwise a pipe. `limits` None: no politeness.
+    `capacity`: connections that this process has descriptors for; default: `--concurrent`. `scan`, `vantage`: of hits
+    whose line does not name them.
+    """
+    read: Reader = _read_record if shared else LineReader(settings.port, scan, vantage).read
+    stage = TlsgrabStage(
+        settings,
+        topic=topics.tls,
+        read=read,
+        routing=Routing.for_tls(settings.ports, shared=shared),
+        blocked=blocked,
+        metrics=TlsgrabMetrics(metrics),
+    )
+    gate: Gate[Job] | None = Gate(limits) if limits is not None else None
+    return Runner(
+        stage,
+        source,
+        publisher,
+        settings=runner,
+        gate=gate,
+        topics=topics,
+        metrics=RunnerMetrics(stage.name, metrics),
+        capacity=min(settings.concurrent, capacity) if capacity is not None else settings.concurrent,
+        later=later,
+        horizon=horizon,
+    )

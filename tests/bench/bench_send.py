@@ -1,0 +1,108 @@
+"""How fast the packet engine sends, beside Debian's zmap on the same veth: `python -m tests.bench.bench_send`.
+
+Both send TCP SYNs from one sender thread, unlimited, to addresses of 10.0.0.0/8 that the far side has no route for, so
+that it drops them at once. The rate is taken at the far end: packets over the time between its first and its last
+increase, its counters read each 20 ms; so neither program's start nor its cooldown counts. The two take turns; printed
+are minimum, median and maximum of the rounds. What else runs on the machine only slows, so the ratio is that of the
+best rounds. Exit code 1 below the bar.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+from tests.require import require
+from tests.servers.veth import ANYIP, NEAR, ROOT, Veth, environment, veth
+
+PACKETS = 2_000_000
+ROUNDS = 7
+BAR = 1.2
+LOOK_S = 0.02
+
+#: In the far namespace: prints "nanoseconds packets" of far0 whenever asked by a line.
+_WATCH = """
+import sys, time
+for _ in sys.stdin:
+    with open('/proc/net/dev') as f:
+        row = next(line for line in f if line.strip().startswith('far0:'))
+    print(time.monotonic_ns(), row.split(':')[1].split()[1], flush=True)
+"""
+
+
+class Watch:
+    """Reads the packets that the far end has received."""
+
+    def __init__(self, pair: Veth) -> None:
+        argv = pair.argv(pair.far_pid, [sys.executable, "-c", _WATCH])
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def read(self) -> tuple[int, int]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        when, packets = self._process.stdout.readline().split()
+        return int(when), int(packets)
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def rate(pair: Veth, watch: Watch, argv: Sequence[str], text: str) -> float:
+    """Packets a second at the far end while `argv` runs in the near namespace."""
+    with tempfile.TemporaryFile("w+") as asked, tempfile.TemporaryFile("w+") as said:
+        asked.write(text)
+        asked.seek(0)
+        process = subprocess.Popen(
+            pair.argv(pair.near_pid, argv), stdin=asked, stdout=said, stderr=subprocess.STDOUT, cwd=ROOT,
+            env=environment(),
+        )  # fmt: skip
+        samples = [watch.read()]
+        while process.poll() is None:
+            time.sleep(LOOK_S)
+            samples.append(watch.read())
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"{argv[0]} failed:\n{said.read()}")
+    moving = [i for i in range(1, len(samples)) if samples[i][1] - samples[i - 1][1] > PACKETS // 1000]
+    first, last = samples[moving[0] - 1], samples[moving[-1]]
+    return (last[1] - first[1]) / (last[0] - first[0]) * 1e9
+
+
+def main() -> int:
+    require(shutil.which("zmap"), "needs Debian's zmap")
+    longline = [sys.executable, "-m", "tests.servers.scan_once"]
+    plan = {"rate": 0, "cooldown": 0, "last": PACKETS}
+    text = json.dumps({"ranges": [[10 << 24, (11 << 24) - 1]], "ports": [80], "plan": plan})
+    found: dict[str, list[float]] = {"longline": [], "zmap": []}
+    with veth() as pair:
+        pair.far("ip", "route", "del", "local", ANYIP, "dev", "lo")
+        pair.near("ping", "-c1", "-W2", "192.0.2.1", check=False)  # both find the gateway's MAC in the table
+        mac = json.loads(pair.far("ip", "-j", "link", "show", "far0").stdout)[0]["address"]
+        zmap = [
+            "zmap", "-p", "80", "-i", "near0", "-S", NEAR, "-G", mac, "-B", "200G", "-n", str(PACKETS), "-T", "1",
+            "-c", "0", "-b", "/dev/null", "-o", "/dev/null", "-q", "-v", "1", "--disable-syslog", ANYIP,
+        ]  # fmt: skip
+        watch = Watch(pair)
+        rate(pair, watch, longline, text)  # compiles
+        for _ in range(ROUNDS):
+            found["zmap"].append(rate(pair, watch, zmap, ""))
+            found["longline"].append(rate(pair, watch, longline, text))
+        watch.close()
+    for name, rates in found.items():
+        low, middle, high = min(rates), statistics.median(rates), max(rates)
+        print(f"{name:10} {low / 1e6:.3f} {middle / 1e6:.3f} {high / 1e6:.3f} Mpps (minimum, median, maximum)")
+    ratio = max(found["longline"]) / max(found["zmap"])
+    print(f"longline / zmap: {ratio:.2f} (bar {BAR})")
+    return 0 if ratio >= BAR else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

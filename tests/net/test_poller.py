@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from stages.net.poller import ERR, HUP, IN, OUT, RDHUP, EpollPoller, LoopPoller, Poller, open_poller
+
+Maker = Callable[[asyncio.AbstractEventLoop, Callable[[list[tuple[int, int]]], None]], Poller]
+
+
+class Seen:
+    """Events by descriptor."""
+
+    def __init__(self) -> None:
+        self.bits: dict[int, int] = {}
+        self.changed = asyncio.Event()
+
+    def __call__(self, events: list[tuple[int, int]]) -> None:
+        for fd, bits in events:
+            self.bits[fd] = self.bits.get(fd, 0) | bits
+        self.changed.set()
+
+    async def until(self, fd: int, bits: int) -> None:
+        async with asyncio.timeout(5):
+            while self.bits.get(fd, 0) & bits != bits:
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@pytest.fixture(params=[EpollPoller, LoopPoller])
+def make_poller(request: pytest.FixtureRequest) -> Maker:
+    if request.param is EpollPoller and not hasattr(select, "epoll"):
+        pytest.skip("no epoll here")
+    return request.param
+
+
+async def test_writing_then_reading_is_told(make_poller: Maker) -> None:
+    seen = Seen()
+    poller = make_poller(asyncio.get_running_loop(), seen)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        poller.add(ours.fileno())
+        await seen.until(ours.fileno(), OUT)
+        poller.want_write(ours.fileno(), False)
+        theirs.send(b"x")
+        await seen.until(ours.fileno(), IN)
+        poller.want_write(ours.fileno(), True)
+        poller.remove(ours.fileno())
+    poller.close()
+    poller.close()
+
+
+async def test_writing_is_told_again_when_there_is_room_again(make_poller: Maker) -> None:
+    seen = Seen()
+    poller = make_poller(asyncio.get_running_loop(), seen)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        fd = ours.fileno()
+        poller.add(fd)
+        await seen.until(fd, OUT)
+        with pytest.raises(BlockingIOError):
+            while True:
+                ours.send(bytes(65_536))
+        poller.want_write(fd, True)
+        seen.bits.clear()
+        with pytest.raises(BlockingIOError):
+            while True:
+                theirs.recv(65_536)
+        await seen.until(fd, OUT)
+        poller.remove(fd)
+    poller.close()
+
+
+async def test_epoll_tells_the_end_of_the_other_side() -> None:
+    seen = Seen()
+    poller = EpollPoller(asyncio.get_running_loop(), seen)
+    ours, theirs = socket.socketpair()
+    with ours:
+        poller.add(ours.fileno())
+        theirs.close()
+        await seen.until(ours.fileno(), RDHUP)
+        assert poller.tells_errors
+    poller.close()
+
+
+async def test_after_remove_nothing_is_told(make_poller: Maker) -> None:
+    seen = Seen()
+    poller = make_poller(asyncio.get_running_loop(), seen)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        poller.add(ours.fileno())
+        poller.remove(ours.fileno())
+        ours.close()
+        theirs.close()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert not seen.bits.get(ours.fileno(), 0) & (ERR | HUP)
+    poller.close()
+
+
+async def test_the_best_poller_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    monkeypatch.delattr(select, "epoll", raising=False)
+    poller = open_poller(loop, Seen())
+    assert isinstance(poller, LoopPoller)
+    poller.close()
+    monkeypatch.undo()
+    if hasattr(select, "epoll"):
+        poller = open_poller(loop, Seen())
+        assert isinstance(poller, EpollPoller)
+        poller.close()

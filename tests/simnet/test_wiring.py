@@ -1,0 +1,70 @@
+"""Links, addresses, routes and settings as they stand in the two namespaces."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import pytest
+
+from stages.net.confine import MARKER
+from stages.simnet import wiring
+from stages.simnet.network import Side, Simnet
+
+
+@pytest.mark.parametrize(("side", "link"), [("near", wiring.NEAR_LINK), ("far", wiring.FAR_LINK)])
+def test_links(simnet_root: Simnet, side: Side, link: str) -> None:
+    with simnet_root.inside(side):
+        assert {name for _, name in socket.if_nameindex()} == {"lo", MARKER, link}
+
+
+def test_nothing_stands_outside(simnet_small: Simnet) -> None:
+    names = {name for _, name in socket.if_nameindex()}
+    assert not names & {MARKER, wiring.NEAR_LINK, wiring.FAR_LINK}
+
+
+@pytest.mark.parametrize("ip", ["10.0.0.1", "10.255.255.255", "198.18.0.2", "2001:db8:77::5"])
+def test_the_far_side_answers_for_every_address(simnet_root: Simnet, ip: str) -> None:
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    with simnet_root.inside("far"):
+        server = socket.socket(family)
+    with simnet_root.inside("near"):
+        client = socket.socket(family)
+    with server, client:
+        server.bind(("::" if ":" in ip else "0.0.0.0", 0))
+        server.listen()
+        client.settimeout(5)
+        client.connect((ip, server.getsockname()[1]))
+        connection, peer = server.accept()
+        with connection:
+            assert ip_address(connection.getsockname()[0]) == ip_address(ip)
+            assert peer[0] in (wiring.NEAR_ADDRESS, wiring.NEAR_ADDRESS_6)
+
+
+def test_there_is_no_way_out(simnet_root: Simnet) -> None:
+    """What no namespace owns comes back as an error or not at all; the only link leads to the far side."""
+    with simnet_root.inside("near"):
+        routes = Path("/proc/thread-self/net/route").read_text().splitlines()[1:]
+    assert {line.split()[0] for line in routes} == {wiring.NEAR_LINK}
+
+
+def test_settings(simnet_small: Simnet) -> None:
+    names = ("net.ipv4.icmp_ratemask", "net.ipv4.ip_local_port_range", "net.core.somaxconn")
+    program = simnet_small.far_run(["sysctl", "-n", *names], stdout=subprocess.PIPE, text=True)
+    out, _ = program.communicate()
+    assert out.split() == ["0", "1024", "65535", "65535"]
+
+
+def test_loopback_is_up_on_both_sides(simnet_root: Simnet) -> None:
+    for side in ("near", "far"):
+        with simnet_root.inside(side), socket.socket() as server, socket.socket() as client:
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+            client.connect(server.getsockname())
+
+
+def test_addresses_are_for_measurements_and_no_target() -> None:
+    for address in (wiring.NEAR_ADDRESS, wiring.FAR_ADDRESS):
+        assert ip_address(address) in ip_network("198.18.0.0/15")
