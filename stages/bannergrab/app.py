@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from stages.bannergrab.formats import formatter
 from stages.bannergrab.metrics import BannergrabMetrics
 from stages.bannergrab.stage import BannergrabStage, OpenEngine, Reader
+from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
 from stages.core.errors import UsageError
 from stages.core.intake import LineReader
 from stages.core.politeness import Gate
@@ -39,11 +40,20 @@ MAX_DATAGRAM: Final = 65_507
 
 _DATA: Final = "-d/--data"
 
+#: Payloads that come with the program, by their file name.
+PAYLOADS: Final = Path(__file__).parent / "payloads"
+
 
 def load_payload(file: str) -> Payload:
-    """Read a payload file. Raises UsageError: missing, unreadable, too large."""
+    """Read a payload file; a bare name that is no file here may be one of PAYLOADS (`http-req`).
+
+    Raises UsageError: missing, unreadable, too large.
+    """
+    path = Path(file)
+    if path.name == file and not path.exists() and (PAYLOADS / file).is_file():
+        path = PAYLOADS / file
     try:
-        return Payload.parse(Path(file).read_bytes())
+        return Payload.parse(path.read_bytes())
     except OSError as error:
         raise UsageError(_DATA, file, error.strerror or str(error)) from None
     except ValueError as error:
@@ -139,9 +149,12 @@ def make_runner(
 ) -> Runner:
     """The runner of one bannergrab.
 
-    `limits` None: no politeness. `capacity`: connections that this process has descriptors for (`fit_concurrency` of
-    `stages.core.lifecycle`); default: `--concurrent`. The rest is handed to `make_stage` and to `Runner`.
+    `limits` None: no politeness. `capacity`: connections that this process may have open here, where several stages
+    share its descriptors; default: what fits of `--concurrent` (a warning says when not all does). The rest is handed
+    to `make_stage` and to `Runner`.
     """
+    if capacity is None:
+        capacity = fit_concurrency(settings.concurrent, raise_descriptor_limit()[0])
     stage = make_stage(
         settings,
         topics=topics,
@@ -161,7 +174,7 @@ def make_runner(
         gate=gate,
         topics=topics,
         metrics=RunnerMetrics(stage.name, metrics),
-        capacity=min(settings.concurrent, capacity) if capacity is not None else settings.concurrent,
+        capacity=min(settings.concurrent, capacity),
         later=later,
         horizon=horizon,
     )

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from stages.bannergrab.connect import connect_timeout
 from stages.bannergrab.endings import banner_of, blocked, outcome_of
 from stages.core.bus.base import Output
-from stages.core.errors import RecordError
+from stages.core.errors import Confined, RecordError
 from stages.core.outcome import DeadReason, Outcome
 from stages.core.records import Hit, prefix_key
+from stages.net.confine import ConfinedError
 
 if TYPE_CHECKING:
     from stages.bannergrab.formats import Format
@@ -121,6 +122,7 @@ class BannergrabStage:
         self._metrics.open.read = lambda: float(engine.open)
 
     def take(self, jobs: Sequence[Job]) -> None:
+        """Raises Confined, which stops the stage: no other target would fare better."""
         engine = self._engine
         assert engine is not None
         shared = self._shared
@@ -138,8 +140,8 @@ class BannergrabStage:
                     connect_timeout=connect_timeout(hit.rtt, self._lowest, self._highest),
                     max_bytes=self._max_bytes,
                 )
-            except OSError as error:  # confined
-                job.local(str(error))
+            except ConfinedError as error:
+                raise Confined(str(error)) from None
             except ValueError as error:
                 job.dead(DeadReason.TARGET, str(error))
 

@@ -132,7 +132,7 @@ async def read(file: str) -> list[Found]:
 
 def report(truth: Any, found: list[Found], difference: Difference, seconds: float) -> str:
     """What a person reads at the end."""
-    targets = truth.size * len(truth.ports)
+    targets = len(truth.addresses()) * len(truth.ports)
     lines = ["", f"{targets:,} targets in {seconds:.1f} s: {len(found):,} open", ""]
     ports = Counter((one.port, one.outcome or "-") for one in found)
     width = max((len(outcome) for _, outcome in ports), default=0)
@@ -147,5 +147,3 @@ def report(truth: Any, found: list[Found], difference: Difference, seconds: floa
         f"{len(difference.invented):,} invented, {len(difference.wrong):,} wrong"
     )
     return "\n".join(lines) + "\n"
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from stages.bannergrab.settings import BannergrabSettings
@@ -22,7 +22,7 @@ from stages.core.settings import (
     load,
 )
 from stages.scanner.settings import ScannerSettings
-from stages.sink.settings import SinkSettings
+from stages.sink.settings import ExportSettings, QuerySettings, SinkSettings
 from stages.tlsgrab.settings import TlsgrabSettings
 
 SECTIONS: Mapping[str, type[Section]] = {
@@ -36,16 +36,21 @@ SECTIONS: Mapping[str, type[Section]] = {
     "bannergrab": BannergrabSettings,
     "tlsgrab": TlsgrabSettings,
     "sink": SinkSettings,
+    "query": QuerySettings,
+    "export": ExportSettings,
 }
 
+#: What can be read of a store (`stages.sink.store.Collection`; a test holds them equal).
+READING = ("services", "hits", "banners", "tls", "certificates", "scans")
 
-def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Offer `--settings` and the options of the sections called `names`."""
+
+def add_settings(parser: argparse.ArgumentParser, *names: str, omit: Collection[str] = ()) -> None:
+    """Offer `--settings` and the options of the sections called `names`, without the fields called `omit`."""
     parser.add_argument(
         "--settings", metavar="FILE", help="configuration file (default: longline.toml, then the system's)"
     )
     for name in names:
-        add_section(parser, SECTIONS[name])
+        add_section(parser, SECTIONS[name], omit=omit)
 
 
 def load_settings(args: argparse.Namespace, *names: str, prefixes: Mapping[str, str] | None = None) -> Loaded:

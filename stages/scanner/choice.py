@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
-from stages.core.errors import HostError, MissingCapability
+from stages.core.errors import Confined, HostError, MissingCapability
+from stages.net.confine import ConfinedError, check_address
 from stages.scanner.connect import ConnectEngine, ConnectPlan, Ipv4Targets, Ipv6Targets, Targeted
 from stages.scanner.engines import Engine, NotByPackets
 from stages.scanner.permutation import Permutation
@@ -71,6 +72,12 @@ def _connect(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None])
         targets = Ipv4Targets(Space.build(prepared.targets.v4, prepared.ports))
     else:
         targets = Ipv6Targets(prepared.targets.v6)
+    # Each address is checked when it is dialled; one is checked now, before a file is touched.
+    _, host, _ = targets.look_up([0])[0]
+    try:
+        check_address(host)
+    except ConfinedError as error:
+        raise Confined(error.strerror or str(error)) from None
     rate = settings.rate
     if settings.bandwidth is not None:
         rate = packets_per_second(settings.bandwidth, KERNEL_SYN_BYTES)

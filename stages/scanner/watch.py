@@ -93,7 +93,8 @@ class Watch:
                     self._delivery.mark(self._part.offset + settled)
                     mark_at = now + MARK_SECONDS
                 if self._status is not None and now >= status_at:
-                    print(progress.line(self._sample(now), sending=engine.sending), file=self._status, flush=True)
+                    with suppress(OSError):  # whoever looked has gone; the scan is not about him
+                        print(progress.line(self._sample(now), sending=engine.sending), file=self._status, flush=True)
                     status_at += STATUS_SECONDS
                 if self._report is not None and now >= report_at and self._reporting is None:
                     self._reporting = asyncio.create_task(self._publish(), name="scanner progress")

@@ -22,9 +22,10 @@ from stages.simnet.spec import MAX_LISTENERS, Mode, Spec
 from stages.simnet.truth import Truth
 
 
-def live(spec: Spec, warden: int, report: int, wait: int) -> NoReturn:
-    """All of it. Never returns: the warden's stack is below."""
+def live(line: bytes, warden: int, report: int, wait: int) -> NoReturn:
+    """All of it; `line` is the spec. Never returns: the warden's stack is below."""
     try:
+        spec = Spec.parse(line)
         truth = spec.truth()
         if spec.mode is Mode.NAMESPACES:
             _build(spec, truth, warden, report, wait)

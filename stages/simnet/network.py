@@ -196,7 +196,8 @@ class Simnet:
                 warden.wait()
             warden.stdout.close()
         for program in self._programs:
-            program.wait()  # killed by the warden: only its exit status is left
+            program.kill()  # the warden has done it, unless somebody has killed the warden
+            program.wait()
         self._programs.clear()
         for descriptor, _ in (held for side in self._namespaces.values() for held in side):
             os.close(descriptor)

@@ -22,7 +22,6 @@ from contextlib import suppress
 from typing import Any, Final
 
 from stages.simnet import namespaces
-from stages.simnet.spec import Mode, Spec
 
 #: How often the warden looks whether its caller is still its parent: a forked child may hold the pipe open.
 _LOOK_SECONDS: Final = 0.5
@@ -36,25 +35,36 @@ _READ_BYTES: Final = 4096
 
 _STDIN, _STDOUT = 0, 1
 
+#: `spec.Mode.LOOPBACK`. The warden reads the spec as plain JSON: `spec` loads numpy, numpy starts threads, and a
+#: process with threads may not enter a new user namespace (unshare(2), EINVAL).
+_LOOPBACK: Final = "loopback"
+
 
 def main() -> int:
     """The warden's life."""
     caller = os.getppid()
-    spec = Spec.parse(_read_line(_STDIN))
+    line = _read_line(_STDIN)
+    spec: dict[str, Any] = json.loads(line)
+    apart = spec["mode"] != _LOOPBACK
     outside = namespaces.network_id()
     watched: dict[int, int] = {}
     far_process = 0
     ours: set[int] = set()
     try:
-        user = namespaces.new_network() if spec.mode is Mode.NAMESPACES else False
-        far_process, ready, go = _fork_far(spec)
-        if spec.mode is Mode.NAMESPACES:
+        user = namespaces.new_network() if apart else False
+        far_process, ready, go = _fork_far(line)
+        if apart:
             _expect(ready)
             ours = {namespaces.network_id(), namespaces.network_id(far_process)} - {outside}
             from stages.simnet import wiring
 
-            wiring.near(far_process, ipv6=any(":" in prefix for prefix in spec.local))
-            os.write(go, b"\n")
+            try:
+                wiring.near(far_process, ipv6=any(":" in prefix for prefix in spec["local"]))
+                os.write(go, b"\n")
+            except OSError:
+                if select.select([ready], [], [], _LOOK_SECONDS)[0]:
+                    _expect(ready)  # the far process has ended, and says why
+                raise
         report = _expect(ready)
         _say({"near": os.getpid(), "far": far_process, "user": user, **report})
         _watch(caller, ready, watched)
@@ -158,7 +168,7 @@ def standing_in(networks: set[int]) -> list[int]:
     return found
 
 
-def _fork_far(spec: Spec) -> tuple[int, int, int]:
+def _fork_far(line: bytes) -> tuple[int, int, int]:
     """Fork the far process: its pid, the pipe that it reports on, and the one on which it waits for its link."""
     warden = os.getpid()
     ready, report = os.pipe()
@@ -176,7 +186,7 @@ def _fork_far(spec: Spec) -> tuple[int, int, int]:
     os.open(os.devnull, os.O_RDWR)
     from stages.simnet import far
 
-    far.live(spec, warden, report, wait)
+    far.live(line, warden, report, wait)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class Spec:
     tls_ports: frozenset[int] = TLS_PORTS
     web_ports: frozenset[int] = WEB_PORTS
     local: tuple[str, ...] = ("10.0.0.0/8",)  #: prefixes, IPv4 or IPv6, for whose every address the far side answers
-    rules: bool = True  #: filter by the truth; without, every address answers alike
+    rules: bool = True  #: filter by the truth; without, all its ports accept, and what is not open is then reset
     servers: bool = True  #: serve the truth's ports
     workers: int = 1  #: processes that serve
     mode: Mode = Mode.NAMESPACES

@@ -10,6 +10,7 @@ other end that could come to stand elsewhere.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,6 +20,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from stages.net.confine import MARKER
+from stages.simnet.namespaces import NamespaceError
 
 NEAR_LINK: Final = "near0"
 FAR_LINK: Final = "far0"
@@ -46,6 +48,9 @@ _SETTINGS: Final = {
     "ipv4/tcp_max_syn_backlog": "65535",
     "core/somaxconn": "65535",
 }
+
+#: A container may have namespaces and yet no say over their settings: /proc/sys is read-only there.
+_FORBIDDEN: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class WiringError(OSError):
@@ -128,7 +133,10 @@ def _address(route: Any, name: str, address: str, address_6: str | None) -> int:
 
 
 def _settings(*, ipv6: bool) -> None:
-    """Kernel settings of this network namespace (/proc/sys/net is the reader's own)."""
+    """Kernel settings of this network namespace (/proc/sys/net is the reader's own).
+
+    Raises NamespaceError where the machine's owner does not allow it, WiringError where the kernel does not.
+    """
     settings = dict(_SETTINGS)
     if not ipv6:
         settings["ipv6/conf/default/disable_ipv6"] = "1"  # for the links to come; ::1 stays
@@ -138,4 +146,5 @@ def _settings(*, ipv6: bool) -> None:
             if file.exists():
                 file.write_text(value)
         except OSError as error:
-            raise WiringError(error.errno, f"{file} cannot be set to {value}: {error.strerror}") from None
+            kind = NamespaceError if error.errno in _FORBIDDEN else WiringError
+            raise kind(error.errno, f"{file} cannot be set to {value}: {error.strerror}") from None

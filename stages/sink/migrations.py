@@ -6,8 +6,8 @@ How a document lies in a row: what is searched by in columns, the rest as JSON i
 What writing costs is the pages that it touches at random places, twice (WAL, then file). So:
 - `observations` has one such index, not two: an id is a hash over address and port among others, so (address, port, id)
   is as unique as id alone, and finds the history of an address too;
-- `services` has rowids and an index of its key, and is not clustered by it: rows of half a kilobyte put at random places
-  of a tree split its pages again and again (measured: half the speed).
+- `services` has rowids and an index of its key, and is not clustered by it: rows of half a kilobyte put at random
+  places of a tree split its pages again and again (measured: half the speed).
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ from stages.sink.documents import (
     service_id,
     summary,
 )
-from stages.sink.store import OBSERVED, Batch, Collection, Filter, Written
+from stages.sink.store import OBSERVED, Batch, Collection, Filter, Written, ranges
 
 #: Seconds to wait for one answer; and for a server that could give one.
 DEFAULT_TIMEOUT: Final = 20.0
@@ -411,7 +411,8 @@ def _filter(collection: Collection, where: Filter) -> Document:
     if kind is not None:
         conditions.append({"kind": kind})
     if where.network is not None:
-        conditions.append({"address": {"$gte": where.network[0], "$lte": where.network[1]}})
+        parts = [{"address": {"$gte": first, "$lte": last}} for first, last in ranges(where.network)]
+        conditions.append({"$or": parts} if len(parts) > 1 else parts[0])
     if where.port is not None:
         conditions.append({"port": where.port})
     if where.outcome is not None:

@@ -37,7 +37,7 @@ from stages.sink.documents import (
     summary,
 )
 from stages.sink.migrations import MIGRATIONS, PART
-from stages.sink.store import OBSERVED, Batch, Collection, Filter, Written
+from stages.sink.store import OBSERVED, Batch, Collection, Filter, Written, ranges
 
 #: Page cache of the writer: 1 M services are some 300 MB, and a batch touches a page for each.
 CACHE_BYTES: Final = 128 * 2**20
@@ -191,12 +191,15 @@ class SqliteStore:
         file = SqliteFile.open(self.path)
         try:
             file.migrate(PART, MIGRATIONS)
-            for pragma in (f"cache_size = -{self._cache_bytes >> 10}", f"wal_autocheckpoint = {CHECKPOINT_PAGES}"):
-                file.write_sync(lambda connection, pragma=pragma: connection.execute(f"PRAGMA {pragma}"))  # type: ignore[misc]
+            file.write_sync(self._tune)
         except BaseException:
             file.close()
             raise
         return file
+
+    def _tune(self, connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA cache_size = -{self._cache_bytes >> 10}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
     async def init(self, retention: float | None) -> list[str]:
         await self.open()
@@ -455,8 +458,9 @@ def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tu
     if kind is not None:
         yield "kind = ?", (kind,)
     if where.network is not None:
-        first, last = map(_short, where.network)
-        yield "(address BETWEEN ? AND ? AND length(address) = ?)", (first, last, len(first))
+        parts = [(_short(first), _short(last)) for first, last in ranges(where.network)]
+        condition = " OR ".join(["(address BETWEEN ? AND ? AND length(address) = ?)"] * len(parts))
+        yield f"({condition})", tuple(value for first, last in parts for value in (first, last, len(first)))
     if where.port is not None:
         yield "port = ?", (where.port,)
     if where.outcome is not None:

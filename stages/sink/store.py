@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from typing import Final, Protocol
 
 from stages.core.errors import UsageError
-from stages.sink.documents import CertificateSeen, Document, Observation, ScanUpdate, address_of
+from stages.sink.documents import V4_MAPPED, CertificateSeen, Document, Observation, ScanUpdate, address_of
 
 
 class Collection(StrEnum):
@@ -82,6 +82,11 @@ APPLIES: Final[dict[Collection, frozenset[str]]] = {
 }
 
 
+#: The addresses next to the IPv4-mapped block.
+_MAPPED_BEFORE: Final = bytes(10) + b"\xff\xfe" + b"\xff" * 4
+_MAPPED_AFTER: Final = bytes(9) + b"\x01" + bytes(6)
+
+
 def network_range(text: str) -> tuple[bytes, bytes]:
     """First and last address of a network or a single address, 16 bytes each. Raises UsageError."""
     try:
@@ -89,6 +94,16 @@ def network_range(text: str) -> tuple[bytes, bytes]:
     except ValueError as error:
         raise UsageError("--ip", text, str(error)) from None
     return address_of(str(network[0]))[1], address_of(str(network[-1]))[1]
+
+
+def ranges(network: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """The parts of an address range outside the IPv4-mapped block, or the one inside: `::/0` is IPv6 only."""
+    first, last = network
+    lowest, highest = V4_MAPPED + bytes(4), V4_MAPPED + b"\xff" * 4
+    if first >= lowest and last <= highest:
+        return [network]
+    parts = [(first, min(last, _MAPPED_BEFORE)), (max(first, _MAPPED_AFTER), last)]
+    return [(low, high) for low, high in parts if low <= high]
 
 
 class Store(Protocol):

@@ -141,7 +141,7 @@ class FullHandshake:
         return self._outgoing()
 
     def eof(self) -> bytes | None:
-        if not self.complete and self.error is None and self.alert is None:
+        if self._head and not self.complete and self.error is None and self.alert is None:
             self.error = "the peer closed in the middle of the handshake"
         return None
 

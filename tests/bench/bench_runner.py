@@ -17,6 +17,7 @@ from typing import Any
 
 from stages.core.bus.base import Output, Topics
 from stages.core.bus.memory import MemoryBus
+from stages.core.lifecycle import calm_collector
 from stages.core.politeness import Gate, Limits
 from stages.core.records import Hit, parse
 from stages.core.runner import Job, Runner
@@ -71,15 +72,15 @@ class Polite(Null):
             job.done((Output(topic, b"10.0.0", job.line),))
 
 
+def hit(i: int) -> Output:
+    record = Hit("bench", 1_700_000_000_000_000 + i, f"10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}", 80)
+    return Output(TOPICS.hits, b"%d" % (i // BATCH_LINES), record.dump())
+
+
 async def measure(stage: Callable[[], Null], records: int, gate: bool) -> float:
     """Microseconds of CPU a record."""
     bus = MemoryBus(4)
-    hits = [
-        Hit("bench", 1_700_000_000_000_000 + i, f"10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}", 80).dump()
-        for i in range(records)
-    ]
-    outputs = [Output(TOPICS.hits, b"%d" % (i // BATCH_LINES), line) for i, line in enumerate(hits)]
-    await bus.publisher(BATCH_LINES).publish(outputs)
+    await bus.publisher(BATCH_LINES).publish([hit(i) for i in range(records)])
     runner = Runner(
         stage(),
         bus.source([TOPICS.hits], "bench"),
@@ -99,6 +100,7 @@ async def measure(stage: Callable[[], Null], records: int, gate: bool) -> float:
 
 
 def main() -> None:
+    calm_collector()
     records = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     for name, stage, gate in (("null", Null, False), ("parsed, polite", Polite, True)):
         figures = [asyncio.run(measure(stage, records, gate)) for _ in range(ROUNDS)]

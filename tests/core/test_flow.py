@@ -25,7 +25,13 @@ class Bench:
     """A flow with one feed, and the clock in hand."""
 
     def __init__(
-        self, *, limits: Limits | None = None, put_off: bool = False, capacity: int = 100, tries: int = 3, span: int = 1000
+        self,
+        *,
+        limits: Limits | None = None,
+        put_off: bool = False,
+        capacity: int = 100,
+        tries: int = 3,
+        span: int = 1000,
     ) -> None:
         self.stage = Echo(hold=True)
         self.metrics = RunnerMetrics("echo")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -11,7 +12,7 @@ import textwrap
 import pytest
 
 from stages.core.errors import HostError, Interrupted, LonglineError, Unavailable, UsageError
-from stages.core.lifecycle import EXIT_BUG, Life, launch, report
+from stages.core.lifecycle import EXIT_BUG, GC_THRESHOLDS, Life, launch, report
 
 PROGRAM = """
 import asyncio, sys, time
@@ -141,6 +142,16 @@ def test_a_bug_shows_its_traceback(error: Exception, caplog: pytest.LogCaptureFi
         assert report(error) == EXIT_BUG
     assert "a bug in Longline" in caplog.text
     assert caplog.records[0].exc_info is not None
+
+
+def test_the_collector_is_calm_while_it_runs() -> None:
+    before = gc.get_threshold()
+
+    async def main(life: Life) -> int:
+        return gc.get_threshold()[0]
+
+    assert launch(main) == GC_THRESHOLDS[0]
+    assert gc.get_threshold() == before
 
 
 def test_without_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:

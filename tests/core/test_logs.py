@@ -28,7 +28,10 @@ def _as_before() -> Iterator[None]:
         ("", {"longline": 20}),
         ("debug", {"longline": 10}),
         ("WARNING", {"longline": 30}),
-        ("info, core.runner=debug,longline.bus=error", {"longline": 20, "longline.core.runner": 10, "longline.bus": 40}),
+        (
+            "info, core.runner=debug,longline.bus=error",
+            {"longline": 20, "longline.core.runner": 10, "longline.bus": 40},
+        ),
     ],
 )
 def test_levels(text: str, levels: dict[str, int]) -> None:

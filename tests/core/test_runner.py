@@ -29,9 +29,7 @@ class Pipe:
     ready = True
 
     def __init__(self, lines: list[bytes], chunk: int = 10) -> None:
-        self._chunks = [
-            Chunk("stdin", 0, i, i + chunk, lines[i : i + chunk]) for i in range(0, len(lines), chunk)
-        ]
+        self._chunks = [Chunk("stdin", 0, i, i + chunk, lines[i : i + chunk]) for i in range(0, len(lines), chunk)]
         self.committed = 0
         self.started = self.closed = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -128,6 +129,26 @@ def test_a_namespace_of_somebody_else_is_not_free(wires: Simnet) -> None:
         check=True,
     )
     assert done.stdout == "refused\n"
+
+
+def test_a_marker_in_the_machines_own_namespace_is_not_believed(
+    confined: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require(os.access("/proc/1/ns/net", os.R_OK), "leave to look at process 1")
+    require(os.path.samefile("/proc/1/ns/net", "/proc/self/ns/net"), "the machine's own namespace")
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (2, confine.MARKER)])
+    assert not confine.marked()
+    with pytest.raises(confine.ConfinedError):
+        confine.check_address("10.0.0.1")
+
+
+def test_where_process_1_cannot_be_seen_the_marker_counts(confined: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(*_: object) -> bool:
+        raise PermissionError(errno.EACCES, "hidden")
+
+    monkeypatch.setattr(os.path, "samefile", hidden)
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (2, confine.MARKER)])
+    assert confine.marked()
 
 
 def test_the_marker_fits_a_link_name() -> None:

@@ -95,8 +95,8 @@ _RECEIVE = """
 import json, sys, time
 import numpy as np
 from stages.net import bpf, ring
-keep = bpf.assemble([bpf.Op(bpf.LD_B, 23), bpf.Op(bpf.JEQ, 17, None, 'no'), bpf.Op(bpf.RET, 100), 'no', bpf.Op(bpf.RET)])
-receiver = ring.Ring('near0', keep, blocks=2)
+keep = [bpf.Op(bpf.LD_B, 23), bpf.Op(bpf.JEQ, 17, None, 'no'), bpf.Op(bpf.RET, 100), 'no', bpf.Op(bpf.RET)]
+receiver = ring.Ring('near0', bpf.assemble(keep), blocks=2)
 print('ready', flush=True)
 table = np.zeros((ring.MAX_PACKETS, ring.COLUMNS), np.int64)
 ports, end = [], time.monotonic() + 20
@@ -108,6 +108,7 @@ while len(ports) < 100 and time.monotonic() < end:
     ports += [int(block[ip + 22]) << 8 | int(block[ip + 23]) for ip in table[:rows, ring.IP]]
     del block
     receiver.release()
+print('read', flush=True)
 sys.stdin.readline()  # a burst comes while nobody reads
 for _ in range(2):
     assert receiver.wait(1000) is not None
@@ -133,6 +134,7 @@ def test_a_real_ring_reads_filters_and_counts_drops() -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         pair.far(sys.executable, "-c", _SEND, "100")
+        assert process.stdout.readline() == "read\n"
         burst = 10_000  # two blocks of 256 KiB hold fewer
         pair.far(sys.executable, "-c", _SEND, str(burst))
         process.stdin.write("\n")

@@ -20,9 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 def child(code: str, wrap: Callable[[list[str]], list[str]] = lambda argv: argv) -> str:
     script = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nimport os\nfrom stages.simnet.namespaces import *\n{code}"
-    done = subprocess.run(
-        wrap([sys.executable, "-c", script]), capture_output=True, text=True, check=False, timeout=60
-    )
+    done = subprocess.run(wrap([sys.executable, "-c", script]), capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -44,8 +44,9 @@ def dial(net: Simnet, ip: str, port: int, seconds: float) -> tuple[int | None, t
             return None, None
         if number == errno.EAGAIN:
             return None, None
+        sock.setblocking(False)
         try:
-            _, ancillary, _, _ = sock.recvmsg(512, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
+            _, ancillary, _, _ = sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)
         except BlockingIOError:
             return number, None
         origin, kind, code = struct.unpack_from("4xBBB", ancillary[0][2])  # struct sock_extended_err

@@ -17,7 +17,11 @@ from stages.simnet.truth import Kind, Shares
         Spec(),
         Spec().on_loopback(),
         Spec(
-            seed=-5, targets=("10.1.0.0/24",), ports=(1,), shares=Shares(open=1.0, filtered=0.0, rejected=0.0), workers=2
+            seed=-5,
+            targets=("10.1.0.0/24",),
+            ports=(1,),
+            shares=Shares(open=1.0, filtered=0.0, rejected=0.0),
+            workers=2,
         ),
         Spec(tls_ports=frozenset({1, 2}), web_ports=frozenset(), local=(), rules=False, servers=False),
     ],

@@ -16,6 +16,7 @@ from stages.simnet.truth import LOOPBACK_SHARES, TLS_SERVICES, Kind, Shares, Tru
 
 TRUTH = Truth(1, ("10.0.0.0/16",), (22, 80, 443))
 
+
 def test_golden_services() -> None:
     # written down once: a change here changes every recorded measurement
     assert [(ip, port, kind) for ip, port, kind in list(TRUTH.services())[:4]] == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import subprocess
 from ipaddress import ip_address, ip_network
@@ -11,7 +13,9 @@ import pytest
 
 from stages.net.confine import MARKER
 from stages.simnet import wiring
+from stages.simnet.namespaces import NamespaceError
 from stages.simnet.network import Side, Simnet
+from stages.simnet.wiring import WiringError
 
 
 @pytest.mark.parametrize(("side", "link"), [("near", wiring.NEAR_LINK), ("far", wiring.FAR_LINK)])
@@ -63,6 +67,20 @@ def test_loopback_is_up_on_both_sides(simnet_root: Simnet) -> None:
             server.bind(("127.0.0.1", 0))
             server.listen()
             client.connect(server.getsockname())
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.EROFS, NamespaceError), (errno.EACCES, NamespaceError), (errno.EINVAL, WiringError)]
+)
+def test_settings_that_are_not_ours_to_change(
+    number: int, kind: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_text(self: Path, text: str) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_text", write_text)
+    with pytest.raises(kind, match=r"/proc/sys/net/.* cannot be set to"):
+        wiring._settings(ipv6=False)
 
 
 def test_addresses_are_for_measurements_and_no_target() -> None:

@@ -35,8 +35,8 @@ from aiokafka.errors import (
     ConsumerStoppedError,
     GroupAuthorizationFailedError,
     IllegalStateError,
-    InconsistentGroupProtocolError,
     IncompatibleBrokerVersion,
+    InconsistentGroupProtocolError,
     InvalidGroupIdError,
     InvalidSessionTimeoutError,
     InvalidTopicError,
@@ -123,7 +123,7 @@ def _is_final(error: BaseException) -> bool:
 
 def _named(error: BaseException) -> Exception:
     """Our name for an error of aiokafka."""
-    return (HostError if _is_final(error) else Unavailable)(f"Kafka: {error or type(error).__name__}")
+    return (HostError if _is_final(error) else Unavailable)(f"Kafka: {str(error) or type(error).__name__}")
 
 
 async def _ensure(options: KafkaOptions, topics: Iterable[str]) -> None:

@@ -1,0 +1,60 @@
+"""`longline export`: what is stored, as JSON Lines or CSV, whole."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from stages.cli.sections import READING, add_settings, load_settings
+
+SECTIONS = ("query", "export", "store")
+
+#: Options of `query` that mean nothing here: the form has an option of its own, and an export is whole.
+OMIT = ("json_", "limit")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("collection", choices=READING, help="what to write")
+    add_settings(parser, *SECTIONS, omit=OMIT)
+
+
+def run(args: argparse.Namespace) -> int:
+    loaded = load_settings(args, *SECTIONS)
+
+    import os
+    import time
+    from pathlib import Path
+
+    from stages.core.errors import UsageError
+    from stages.core.lifecycle import Life, launch
+    from stages.core.logs import set_up
+    from stages.core.settings import StoreSettings
+    from stages.sink.app import open_store
+    from stages.sink.export import export
+    from stages.sink.query import filter_of, reading
+    from stages.sink.settings import ExportSettings, QuerySettings, SinkSettings
+    from stages.sink.store import Collection
+
+    settings = loaded.get("export", ExportSettings)
+    collection = Collection(args.collection)
+    query = loaded.get("query", QuerySettings).model_copy(update={"limit": 0})
+    where = filter_of(query, collection, int(time.time() * 1e6))
+    set_up(os.environ, default="warning")
+
+    try:
+        out = sys.stdout.buffer if settings.output == "-" else Path(settings.output).open("wb")  # noqa: SIM115
+    except OSError as error:
+        raise UsageError("-o/--output", settings.output, error.strerror or str(error)) from None
+
+    async def main(_: Life) -> int:
+        store = open_store(loaded.get("store", StoreSettings), loaded.get("sink", SinkSettings), read_only=True)
+        async with reading(store) as opened:
+            async for chunk in export(opened, collection, where, settings.format):
+                out.write(chunk)
+        return 0
+
+    try:
+        return launch(main)
+    finally:
+        if out is not sys.stdout.buffer:
+            out.close()

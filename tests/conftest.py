@@ -1,0 +1,20 @@
+"""For all tests: nothing may leave this host, and the real servers are fixtures."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+# Before anything of ours is imported: the guard reads the environment once.
+os.environ["LONGLINE_CONFINE"] = "1"
+
+pytest_plugins = ["tests.servers.kafka", "tests.servers.mongo"]
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_the_machine_do_not_matter(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A developer's own LONGLINE_* settings must not change what a test sees."""
+    for name in list(os.environ):
+        if name.startswith("LONGLINE_") and name != "LONGLINE_CONFINE":
+            monkeypatch.delenv(name)

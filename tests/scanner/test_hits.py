@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.core import records
+from stages.core.records import Hit, prefix_key
+from stages.scanner.answers import RST, SYNACK
+from stages.scanner.hits import HitLines, HitSource
+from stages.scanner.rows import Answer, address_text, connected
+from tests.servers.answers import echo, rst, synack, unreachable
+
+SOURCE = HitSource("a scan", "tcp_synscan", vantage='Zürich "1"', host="scanner-1")
+
+
+def as_hit(answer: Answer, source: HitSource = SOURCE) -> Hit:
+    """The same answer by way of the record class."""
+    tcp: dict[str, Any] | None = None
+    icmp: dict[str, Any] | None = None
+    if answer.classification in ("icmp", "echoreply"):
+        icmp = {"type": answer.icmp_type, "code": answer.icmp_code, "responder": address_text(answer.responder)}
+        if answer.classification == "echoreply":
+            icmp |= {"id": answer.ack, "seq": answer.seq}
+    elif answer.seq is not None:
+        tcp = {
+            "seq": answer.seq, "ack": answer.ack, "window": answer.window, "mss": answer.mss or None,
+            "wscale": None if answer.wscale < 0 else answer.wscale, "sack": bool(answer.sack),
+            "ts_val": answer.ts_val if answer.has_ts else None, "ts_ecr": answer.ts_ecr if answer.has_ts else None,
+            "ipid": answer.ipid,
+        }  # fmt: skip
+    own = None
+    if answer.daddr is not None:
+        own = {"ip": address_text(answer.daddr), "port": answer.dport, "host": source.host}
+    rtt = None if answer.rtt is None or math.isnan(answer.rtt) else round(answer.rtt, 6)
+    return Hit(
+        source.scan, answer.ts, address_text(answer.address), answer.port, vantage=source.vantage,
+        transport=source.transport, probe=source.probe, classification=answer.classification, success=answer.success,
+        repeat=bool(answer.repeat), cooldown=bool(answer.cooldown), ttl=answer.ttl, rtt=rtt, source=own, tcp=tcp, icmp=icmp,
+    )  # fmt: skip
+
+
+ANSWERS = [
+    synack(),
+    synack(has_ts=1, ts_val=2**32 - 1, ts_ecr=0, wscale=-1, mss=0, sack=0, repeat=1, cooldown=1, rtt=math.nan),
+    synack(address="255.255.255.255", port=65535, wscale=14, rtt=1.5),
+    rst(),
+    rst(port=0),
+    unreachable(),
+    connected("2001:db8:1:2::3", 443, SYNACK, ts=1_700_000_000_000_000, rtt=0.25),
+    connected(1, 443, RST, ts=1_700_000_000_000_000, rtt=None),
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_line_is_what_the_record_class_dumps(answer: Answer) -> None:
+    line = HitLines(SOURCE).line(answer)
+    assert orjson.loads(line) == orjson.loads(as_hit(answer).dump())
+    assert list(orjson.loads(line)) == list(orjson.loads(as_hit(answer).dump()))  # and in its order
+    assert records.parse(line) == as_hit(answer)
+
+
+def test_an_echo_reply() -> None:
+    source = dataclasses.replace(SOURCE, probe="icmp_echoscan", transport="icmp")
+    line = HitLines(source).line(echo())
+    assert records.parse(line) == as_hit(echo(), source)
+    assert orjson.loads(line)["icmp"] == {"type": 0, "code": 0, "responder": "10.0.0.1", "id": 77, "seq": 78}
+
+
+@given(
+    st.builds(
+        synack,
+        address=st.integers(0, 2**32 - 1),
+        port=st.integers(0, 65535),
+        ts=st.integers(0, 4_000_000_000_000_000),
+        rtt=st.floats(0, 100) | st.just(math.nan),
+        seq=st.integers(0, 2**32 - 1),
+        wscale=st.integers(-1, 14),
+        has_ts=st.integers(0, 1),
+        ttl=st.integers(0, 255),
+    )
+)
+def test_any_answer(answer: Answer) -> None:
+    assert records.parse(HitLines(SOURCE).line(answer)) == as_hit(answer)
+
+
+def test_the_key_is_the_prefix_and_the_order_is_kept() -> None:
+    answers = [synack(address=f"10.0.{i}.7") for i in range(5)] + [ANSWERS[6]]
+    lines = HitLines(SOURCE)
+    keyed = lines.keyed(answers)
+    assert [key for key, _ in keyed] == [prefix_key(address_text(answer.address)) for answer in answers]
+    assert [line for _, line in keyed] == lines.lines(answers)
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_names_are_escaped(scan: str, vantage: str) -> None:
+    source = HitSource(scan, "tcp_synscan", vantage=vantage, host=vantage)
+    assert records.parse(HitLines(source).line(synack())) == as_hit(synack(), source)

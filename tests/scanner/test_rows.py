@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.scanner.answers import ANSWER, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK
+from stages.scanner.rows import Answer, address_text, connected, rows, select
+from tests.servers.answers import array, rst, synack
+
+
+def test_a_row_has_the_fields_of_the_array_in_its_order() -> None:
+    assert Answer._fields == ANSWER.names
+
+
+def test_rows_are_plain_python_values() -> None:
+    (row,) = rows(array({"ts_val": 5, "has_ts": 1}))
+    assert all(type(value) in (int, float) for value in row)
+    assert row.ts_val == 5
+    assert row.success
+    assert row.classification == "synack"
+
+
+def test_no_rows() -> None:
+    assert rows(np.empty(0, ANSWER)) == []
+
+
+def test_only_first_successes_are_published_unless_all_is_asked_for() -> None:
+    answers = [synack(), synack(repeat=1), rst()]
+    assert select(answers, "success") == answers[:1]
+    assert select(answers, "all") == answers
+
+
+def test_every_kind_has_a_name() -> None:
+    assert set(SUCCESSES) < set(KIND_NAMES)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_addresses_as_text(number: int) -> None:
+    assert address_text(number) == str(IPv4Address(number))
+
+
+def test_an_ipv6_address_is_text_already() -> None:
+    assert address_text("2001:db8::1") == "2001:db8::1"
+
+
+def test_what_a_kernel_socket_cannot_see_is_unknown() -> None:
+    row = connected("2001:db8::1", 443, SYNACK, ts=1, rtt=0.5, position=9)
+    assert (row.address, row.port, row.kind, row.seq, row.daddr, row.ttl) == ("2001:db8::1", 443, SYNACK, None, None, None)
+    row = connected(1, 443, ICMP, ts=1, rtt=0.5, icmp=(3, 1), responder="10.0.0.254")
+    assert (row.icmp_type, row.icmp_code, row.responder, row.address) == (3, 1, "10.0.0.254", 1)
+    assert connected(1, 443, RST, ts=1, rtt=None).responder == 1

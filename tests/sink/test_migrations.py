@@ -1,0 +1,48 @@
+"""The tables: made once, never by an older program over a newer one's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stages.core.errors import UsageError
+from stages.core.sqlitefile import SqliteFile
+from stages.sink.migrations import MIGRATIONS, PART
+
+
+def test_every_step_runs_and_again_does_nothing(tmp_path: Path) -> None:
+    file = SqliteFile.open(tmp_path / "x.db")
+    try:
+        for _ in range(2):
+            file.migrate(PART, MIGRATIONS)
+        names = {row[0] for row in file.read_sync(lambda c: c.execute("SELECT name FROM sqlite_master").fetchall())}
+    finally:
+        file.close()
+    assert {"services", "observations", "certificates", "certificate_names", "scans"} <= names
+
+
+def test_from_each_version_to_the_newest(tmp_path: Path) -> None:
+    for version in range(len(MIGRATIONS)):
+        file = SqliteFile.open(tmp_path / f"{version}.db")
+        try:
+            file.migrate(PART, MIGRATIONS[:version])
+            file.migrate(PART, MIGRATIONS)
+        finally:
+            file.close()
+
+
+def test_a_newer_file_is_refused(tmp_path: Path) -> None:
+    file = SqliteFile.open(tmp_path / "x.db")
+    try:
+        file.migrate(PART, [*MIGRATIONS, "CREATE TABLE later (x)"])
+        with pytest.raises(UsageError, match="newer"):
+            file.migrate(PART, MIGRATIONS)
+    finally:
+        file.close()
+
+
+def test_statements_can_be_split_at_semicolons() -> None:
+    for script in MIGRATIONS:
+        assert all(re.match(r"\s*CREATE ", statement) for statement in script.split(";"))
