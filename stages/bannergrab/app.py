@@ -19,6 +19,7 @@ from stages.bannergrab.stage import BannergrabStage, OpenEngine, Reader
 from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
 from stages.core.errors import UsageError
 from stages.core.intake import LineReader
+from stages.core.metrics import Metrics
 from stages.core.politeness import Gate
 from stages.core.records import Hit, parse
 from stages.core.routing import Routing
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from stages.bannergrab.settings import BannergrabSettings
     from stages.core.bus.base import Publisher, Source, Topics
     from stages.core.job import Job
-    from stages.core.metrics import Metrics
     from stages.core.politeness import Limits
     from stages.core.settings import RunnerSettings
 
@@ -155,6 +155,7 @@ def make_runner(
     """
     if capacity is None:
         capacity = fit_concurrency(settings.concurrent, raise_descriptor_limit()[0])
+    metrics = metrics if metrics is not None else Metrics()
     stage = make_stage(
         settings,
         topics=topics,

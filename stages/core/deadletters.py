@@ -1,7 +1,8 @@
 """Dead letters: what no stage can process, kept as it came, and the fuse that keeps a topic from drowning in them.
 
 The line is the unit: of a message with a thousand records, the bad one goes, with its bytes untouched; what is known
-about it stands in headers (`offset` is that of the chunk it stood in). Only what would fail every time goes there; an error of the moment is tried again.
+about it stands in headers (`offset` is that of the chunk it stood in). Only what would fail every time goes there; an
+error of the moment is tried again.
 
 The fuse (after arroyo's dead-letter policy) tells a few bad records from a broken producer or a wrong topic: when more
 than half of the last 1,000 records are dead, the stage stops rather than move the topic over. It judges records in the

@@ -58,6 +58,21 @@ def failure_of(conversation: Ended) -> Outcome | None:
     )
 
 
+def silence_of(conversation: Ended, *, datagrams: bool = False) -> Outcome | None:
+    """What it means that it ended without an error, by the peer's close or by a deadline; None when bytes had come and
+    the peer closed, or we did: the bytes tell.
+
+    `datagrams`: over UDP silence is `timeout`, as nothing shows that anybody is there.
+    """
+    if not conversation.timed_out:
+        return None if conversation.data or conversation.size else Outcome.EMPTY
+    if conversation.errno is not None:
+        return Outcome.UNREACHABLE  # an ICMP error, the only thing that is told without ending a connection
+    if conversation.size or conversation.data:
+        return Outcome.TIMEOUT
+    return Outcome.TIMEOUT if datagrams or phase_of(conversation) is not Phase.READ else Outcome.SILENT
+
+
 def seconds(value: float | None) -> float | None:
     return None if value is None else round(value, _DIGITS)
 

@@ -106,7 +106,8 @@ def of_error(errno: int, phase: Phase, *, icmp: tuple[int, int] | None = None, l
     if errno == _errno.ECONNREFUSED:
         return Outcome.REFUSED
     if errno in _RESETS:
-        return Outcome.REFUSED if phase is Phase.CONNECT else Outcome.RESET
+        # A RST to our SYN is ECONNREFUSED (connect(2)); this one came after the connection stood, before we looked.
+        return Outcome.RESET
     if errno == _errno.ETIMEDOUT:
         return Outcome.TIMEOUT
     if errno in _UNREACHABLES:

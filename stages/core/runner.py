@@ -54,8 +54,9 @@ HIGH_OVER_CAPACITY: Final = 2
 #: Share of the water marks that the later topic gets: what is held there until due must not grow either.
 LATER_SHARE: Final = 0.25
 
-#: Records of one poll: decoding them is one slice of the loop, some milliseconds.
-POLL_RECORDS: Final = 2_000
+#: Records of one poll: decoding them is one slice of the loop, a few milliseconds. Also the most that a source which
+#: can cut hands out as one chunk, and so what one unfinished record makes a crash repeat.
+POLL_RECORDS: Final = 500
 
 #: Seconds that a poll waits for the first record; also how late a reader sees that it should stop.
 POLL_TIMEOUT: Final = 0.2
@@ -270,7 +271,7 @@ class Runner:
     def _fail(self, error: BaseException) -> None:
         if self._error is None:
             self._error = error
-            log.error("%s stops: %s", self._stage.name, error)
+            log.debug("%s stops: %s", self._stage.name, error)  # `run` raises it to whoever reports it
         self._over.set()
         self._changed.set()
 
@@ -408,9 +409,10 @@ class Runner:
         if flow.in_flight:
             log.warning("%s: %d records are still in flight and are dropped", self._stage.name, flow.in_flight)
             self._stage.cancel()
-        for settler, task in zip(self._settlers, self._settling, strict=True):
-            if self._sound and not task.done():
-                await settler.flush(max(deadline - loop.time(), grace))
+        left = max(deadline - loop.time(), 0.0)
+        running = [s for s, task in zip(self._settlers, self._settling, strict=True) if not task.done()]
+        if self._sound:
+            await asyncio.gather(*(settler.flush(left) for settler in running))
         unsettled = sum(feed.backlog for feed in self._feeds)
         if unsettled:
             log.warning("%s: %d results were not acknowledged in time", self._stage.name, unsettled)
@@ -425,7 +427,7 @@ class Runner:
         flow = self._flow
         await self._until(lambda: not flow.in_flight or all(span.awaited <= 0 for span in spans), total - grace)
         if self._settling and self._error is None:
-            await settler.flush(max(deadline - self._loop.time(), grace))
+            await settler.flush(max(deadline - self._loop.time(), 0.0))
         left = feed.lose(spans)
         log.info("%s: %d partitions taken away, %d records left to others", self._stage.name, len(partitions), left)
         self._wake()

@@ -2,8 +2,8 @@
 
 Tests, the demo and the benchmarks set the variable. Then an address may be dialled only if it is loopback (127.0.0.0/8,
 ::1; RFC 1122 3.2.1.3, RFC 4291 2.5.3), or if this network namespace was made by simnet: simnet puts a link named
-`longline-sim` into each of its namespaces, and a namespace that carries it has no way out into the real network. In
-the machine's own namespace the marker is not believed.
+`longline-sim` into each of its namespaces, and a namespace that carries it has no way out into the real network. Where
+it can be seen that this is the machine's own namespace, that of process 1, the marker is not believed.
 
 Whoever opens a connection, sends a datagram or a frame calls `check_address` or `check_packets` first, in the thread
 that makes the socket: a network namespace belongs to a thread (namespaces(7)), so the answer is kept for each thread.
@@ -74,7 +74,7 @@ def marked() -> bool:
 def _of_the_machine() -> bool:
     """Whether this thread stands in the namespace of process 1, which is never simnet's: a marker there is an accident.
 
-    False where it cannot be known: an ordinary user may not look at process 1.
+    False where it cannot be known: process 1 may be hidden, from ordinary users always.
     """
     try:
         return os.path.samefile("/proc/1/ns/net", "/proc/thread-self/ns/net")

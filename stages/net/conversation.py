@@ -21,7 +21,7 @@ READ: Final = "read"
 class Dialogue(Protocol):
     """What is said on one connection. Called in this order; an exception ends the conversation (`fault`).
 
-    connected -> opening() [-> wait() -> silence()]* -> receive(data)* -> eof()
+    connected -> opening() [-> wait() -> silence()]* -> receive(data)* -> farewell() or eof()
     """
 
     @property
@@ -43,6 +43,9 @@ class Dialogue(Protocol):
 
     def receive(self, data: bytes) -> bytes | None:
         """Bytes of the peer, as they came: what to send (b"": read on), or None when all is known: close."""
+
+    def farewell(self) -> bytes:
+        """`receive` said None: what to send as we close; b"": nothing."""
 
     def eof(self) -> bytes | None:
         """The peer has closed its side: what to send before we close, or None."""

@@ -330,6 +330,8 @@ class Dialer:
                     conversation.data.append(data)
                 answer = dialogue.receive(data) if data else b""
                 if answer is None or conversation.truncated:
+                    if answer is None and (last := dialogue.farewell()):
+                        self._say_last(conversation, sock, last)
                     self._end(conversation, "us", now)
                     return
                 if answer and not conversation.failed and not self._send(conversation, answer, now):
@@ -357,14 +359,16 @@ class Dialer:
             self._wait_until(conversation, now + dialogue.idle)
 
     def _at_eof(self, conversation: Conversation, now: float) -> None:
-        if not conversation.failed:
-            last = conversation._dialogue.eof()
-            if last:
-                sock = conversation._sock
-                assert sock is not None
-                with suppress(OSError):  # a farewell: the conversation is over whether or not it arrives
-                    conversation.sent += sock.send(last)
+        sock = conversation._sock
+        if sock is not None and not conversation.failed and (last := conversation._dialogue.eof()):
+            self._say_last(conversation, sock, last)
         self._end(conversation, "peer", now)
+
+    def _say_last(self, conversation: Conversation, sock: Socket, last: bytes) -> None:
+        """The conversation is over, whether or not this arrives; after what has not yet left it would be nonsense."""
+        if not conversation.failed and not conversation._out:
+            with suppress(OSError):
+                conversation.sent += sock.send(last)
 
     # -- deadlines ----------------------------------------------------------------------------------------------
 

@@ -55,15 +55,16 @@ class EpollPoller:
 
     tells_errors = True
 
-    def __init__(self, loop: AbstractEventLoop, on_ready: OnReady) -> None:
+    def __init__(self, loop: AbstractEventLoop, on_ready: OnReady, max_events: int = MAX_EVENTS) -> None:
         self._loop = loop
         self._on_ready = on_ready
+        self._max_events = max_events
         self._epoll = select.epoll()
         self._mask = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
         loop.add_reader(self._epoll.fileno(), self._drain)
 
     def _drain(self) -> None:
-        self._on_ready(self._epoll.poll(0, MAX_EVENTS))
+        self._on_ready(self._epoll.poll(0, self._max_events))
 
     def add(self, fd: int) -> None:
         self._epoll.register(fd, self._mask)
@@ -118,8 +119,9 @@ class LoopPoller:
             self.remove(fd)
 
 
-def open_poller(loop: AbstractEventLoop, on_ready: OnReady) -> Poller:
-    """The best poller that this system has."""
+def open_poller(loop: AbstractEventLoop, on_ready: OnReady, max_events: int = MAX_EVENTS) -> Poller:
+    """The best poller that this system has. `max_events`: handled in one turn of the loop, where it can be chosen;
+    fewer for dialogues that compute."""
     if hasattr(select, "epoll"):
-        return EpollPoller(loop, on_ready)
+        return EpollPoller(loop, on_ready, max_events)
     return LoopPoller(loop, on_ready)

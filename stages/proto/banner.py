@@ -59,6 +59,9 @@ class Talk:
             return None
         return b""
 
+    def farewell(self) -> bytes:
+        return b""
+
     def eof(self) -> bytes | None:
         return None
 

@@ -62,6 +62,7 @@ class Session:
         self._tally = Tally()
         self._state = State(position=prepared.checkpoint.position)
         self._engines: dict[str, None] = {}
+        self._impatient_since: float | None = None
         self._delivery: Delivery | None = None
         transport = "icmp" if settings.probe_module in WITHOUT_PORTS else "tcp"
         hits = HitLines(HitSource(spec.scan, spec.probe, transport, spec.vantage, socket.gethostname()))
@@ -235,8 +236,13 @@ class Session:
         )  # fmt: skip
 
     def _out_of_patience(self) -> bool:
-        stopped = self._state.stopped_at
-        return stopped is not None and time.monotonic() - stopped > STOP_PATIENCE
+        """Asked after each failed try to publish: whether the scan was told to stop some time ago."""
+        if not self._stop.is_set():
+            return False
+        now = time.monotonic()
+        if self._impatient_since is None:
+            self._impatient_since = now
+        return now - self._impatient_since > STOP_PATIENCE
 
 
 def _now_us() -> int:

@@ -19,6 +19,7 @@ Acknowledged by a majority, or Unavailable. Indexes are made by `init` only, nev
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -190,9 +191,17 @@ class MongoStore:
         self._db: Any = None
 
     async def open(self) -> None:
-        milliseconds = int(self._timeout * 1000)
+        if self._client is None:
+            self._connect()
         with _mapped(self.place):
-            if self._client is None:
+            await self._client.admin.command("ping")
+
+    def _connect(self) -> None:
+        """Make the client; it connects later. Of an option that it does not know PyMongo only warns: an error here."""
+        milliseconds = int(self._timeout * 1000)
+        try:
+            with warnings.catch_warnings(), _mapped(self.place):
+                warnings.simplefilter("error", UserWarning)
                 self._client = self._make(
                     self._url,
                     appname="longline",
@@ -203,7 +212,8 @@ class MongoStore:
                     serverSelectionTimeoutMS=int(min(self._timeout, SELECTION_SECONDS) * 1000),
                 )
                 self._db = self._client.get_default_database(self._database)
-            await self._client.admin.command("ping")
+        except (ValueError, UserWarning) as error:
+            raise UsageError("--store", self.place, str(error)) from error
 
     async def close(self) -> None:
         client, self._client, self._db = self._client, None, None

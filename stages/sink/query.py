@@ -84,7 +84,7 @@ def shown(document: Document) -> Document:
     """A document ready for JSON: times RFC 3339, bytes base64; `address` is left out, `ip` says it."""
     row: Document = {}
     for key, value in document.items():
-        if key in TIMES and type(value) is int:
+        if key in TIMES and isinstance(value, int):  # MongoDB gives a subclass, Int64
             row[key] = time_of(value)
         elif isinstance(value, bytes):
             if key != "address":

@@ -2,40 +2,64 @@
 
 Nothing is verified: a measurement wants to see the certificate that a browser would refuse. Security level 0 and the
 lowest protocol version that the library was built with let old servers in (the library's own limits remain: SSLv3,
-export and RC4 suites are not in it).
+export and RC4 suites are not in it, and a chain of more than 100 KiB is too much for it).
 
 The chain of TLS 1.2 and below is taken from the bytes on the wire, so that a certificate which OpenSSL cannot read is
-kept as it was sent; TLS 1.3 encrypts it, and there OpenSSL's view is all there is.
+kept as it was sent. Where OpenSSL gives up before the chain has come, we say nothing yet and read on for it: what is
+seen must not depend on how TCP cut the server's flight. TLS 1.3 encrypts the chain, and there OpenSSL's view is all
+there is: of one it cannot read, its error.
 
-The only file that imports pyOpenSSL. Sans-IO: bytes in, bytes out; a dialogue for `stages.net.dialing`.
+A server of TLS 1.3 refuses a missing client certificate only after our Finished. So where it asked for one we wait a
+little for its verdict: an alert, or anything else.
+
+    opening -> [receive -> handshake goes on]* -> complete -> farewell: close_notify
+                        |                            +-> it asked for a certificate: wait for the verdict -> farewell
+                        +-> not TLS, alert, refused by OpenSSL (read on for the chain) -> farewell: our alert
+
+The only file that imports pyOpenSSL. Sans-IO: bytes in, bytes out; a dialogue for `stages.net.dialing`. The OpenSSL
+object, some tens of KiB, exists from `opening` on only, and no cycle of references holds it: it goes with the
+conversation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any, Final
 
 from OpenSSL import SSL, crypto
 
 from stages.core.outcome import Outcome, Phase
-from stages.proto.tls.clear import ClearReader, TlsFormatError
+from stages.proto.tls.clear import CLOSE_NOTIFY, FATAL, ClearReader, TlsFormatError
 from stages.proto.tls.names import alert_name, suite_name, version_name
 
-#: All suites that the library has, also the weak ones (ciphers(1): COMPLEMENTOFALL adds the NULL suites).
-ALL_CIPHERS: Final = b"ALL:COMPLEMENTOFALL:@SECLEVEL=0"
+#: All suites that the library has, also the weak ones (ciphers(1): COMPLEMENTOFALL adds the NULL suites). The anonymous
+#: ones stand last: a server that has both must choose one with a certificate.
+ALL_CIPHERS: Final = b"ALL:COMPLEMENTOFALL:+eNULL:+aNULL:@SECLEVEL=0"
 
 #: SSL_OP_LEGACY_SERVER_CONNECT: servers without secure renegotiation (RFC 5746) are still there.
 OP_LEGACY_SERVER_CONNECT: Final = 0x4
 
-#: SSL_set_info_callback(3): an alert was read. `ret` holds level << 8 | description.
+#: SSL_set_info_callback(3): an alert was read (`ret` holds level << 8 | description); the state is about to change.
 CB_READ_ALERT: Final = 0x4004
+CB_CONNECT_LOOP: Final = 0x1001
+
+#: SSL_state_string_long(3): the ServerHello is not yet accepted.
+_AT_HELLO: Final = frozenset({b"", b"before SSL initialization", b"SSLv3/TLS write client hello"})
+_CERTIFICATE_REQUEST: Final = b"SSLv3/TLS read server certificate request"
+_SESSION_TICKET: Final = b"SSLv3/TLS read server session ticket"
+
+#: user_canceled: the one alert of TLS 1.3 beside close_notify that ends nothing by itself (RFC 8446 section 6.1).
+_USER_CANCELED: Final = 90
 
 #: How much of an answer that is not TLS is told in the record's `error`.
 MAX_TOLD_BYTES: Final = 64
 
-#: What one bio_read takes: a flight of a client is some hundred bytes, a client certificate some thousand.
+#: Seconds to wait, at most, for the rest of a chain or for a verdict: a round trip, and one lost segment.
+LINGER: Final = 2.0
+
+#: What one bio_read takes: a flight of a client is one or two KiB.
 BIO_READ: Final = 16_384
 
 VERSION_CODES: Final = {
@@ -45,11 +69,31 @@ VERSION_CODES: Final = {
     "tls1.3": SSL.TLS1_3_VERSION,
 }
 
+_TLS13: Final = 0x0304
+
+
+class _Notes:
+    """What OpenSSL tells on the way."""
+
+    __slots__ = ("alert", "asked", "state", "ticket")
+
+    def __init__(self) -> None:
+        self.state = b""  #: the last state that was left
+        self.alert: tuple[int, int] | None = None  #: level, description
+        self.asked = False  #: for a client certificate
+        self.ticket = False
+
 
 def _on_info(connection: SSL.Connection, where: int, ret: int) -> None:
-    handshake = connection.get_app_data()
-    if where == CB_READ_ALERT and handshake is not None and handshake.alert is None:
-        handshake.alert = alert_name(ret & 0xFF)
+    notes: _Notes = connection.get_app_data()
+    if where == CB_CONNECT_LOOP:
+        notes.state = state = connection.get_state_string()
+        if state == _CERTIFICATE_REQUEST:
+            notes.asked = True
+        elif state == _SESSION_TICKET:
+            notes.ticket = True
+    elif where == CB_READ_ALERT:
+        notes.alert = ret >> 8, ret & 0xFF
 
 
 @lru_cache(maxsize=16)
@@ -68,55 +112,47 @@ def client_context(minimum: str | None, maximum: str | None, alpn: tuple[str, ..
     return context
 
 
-def sni_of(name: str | None) -> bytes | None:
-    """The name as it is sent (A-label), or None: IP literals are not allowed there (RFC 6066 section 3).
-
-    Raises ValueError for what is no host name.
-    """
-    if not name:
-        return None
-    try:
-        ip_address(name.strip("[]"))
-    except ValueError:
-        encoded = name.rstrip(".").encode("idna")
-        if not encoded or len(encoded) > 253:
-            raise ValueError(f"{name!r} is no host name") from None
-        return encoded
-    return None
+class _Mode(IntEnum):
+    HANDSHAKE = 0
+    LISTENING = 1  #: OpenSSL has given up; the chain may still come in the clear
+    VERDICT = 2  #: complete for us; the server may still refuse that we showed no certificate
 
 
 class FullHandshake:
-    """One handshake, from ClientHello to Finished."""
+    """One handshake, from ClientHello to Finished. Times in seconds: for the first byte, between two, in all."""
 
-    __slots__ = ("_clear", "_connection", "_head", "_not_tls", "_times", "alert", "complete", "error", "sni")
+    __slots__ = ("_clear", "_connection", "_context", "_head", "_mode", "_notes", "_sni", "_times", "complete", "error")
 
     def __init__(self, context: SSL.Context, sni: bytes | None, *, first: float, idle: float, total: float) -> None:
-        self._connection = SSL.Connection(context, None)
-        self._connection.set_connect_state()
-        self._connection.set_app_data(self)
-        if sni is not None:
-            self._connection.set_tlsext_host_name(sni)
-        self._clear = ClearReader()
+        self._context = context
+        self._sni = sni
         self._times = (first, idle, total)
+        self._connection: SSL.Connection | None = None
+        self._clear = ClearReader()
+        self._notes = _Notes()
         self._head = b""
-        self._not_tls = False
-        self.sni = sni.decode("ascii") if sni is not None else None
-        self.complete = False
-        self.alert: str | None = None
+        self._mode = _Mode.HANDSHAKE
+        self.complete = False  #: we have seen the server's Finished and said ours
         self.error: str | None = None
 
     # -- a dialogue -------------------------------------------------------------------------------------------------
 
     def opening(self) -> bytes:
-        self._step()
-        return self._outgoing()
+        connection = self._connection = SSL.Connection(self._context, None)
+        connection.set_app_data(self._notes)
+        connection.set_connect_state()
+        if self._sni is not None:
+            connection.set_tlsext_host_name(self._sni)
+        self._shake(connection)
+        return _outgoing(connection)
 
     def wait(self) -> float:
         return self._times[0]
 
     @property
     def idle(self) -> float:
-        return self._times[1]
+        idle = self._times[1]
+        return idle if self._mode is _Mode.HANDSHAKE else min(idle, LINGER)
 
     @property
     def total(self) -> float:
@@ -126,91 +162,150 @@ class FullHandshake:
         return None
 
     def receive(self, data: bytes) -> bytes | None:
-        """Bytes to send; None when the handshake is over, for good or bad (`farewell` is then the last to send)."""
+        """Bytes to send; None when the handshake is over, for good or bad."""
+        connection = self._connection
+        assert connection is not None
+        if self._mode is _Mode.VERDICT:
+            return self._hear(connection, data)
         if len(self._head) < MAX_TOLD_BYTES:
             self._head += data[: MAX_TOLD_BYTES - len(self._head)]
+        clear = self._clear
         try:
-            self._clear.feed(data)
+            clear.feed(data)
         except TlsFormatError as error:
-            self._not_tls = self._clear.server_hello is None
-            self.error = f"{error}; answer begins with {self._head.hex()}"
+            if self.error is None:
+                self.error = f"{error}; the answer begins with {self._head.hex()}"
             return None
-        self._connection.bio_write(data)
-        if self._step():
-            return None
-        return self._outgoing()
+        if self._mode is _Mode.HANDSHAKE:
+            connection.bio_write(data)
+            if not self._shake(connection):
+                return _outgoing(connection)
+            if self.complete:
+                if not self._notes.asked or not self._is_tls13:
+                    return None
+                self._mode = _Mode.VERDICT
+                return _outgoing(connection)
+            self._mode = _Mode.LISTENING
+        elsewhere = clear.chain_over or clear.done or clear.alert_ends or not clear.hello_seen
+        return None if elsewhere else b""
 
     def eof(self) -> bytes | None:
-        if self._head and not self.complete and self.error is None and self.alert is None:
+        if self._head and not self.complete and self.error is None and not self._alert_ends:
             self.error = "the peer closed in the middle of the handshake"
         return None
 
     def farewell(self) -> bytes:
-        """What is still to be sent when `receive` said None: our Finished, our alert, close_notify."""
-        if self.complete:
-            self._connection.shutdown()
-        return self._outgoing()
+        """Our Finished, the alert that says why not, close_notify."""
+        connection = self._connection
+        assert connection is not None
+        if self.complete and not self._alert_ends:
+            connection.shutdown()
+        return _outgoing(connection)
 
     # -- what was seen ----------------------------------------------------------------------------------------------
 
     @property
+    def alert(self) -> str | None:
+        """The alert that the server sent, by name; the last one where there were several."""
+        notes = self._notes
+        return self._clear.alert if notes.alert is None else alert_name(notes.alert[1])
+
+    @property
     def phase(self) -> Phase:
-        if self._clear.server_hello is None:
+        """What was being done when it ended; what OpenSSL refused was not got over."""
+        if self.complete:
+            return Phase.FINISH
+        refused = self.error is not None and self._mode is not _Mode.HANDSHAKE
+        if not self._clear.hello_seen or (refused and self._notes.state in _AT_HELLO):
             return Phase.HELLO
-        return Phase.FINISH if self.complete or self.chain() else Phase.CERTIFICATE
+        connection = self._connection
+        accepted = connection is not None and connection.get_peer_certificate() is not None
+        return Phase.FINISH if accepted else Phase.CERTIFICATE
 
     @property
     def outcome(self) -> Outcome | None:
         """What the bytes say; None when they do not say it (the connection ended before)."""
+        if self._alert_ends:
+            return Outcome.ALERT
         if self.complete:
             return Outcome.OK
-        if self.alert or self._clear.alert:
-            return Outcome.ALERT
         return Outcome.PROTOCOL if self.error is not None else None
 
     def chain(self) -> Sequence[bytes]:
         """DER, leaf first."""
         if self._clear.chain is not None:
             return self._clear.chain
-        seen = self._connection.get_peer_cert_chain() or ()
-        return [crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in seen]
+        seen = self._connection.get_peer_cert_chain() if self._connection is not None else None
+        return [crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in seen or ()]
 
     def facts(self) -> dict[str, Any]:
         """Fields of the Tls record."""
         hello = self._clear.server_hello
-        alpn = self._connection.get_alpn_proto_negotiated() if hello is not None else b""
+        alpn: bytes = b""
+        if hello is not None and self._connection is not None:
+            alpn = self._connection.get_alpn_proto_negotiated()
         return {
-            "alert": self.alert or self._clear.alert,
+            "alert": self.alert,
             "error": self.error,
             "version": version_name(hello.version) if hello else None,
             "cipher_suite": suite_name(hello.suite) if hello else None,
             "alpn": alpn.decode("ascii", "backslashreplace") or None,
-            "sni": self.sni,
+            "sni": self._sni.decode("ascii") if self._sni is not None else None,
             "server_hello": hello.facts() if hello else None,
         }
 
     # ---------------------------------------------------------------------------------------------------------------
 
-    def _step(self) -> bool:
+    @property
+    def _is_tls13(self) -> bool:
+        hello = self._clear.server_hello
+        return hello is not None and hello.version == _TLS13
+
+    @property
+    def _alert_ends(self) -> bool:
+        """Whether an alert of the server has ended it."""
+        alert = self._notes.alert
+        if alert is None:
+            return self._clear.alert_ends
+        level, description = alert
+        if self._is_tls13:
+            return description != _USER_CANCELED  # the level means nothing there (RFC 8446 section 6)
+        return level == FATAL or description == CLOSE_NOTIFY
+
+    def _shake(self, connection: SSL.Connection) -> bool:
         """Drive OpenSSL on; True when the handshake is over."""
         try:
-            self._connection.do_handshake()
+            connection.do_handshake()
         except SSL.WantReadError:
             return False
         except SSL.Error as error:
-            if self.error is None and self.alert is None:
+            if not self._alert_ends:
                 self.error = _reasons(error)
             return True
         self.complete = True
         return True
 
-    def _outgoing(self) -> bytes:
-        parts: list[bytes] = []
-        while True:
-            try:
-                parts.append(self._connection.bio_read(BIO_READ))
-            except SSL.WantReadError:
-                return b"".join(parts)
+    def _hear(self, connection: SSL.Connection, data: bytes) -> bytes | None:
+        """The server's first words after the handshake: None when they tell whether it let us in."""
+        connection.bio_write(data)
+        notes = self._notes
+        try:
+            connection.recv(1)
+        except SSL.WantReadError:
+            return None if notes.ticket else b""
+        except SSL.Error:  # what it says is in the alert
+            if notes.alert is not None and notes.alert[1] == CLOSE_NOTIFY:
+                notes.alert = None  # a polite end, after all was done
+        return None
+
+
+def _outgoing(connection: SSL.Connection) -> bytes:
+    parts: list[bytes] = []
+    while True:
+        try:
+            parts.append(connection.bio_read(BIO_READ))
+        except SSL.WantReadError:
+            return b"".join(parts)
 
 
 def _reasons(error: SSL.Error) -> str:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pydantic
 
-from stages.core.routing import parse_ports
+from stages.core.routing import MAX_PORT, parse_ports
 from stages.core.settings import Seconds, Section, Size, opt
+from stages.tlsgrab.sni import sni_of
 
 #: Chains of real servers are some KiB; the bound is for those that never stop.
-DEFAULT_MAX_BYTES = 512 * 1024
+DEFAULT_MAX_BYTES: Final = 512 * 1024
 
-VERSIONS = ("tls1.0", "tls1.1", "tls1.2", "tls1.3")
+#: Bytes of a protocol name (RFC 7301 section 3.1).
+MAX_PROTOCOL: Final = 255
+
+#: What `openssl` can offer, in order.
+VERSIONS: Final = ("tls1.0", "tls1.1", "tls1.2", "tls1.3")
 
 
 class TlsgrabSettings(Section):
@@ -18,7 +25,7 @@ class TlsgrabSettings(Section):
 
     concurrent: int = opt(500, "-c", "--concurrent", metavar="N", help="connections open at once", ge=1)
     port: int | None = opt(
-        None, "-p", "--port", metavar="PORT", help="port of input lines that name none", ge=1, le=65_535
+        None, "-p", "--port", metavar="PORT", help="port of input lines that name none", ge=1, le=MAX_PORT
     )
     ports: str | None = opt(
         None,
@@ -29,8 +36,20 @@ class TlsgrabSettings(Section):
     conn_timeout: Seconds = opt(
         4.0, "-t", "--conn-timeout", metavar="SECONDS", help="seconds to connect, at most", gt=0
     )
+    conn_timeout_min: Seconds = opt(
+        2.0,
+        "--conn-timeout-min",
+        metavar="SECONDS",
+        help="seconds to connect, at least, where the hit's round-trip time makes it shorter",
+        gt=0,
+    )
     handshake_timeout: Seconds = opt(
-        10.0, "-r", "--handshake-timeout", metavar="SECONDS", help="seconds for the whole handshake", gt=0
+        10.0,
+        "-r",
+        "--handshake-timeout",
+        metavar="SECONDS",
+        help="seconds to wait for the server's next bytes; the whole takes at most --conn-timeout more",
+        gt=0,
     )
     server_name: str | None = opt(
         None, "--server-name", metavar="NAME", help="name to ask for (SNI) where the input gives none"
@@ -52,8 +71,16 @@ class TlsgrabSettings(Section):
     @pydantic.field_validator("server_name")
     @classmethod
     def _host_name(cls, value: str | None) -> str | None:
-        if value is not None and (not value or any(c.isspace() or c in "/:," for c in value)):
-            raise ValueError("not a host name")
+        if value is not None and sni_of(value) is None:
+            raise ValueError("a host name is asked for, never an address")
+        return value
+
+    @pydantic.field_validator("alpn")
+    @classmethod
+    def _protocol_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not (name.isascii() and 0 < len(name) <= MAX_PROTOCOL):
+                raise ValueError(f"a protocol has 1 to {MAX_PROTOCOL} ASCII characters")
         return value
 
     @pydantic.model_validator(mode="after")

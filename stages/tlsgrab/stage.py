@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stages.core.bus.base import Output
 from stages.core.connecting import connect_timeout
-from stages.core.ended import Ended, failure_of, fields_of, phase_of
+from stages.core.ended import Ended, failure_of, fields_of, phase_of, silence_of
 from stages.core.errors import RecordError
 from stages.core.outcome import DeadReason, Outcome, Phase
 from stages.core.records import MAX_RECORD_BYTES, Hit, Tls, prefix_key
-from stages.tlsgrab.openssl import FullHandshake, client_context, sni_of
+from stages.tlsgrab.openssl import FullHandshake, client_context
+from stages.tlsgrab.sni import sni_of
 
 if TYPE_CHECKING:
     from stages.core.job import Job
@@ -32,42 +33,48 @@ if TYPE_CHECKING:
 #: A line -> a hit; None: no target in it. Raises RecordError.
 Reader = Callable[[bytes, int], Hit | None]
 
-#: Seconds to connect, at least, where the hit's round-trip time makes it shorter: one lost SYN is survived.
-LOWEST_CONNECT: Final = 2.0
-
 #: Of the records; part of their id.
 MODE: Final = "full"
+
+#: Certificates of one chain that a record holds; real ones have two to ten.
+MAX_CHAIN: Final = 256
+
+#: Bytes of DER in one record: as base64 a quarter of MAX_RECORD_BYTES is left for all else.
+MAX_CHAIN_BYTES: Final = MAX_RECORD_BYTES * 3 // 4 * 3 // 4
+
+#: Sockets handled in one turn of the loop: a flight costs 0.2 to 0.4 ms of OpenSSL, so all else of the loop waits some
+#: milliseconds at most.
+MAX_EVENTS: Final = 16
 
 _MICROSECONDS: Final = 1_000_000
 
 
 def outcome_of(conversation: Ended, handshake: FullHandshake) -> tuple[Outcome, Phase]:
-    """Name it: first what the bytes say, then what the kernel says."""
-    failure = failure_of(conversation)
+    """Name it: first what the bytes say, then what the kernel says, then what the silence says."""
     if conversation.connected is None:
-        return failure or Outcome.TIMEOUT, phase_of(conversation)
-    said = handshake.outcome
-    if said is not None and (said is not Outcome.PROTOCOL or failure is None):
-        return said, handshake.phase
-    if failure is not None:
-        return failure, handshake.phase
-    if conversation.timed_out:
-        return (Outcome.TIMEOUT if conversation.size else Outcome.SILENT), handshake.phase
-    if not conversation.size:
-        return Outcome.EMPTY, handshake.phase
-    return Outcome.PROTOCOL, handshake.phase
+        return failure_of(conversation) or Outcome.TIMEOUT, phase_of(conversation)
+    outcome = handshake.outcome or failure_of(conversation) or silence_of(conversation)
+    if outcome is None:  # closed, or cut, after some bytes that would have made a handshake
+        outcome = Outcome.PROTOCOL
+    return outcome, handshake.phase
 
 
 def record_of(conversation: Ended, hit: Hit, handshake: FullHandshake, outcome: Outcome, phase: Phase) -> Tls:
-    """The record. A chain too large for one line keeps its hashes and says so."""
+    """The record. A chain too large for one line keeps its hashes, up to MAX_CHAIN of them, and says so."""
     facts = handshake.facts()
     certificates = list(handshake.chain())
+    notes = [facts["error"]] if facts["error"] is not None else []
+    if conversation.truncated:
+        notes.append(f"cut after {conversation.size} bytes")
+    if len(certificates) > MAX_CHAIN:
+        notes.append(f"a chain of {len(certificates)} certificates: the first {MAX_CHAIN} are kept")
+        del certificates[MAX_CHAIN:]
     chain = [sha256(der).hexdigest() for der in certificates]
-    if sum(map(len, certificates)) * 4 // 3 > MAX_RECORD_BYTES * 3 // 4:
-        facts["error"] = facts["error"] or f"chain of {sum(map(len, certificates))} bytes: only its hashes are kept"
+    size = sum(map(len, certificates))
+    if size > MAX_CHAIN_BYTES:
+        notes.append(f"a chain of {size} bytes: only its hashes are kept")
         certificates = []
-    if conversation.truncated and facts["error"] is None:
-        facts["error"] = f"cut after {conversation.size} bytes"
+    facts["error"] = "; ".join(notes) or None
     return Tls(
         scan=hit.scan,
         ip=hit.ip,
@@ -123,7 +130,8 @@ class TlsgrabStage:
         self._routing = routing
         self._blocked = blocked
         self._metrics = metrics
-        self._server_name = settings.server_name
+        self._server_name = sni_of(settings.server_name)
+        self._lowest = settings.conn_timeout_min
         self._highest = settings.conn_timeout
         self._max_bytes = settings.max_bytes
         self._dialer: Dialer | None = None
@@ -168,8 +176,10 @@ class TlsgrabStage:
 
     async def start(self) -> None:
         from stages.net.dialing import Dialer
+        from stages.net.poller import open_poller
 
-        dialer = self._dialer = Dialer(self._on_end, keep_data=False)
+        poller = partial(open_poller, max_events=MAX_EVENTS)
+        dialer = self._dialer = Dialer(self._on_end, keep_data=False, open_poller=poller)
         self._metrics.open.read = lambda: float(dialer.open)
 
     def take(self, jobs: Sequence[Job]) -> None:
@@ -181,13 +191,13 @@ class TlsgrabStage:
                 job.done(self._refusal(hit), Outcome.BLOCKED)
                 continue
             try:
-                handshake = self._handshake(sni_of(hit.name or self._server_name))
+                handshake = self._handshake(sni_of(hit.name) or self._server_name)
                 dialer.dial(
                     hit.ip,
                     hit.port,
                     handshake,
                     (job, handshake),
-                    connect_timeout=connect_timeout(hit.rtt, LOWEST_CONNECT, self._highest),
+                    connect_timeout=connect_timeout(hit.rtt, self._lowest, self._highest),
                     max_bytes=self._max_bytes,
                 )
             except OSError as error:  # confined

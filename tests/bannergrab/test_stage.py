@@ -17,7 +17,6 @@ from stages.core.errors import Confined, RecordError
 from stages.core.outcome import DeadReason, Outcome
 from stages.core.records import Banner, Hit, parse
 from stages.net import confine
-
 from tests.servers import talkers
 from tests.servers.talkers import fresh_address, nobody, talker
 

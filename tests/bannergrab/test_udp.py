@@ -18,7 +18,6 @@ from stages.core.outcome import Outcome
 from stages.core.records import Banner, parse
 from stages.net import confine
 from stages.net.conversation import Conversation, Dialogue
-
 from tests.servers.dialling import DEADLINE, LOOPS, script
 from tests.servers.talkers import fresh_address
 
@@ -156,7 +155,7 @@ def test_the_limit_of_datagrams(loop_name: str) -> None:
 
 
 def test_many_at_once_each_gets_its_own(loop_name: str) -> None:
-    with server(lambda data: [data], "0.0.0.0") as (_, port):  # noqa: S104
+    with server(lambda data: [data], "0.0.0.0") as (_, port):
         targets = [(f"127.9.0.{number}", port) for number in range(1, 101)]
         got = converse(loop_name, targets, script(b"%s", first=5.0, idle=0.1).begin)
     assert [conversation.body.decode() for conversation in got] == [host for host, _ in targets]

@@ -14,7 +14,7 @@ from stages.core.outcome import LOCAL_ERRNOS, Outcome, Phase, of_error
     [
         (errno.ECONNREFUSED, Phase.CONNECT, Outcome.REFUSED),
         (errno.ECONNREFUSED, Phase.READ, Outcome.REFUSED),
-        (errno.ECONNRESET, Phase.CONNECT, Outcome.REFUSED),
+        (errno.ECONNRESET, Phase.CONNECT, Outcome.RESET),
         (errno.ECONNRESET, Phase.READ, Outcome.RESET),
         (errno.EPIPE, Phase.WRITE, Outcome.RESET),
         (errno.ECONNABORTED, Phase.READ, Outcome.RESET),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -43,7 +43,7 @@ class Pipe:
     async def poll(self, max_records: int, timeout: float) -> list[Chunk]:
         return [self._chunks.pop(0)] if self._chunks and max_records else []
 
-    async def commit(self, positions: dict[Any, int]) -> None:
+    async def commit(self, positions: Mapping[Any, int]) -> None:
         self.committed = max(positions.values())
 
     async def lag(self) -> int:
@@ -176,6 +176,21 @@ async def test_what_does_not_end_by_the_deadline_is_dropped_and_comes_again() ->
     assert stage.cancelled
     assert summary.left == 6
     assert bus.lag("echo") == 6
+
+
+async def test_a_drain_ends_by_its_deadline_also_when_nothing_is_acknowledged() -> None:
+    bus, stage = MemoryBus(1), Echo(hold=True)
+    await numbered(bus, 5)
+    runner = make(bus, stage, RunnerSettings(flush_age=0.005, drain_deadline=0.2))
+    async with running(runner) as task:
+        await until(lambda: len(stage.held) == 5)
+        with bus.outage():
+            stage.finish()
+            runner.stop()
+            summary = await asyncio.wait_for(task, 10)
+    assert summary.left == 5
+    assert bus.committed("echo") == {}
+    assert bus.lines(TOPICS.banners) == []
 
 
 async def test_stop_while_the_bus_cannot_be_reached() -> None:

@@ -134,8 +134,9 @@ def test_a_namespace_of_somebody_else_is_not_free(wires: Simnet) -> None:
 def test_a_marker_in_the_machines_own_namespace_is_not_believed(
     confined: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    require(os.access("/proc/1/ns/net", os.R_OK), "leave to look at process 1")
-    require(os.path.samefile("/proc/1/ns/net", "/proc/self/ns/net"), "the machine's own namespace")
+    """Process 1 may be hidden here, also from root: another file of this very namespace stands for its own."""
+    same = os.path.samefile
+    monkeypatch.setattr(os.path, "samefile", lambda _, mine: same("/proc/self/ns/net", mine))
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (2, confine.MARKER)])
     assert not confine.marked()
     with pytest.raises(confine.ConfinedError):

@@ -11,7 +11,7 @@ def test_a_new_conversation_has_said_nothing_and_knows_nothing() -> None:
     assert conversation.errno is None
     assert conversation.icmp is None
     assert conversation.left_host
-    assert not (conversation.failed or conversation.timed_out or conversation.truncated)
+    assert (conversation.failed, conversation.timed_out, conversation.truncated) == (False, False, False)
     assert conversation.body == b""
 
 

@@ -19,7 +19,6 @@ from stages.net.dialing import LAUNCH_SLICE, READ_BYTES, Dialer
 from stages.net.poller import LoopPoller
 from stages.proto.banner import Script, Talk
 from stages.proto.until import parse_until
-
 from tests.servers import talkers
 from tests.servers.dialling import Engine, script
 from tests.servers.talkers import full, nobody, talker
@@ -186,7 +185,7 @@ def test_what_came_before_a_reset_is_kept(engine: Engine, size: int) -> None:
         got = one(engine.converse([target], script(first=3.0, idle=3.0).begin, max_bytes=10**6))
     assert got.failed
     assert got.errno == errno.ECONNRESET
-    # A RST may overtake what the peer's kernel had not sent yet; what was received is a prefix, and the small one whole.
+    # A RST may overtake what the peer's kernel had not sent yet: what came is a prefix, and the small one is whole.
     assert data.startswith(got.body)
     if size == 10:
         assert got.body == data
@@ -378,7 +377,7 @@ def test_many_at_once_each_gets_its_own(engine: Engine) -> None:
         connection.close()
 
     # One server on all loopback addresses, many targets: each answer names the address that was dialled.
-    with talker(handler, "0.0.0.0") as (_, port), nobody() as closed:  # noqa: S104
+    with talker(handler, "0.0.0.0") as (_, port), nobody() as closed:
         targets = [(f"127.3.{number >> 8}.{number & 255}", port) for number in range(5 * LAUNCH_SLICE)]
         got = engine.converse([*targets, closed], script(first=5.0, idle=5.0).begin)
     assert [conversation.body.decode() for conversation in got[:-1]] == [host for host, _ in targets]

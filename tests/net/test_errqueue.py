@@ -8,7 +8,6 @@ import pytest
 
 from stages.net import errqueue
 from stages.net.errqueue import IcmpError
-
 from tests.require import require
 
 V4 = struct.pack("=H2x4s8x", socket.AF_INET, bytes((192, 0, 2, 9)))

@@ -23,6 +23,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self
 
@@ -62,6 +63,11 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 auto.create.topics.enable=false
 """
+
+
+#: The parent-death signal comes when the *thread* that started a child ends (prctl(2)). All brokers are started by this
+#: one, which lives as long as the process, so that a test may restart a broker from a thread of its own.
+_spawner: Final = ThreadPoolExecutor(1, "kafka-spawner")
 
 
 def _die_with_parent() -> None:
@@ -140,13 +146,14 @@ class KafkaServer:
         self._from = out.tell()
         options = ["-Xmx512m", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         with out:
-            return subprocess.Popen(
+            return _spawner.submit(
+                subprocess.Popen,
                 ["java", *options, "-Dorg.slf4j.simpleLogger.logFile=System.out", "-cp", f"{folder}/*", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 preexec_fn=_die_with_parent,
-            )
+            ).result()
 
     def _log_of_this_start(self) -> str:
         with (self.folder / "out.txt").open("rb") as file:

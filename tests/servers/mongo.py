@@ -92,7 +92,7 @@ class MongoServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509
+            preexec_fn=_die_with_parent,
         )
         assert self._process.stdout is not None
         watchdog = threading.Timer(START_SECONDS, self._process.kill)

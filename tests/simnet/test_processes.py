@@ -35,8 +35,8 @@ programs = [net.run(stray), net.far_run(stray)]
 if "forked" in extra and os.fork() == 0:
     os.setsid()
     time.sleep(600)
-print(network_id(net.near_pid), network_id(net.far_pid), net._warden.pid, net.far_pid, flush=True)
 try:
+    print(network_id(net.near_pid), network_id(net.far_pid), net._warden.pid, net.far_pid, flush=True)
     if "close" in extra:
         sys.stdin.readline()
         net.close()

@@ -29,7 +29,7 @@ def test_errors_are_sorted_by_their_codes() -> None:
     for code in (91, 189, 112, 50, 99999):
         with pytest.raises(Unavailable, match=f"code {code}"):
             sort_errors({"writeErrors": [_error(11000), _error(code, 1)]})
-    with pytest.raises(Unavailable, match="majority.*waiting"):
+    with pytest.raises(Unavailable, match=r"majority.*waiting"):
         sort_errors({"writeErrors": [], "writeConcernErrors": [{"code": 64, "errmsg": "waiting timed out"}]})
     assert sort_errors({}).duplicates == []
 
@@ -168,7 +168,9 @@ async def test_a_server_that_is_stopped_and_started(mongo_durable: MongoServer) 
         await store.close()
 
 
-@pytest.mark.parametrize("url", ["mongodb://", "mongodb://[::1", "mongodb://h:99999999", "mongodb://h/?w=x&retryWrites=7"])
+@pytest.mark.parametrize(
+    "url", ["mongodb://", "mongodb://[::1", "mongodb://h:99999999", "mongodb://h/?w=x&retryWrites=7"]
+)
 async def test_a_bad_url(url: str) -> None:
     store = MongoStore(url, timeout=0.2)
     try:

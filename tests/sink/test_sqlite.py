@@ -95,7 +95,9 @@ async def test_the_network_filter_uses_the_index(sqlite_store: SqliteStore) -> N
     for collection in (Collection.SERVICES, Collection.BANNERS):
         sql, bound, _ = _query(collection, Filter(network=network_range("10.0.0.0/24")))
         assert sqlite_store._file is not None
-        plan = await sqlite_store._file.read(lambda c, s=sql, b=bound: c.execute("EXPLAIN QUERY PLAN " + s, b).fetchall())
+        plan = await sqlite_store._file.read(
+            lambda c, s=sql, b=bound: c.execute("EXPLAIN QUERY PLAN " + s, b).fetchall()
+        )
         assert any("USING INDEX" in row[3] and "address" in row[3] for row in plan), plan
 
 

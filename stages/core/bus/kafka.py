@@ -179,6 +179,7 @@ class KafkaSource:
         self.options = options
         self.topics = tuple(topics)
         self.group = group
+        self.share = 1.0  #: of the partitions, which is ours
         self._consumer: Any = None
         self._on_revoke: OnRevoke | None = None
         self._owned: frozenset[Partition] = frozenset()
@@ -242,10 +243,12 @@ class KafkaSource:
 
     def _assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._owned = frozenset((tp.topic, tp.partition) for tp in assigned)
+        every = sum(len(self._consumer.partitions_for_topic(topic) or ()) for topic in self.topics)
+        self.share = len(self._owned) / every if every else 1.0
         self._epoch += 1
         self._reading = True
         if self._paused:
-            self._consumer.pause(*assigned)
+            self._consumer.pause(*self._consumer.assignment())
         log.info("group %s: %d partitions are ours", self.group, len(self._owned))
 
     async def poll(self, max_records: int, timeout: float) -> list[Chunk]:

@@ -307,6 +307,11 @@ class MemorySource:
         return sorted(self._positions)
 
     @property
+    def share(self) -> float:
+        """Part of the partitions that is ours."""
+        return len(self._positions) / (len(self.topics) * self.bus.partitions)
+
+    @property
     def ended(self) -> bool:
         return False
 

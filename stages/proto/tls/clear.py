@@ -18,9 +18,18 @@ ALERT: Final = 21
 HANDSHAKE: Final = 22
 APPLICATION_DATA: Final = 23
 
-#: Handshake message types (RFC 8446 section 4, RFC 5246 section 7.4).
+#: Handshake message types (RFC 8446 section 4, RFC 5246 section 7.4, RFC 4680 section 2).
+HELLO_REQUEST: Final = 0
 SERVER_HELLO: Final = 2
 CERTIFICATE: Final = 11
+SUPPLEMENTAL_DATA: Final = 23
+
+#: What may stand between ServerHello and Certificate.
+_BEFORE_CERTIFICATE: Final = (HELLO_REQUEST, SERVER_HELLO, SUPPLEMENTAL_DATA)
+
+#: An alert: level 2 is fatal; close_notify ends the connection whatever its level (RFC 5246 section 7.2).
+FATAL: Final = 2
+CLOSE_NOTIFY: Final = 0
 
 #: A TLSCiphertext fragment is at most 2^14 + 2048 bytes (RFC 5246 section 6.2.3).
 MAX_FRAGMENT: Final = 2**14 + 2048
@@ -71,10 +80,17 @@ class ClearReader:
 
     server_hello: ServerHello | None = None
     chain: list[bytes] | None = None  #: DER as sent, leaf first; None until a Certificate message came
-    alert: str | None = None
+    chain_over: bool = False  #: the chain came, or something that stands behind where it would have stood
+    alert: str | None = None  #: the last one, or the one that ended it
+    alert_ends: bool = False  #: after it nothing more is to come
     _records: bytearray = field(default_factory=bytearray)
     _messages: bytearray = field(default_factory=bytearray)
     _deaf: bool = False  #: the rest is encrypted
+
+    @property
+    def hello_seen(self) -> bool:
+        """A ServerHello came that is no HelloRetryRequest."""
+        return self.server_hello is not None and self.server_hello.random != HELLO_RETRY_REQUEST
 
     @property
     def done(self) -> bool:
@@ -112,8 +128,9 @@ class ClearReader:
     def _record(self, kind: int, fragment: bytes) -> bool:
         """True when all that follows is encrypted."""
         if kind == ALERT:
-            if len(fragment) == 2 and self.alert is None:
+            if len(fragment) == 2 and not self.alert_ends:
                 self.alert = alert_name(fragment[1])
+                self.alert_ends = fragment[0] == FATAL or fragment[1] == CLOSE_NOTIFY
         elif kind == HANDSHAKE:
             return self._handshake(fragment)
         else:
@@ -140,6 +157,8 @@ class ClearReader:
                     return True
             elif messages[at] == CERTIFICATE and self.chain is None:
                 self.chain = parse_certificate(body)
+            if messages[at] not in _BEFORE_CERTIFICATE:
+                self.chain_over = True
             at = end
         del messages[:at]
         return False

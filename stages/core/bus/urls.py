@@ -1,0 +1,114 @@
+"""From a URL to a transport: `-`, `sqlite:FILE`, `kafka://HOST:PORT[,HOST:PORT]`, `memory:NAME`.
+
+The transports are imported when they are opened: aiokafka alone costs more than `--help` may take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+from stages.core.bus.base import Publisher, Source
+from stages.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from stages.core.bus.kafka_options import KafkaOptions
+    from stages.core.settings import BusSettings
+
+#: Standard input and output.
+PIPE: Final = "-"
+
+
+def open_source(url: str, topics: Sequence[str], group: str, settings: BusSettings) -> Source:
+    """A source of `topics` for one member of `group`, not started. Raises UsageError for a URL that is none.
+
+    A pipe has no topics: its lines are those of the first one.
+    """
+    scheme, rest = _parts(url)
+    if scheme == PIPE:
+        from stages.core.bus.pipe import PipeSource
+
+        return PipeSource(topics[0])
+    if scheme == "sqlite":
+        from stages.core.bus.sqlite import SqliteSource
+
+        return SqliteSource(rest, topics, group)
+    if scheme == "kafka":
+        from stages.core.bus.kafka import KafkaSource
+
+        return KafkaSource(_kafka(rest, settings), topics, group)
+    from stages.core.bus.memory import MemoryBus
+
+    return MemoryBus.named(rest, settings.partitions).source(topics, group)
+
+
+def open_publisher(url: str, settings: BusSettings, *, main: str | None = None, stage: str = "") -> Publisher:
+    """A publisher, not started. `main` is the topic of the stage's results, the one that a pipe writes; `stage` names
+    whose dead letters they are. Raises UsageError for a URL that is none."""
+    scheme, rest = _parts(url)
+    if scheme == PIPE:
+        from stages.core.bus.pipe import PipePublisher
+
+        return PipePublisher(main, dead=settings.dead, stage=stage)
+    if scheme == "sqlite":
+        from stages.core.bus.sqlite import SqlitePublisher
+
+        return SqlitePublisher(rest, max_log_bytes=settings.max_log_bytes)
+    if scheme == "kafka":
+        from stages.core.bus.kafka import KafkaPublisher
+
+        return KafkaPublisher(_kafka(rest, settings), [main] if main is not None else [])
+    from stages.core.bus.memory import MemoryBus
+
+    return MemoryBus.named(rest, settings.partitions).publisher(settings.batch_lines)
+
+
+async def expect(url: str, topics: Sequence[str], group: str) -> None:
+    """Say that `group` will read `topics`, before it starts: a SQLite log then keeps everything for it. Kafka keeps
+    records for its own time, whoever reads them."""
+    scheme, rest = _parts(url)
+    if scheme == "sqlite":
+        from stages.core.bus.sqlite import expect as expect_in_file
+
+        await expect_in_file(rest, topics, group)
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """(scheme, what it names)."""
+    if url == PIPE:
+        return PIPE, ""
+    parts = urlsplit(url)
+    if parts.scheme in ("sqlite", "memory"):
+        rest = url.partition(":")[2].removeprefix("//")
+    elif parts.scheme == "kafka":
+        rest = unquote(parts.netloc)
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise UsageError("bus", url, "a Kafka URL is kafka://HOST:PORT[,HOST:PORT] and nothing more")
+    else:
+        raise UsageError("bus", url, "is none of -, sqlite:FILE, kafka://HOST:PORT[,HOST:PORT]")
+    if not rest:
+        raise UsageError("bus", url, "names nothing after its scheme")
+    return parts.scheme, rest
+
+
+def _kafka(rest: str, settings: BusSettings) -> KafkaOptions:
+    from stages.core.bus.kafka_options import KafkaOptions, parse_bootstrap
+
+    return KafkaOptions(
+        parse_bootstrap(rest),
+        partitions=settings.partitions,
+        replication=settings.replication,
+        batch_lines=settings.batch_lines,
+        request_timeout=settings.request_timeout,
+        session_timeout=settings.session_timeout,
+        rebalance_timeout=settings.rebalance_timeout,
+        member=settings.member,
+        security_protocol=settings.security_protocol,
+        sasl_mechanism=settings.sasl_mechanism,
+        sasl_username=settings.sasl_username,
+        sasl_password=settings.sasl_password,
+        ssl_ca_file=settings.ssl_ca_file,
+        ssl_certificate_file=settings.ssl_certificate_file,
+        ssl_key_file=settings.ssl_key_file,
+    )

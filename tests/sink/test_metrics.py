@@ -1,0 +1,36 @@
+"""What the sink counts, by the names that dashboards use."""
+
+from __future__ import annotations
+
+import pytest
+
+from stages.core.metrics import Metrics
+from stages.sink.metrics import SinkMetrics
+from stages.sink.store import Written
+
+
+def test_a_write_is_counted() -> None:
+    everything = Metrics()
+    metrics = SinkMetrics(everything)
+    metrics.wrote(Written(stored=5, repeated=2, services=4, certificates=3, scans=1), 8, 1, 0.25, 1000.0)
+    get = everything.registry.get_sample_value
+    for collection, n in {"observations": 5, "services": 4, "certificates": 3, "scans": 1}.items():
+        assert get("longline_sink_documents_total", {"collection": collection}) == n
+    assert get("longline_sink_records_repeated_total") == 2
+    assert get("longline_sink_records_rejected_total") == 1
+    assert get("longline_sink_write_seconds_sum") == 0.25
+    assert get("longline_sink_write_records_sum") == 8
+    assert get("longline_sink_last_written_timestamp_seconds") == 1000.0
+
+
+def test_every_series_is_there_from_the_start() -> None:
+    get = SinkMetrics().all.registry.get_sample_value
+    for failure in ("unavailable", "host", "bug"):
+        assert get("longline_sink_write_failures_total", {"failure": failure}) == 0
+    assert get("longline_sink_store_reachable") == 0
+    assert get("longline_sink_certificates_parsed_total") == 0
+
+
+def test_labels_are_closed() -> None:
+    with pytest.raises(KeyError):
+        SinkMetrics().failures.add(1, "10.0.0.1")
