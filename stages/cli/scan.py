@@ -33,10 +33,6 @@ def run(args: argparse.Namespace) -> int:
     bus = loaded.get("bus", BusSettings)
     lists = loaded.get("lists", ListSettings)
     set_up(os.environ, default=LEVELS[settings.verbosity])
-    if settings.dryrun:
-        from stages.scanner.dryrun import dry_run
-
-        return dry_run(settings, lists, sys.stdout)
 
     async def main(life: Life) -> int:
         metrics = Metrics()

@@ -82,6 +82,7 @@ class Session:
         """To the end of the scan, or until it is stopped. Raises LonglineError."""
         started = _now_us()
         self._metrics.begin(self._prepared.spec.last, self._prepared.settings.rate)
+        writer: Writer | None = None
         task: asyncio.Task[None] | None = None
         delivery = self._delivery = Delivery(asyncio.get_running_loop())
         try:
@@ -102,6 +103,8 @@ class Session:
                     delivery.mark(self._state.position)
                 delivery.close()
                 await self._written(task)
+            if writer is not None and writer.enough:
+                self._state.reason = "max-results"
             summary = self._summary(started)
             if not self._prepared.checkpoint.finished:
                 await self._end(summary)

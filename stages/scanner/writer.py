@@ -41,6 +41,7 @@ class Writer:
         self._metrics = metrics
         self._left = max_results
         self._on_settled = on_settled
+        self.enough = False  #: --max-results are written; the rest was dropped
 
     async def run(self) -> None:
         """Returns at the end, or when --max-results are written. Raises what a destination raises."""
@@ -57,6 +58,7 @@ class Writer:
             self._metrics.written.add(len(chosen))
             if self._left == 0:
                 # What was cut off is not acknowledged: no mark behind this may count.
+                self.enough = True
                 await self._settle_destinations()
                 return
             if mark is not None:

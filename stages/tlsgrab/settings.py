@@ -8,7 +8,6 @@ import pydantic
 
 from stages.core.routing import MAX_PORT, parse_ports
 from stages.core.settings import Seconds, Section, Size, opt
-from stages.tlsgrab.sni import sni_of
 
 #: Chains of real servers are some KiB; the bound is for those that never stop.
 DEFAULT_MAX_BYTES: Final = 512 * 1024
@@ -71,8 +70,11 @@ class TlsgrabSettings(Section):
     @pydantic.field_validator("server_name")
     @classmethod
     def _host_name(cls, value: str | None) -> str | None:
-        if value is not None and sni_of(value) is None:
-            raise ValueError("a host name is asked for, never an address")
+        if value is not None:
+            from stages.tlsgrab.sni import sni_of  # `--help` validates nothing and must not wait for it
+
+            if sni_of(value) is None:
+                raise ValueError("a host name is asked for, never an address")
         return value
 
     @pydantic.field_validator("alpn")

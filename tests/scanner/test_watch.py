@@ -52,7 +52,7 @@ class Work:
     def __init__(self, **more: Any) -> None:
         self.engine = Engine()
         self.delivery = Delivery(asyncio.get_running_loop())
-        self.state = State()
+        self.state = State(counters=Counters(sent=1000))  # of the slice before
         self.stop = asyncio.Event()
         self.status = io.StringIO()
         self.reports: list[dict[str, Any]] = []
@@ -84,7 +84,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_it_reports_marks_and_counts_until_the_engine_is_done() -> None:
     work = Work()
-    work.state.counters = Counters(sent=1000)  # of the slice before
     work.engine.position = 7
     work.engine.counters = Counters(sent=7, received=2)
     task = asyncio.create_task(work.run())

@@ -76,6 +76,7 @@ async def test_exactly_so_many_results_and_no_mark_behind_them() -> None:
     work.delivery.mark(50)
     await work.writer.run()  # returns although the delivery goes on
     assert work.log == [[0, 1, 2], "settled"]
+    assert work.writer.enough
     assert work.tally.written == 3
 
 

@@ -11,9 +11,7 @@ import pytest
 from stages.sink.mongo import MongoStore
 from stages.sink.sqlite import SqliteStore
 from stages.sink.store import Store
-from tests.servers.mongo import MongoServer, mongo_durable, mongo_server, require_mongo
-
-__all__ = ["mongo_durable", "mongo_server", "require_mongo"]
+from tests.servers.mongo import MongoServer
 
 pytest.register_assert_rewrite("tests.sink.contract")
 

@@ -1,0 +1,44 @@
+"""`longline simnet`: the truth as lines, a command inside, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+
+from stages.simnet.spec import Spec
+from tests.cli.command import longline
+from tests.require import require
+
+
+def test_the_truth_is_printed_and_nothing_is_built() -> None:
+    ran = longline("simnet", "--truth", "--seed", "5", "--targets", "10.0.0.0/24", "--ports", "22,80", "--open", "0.2")
+    assert ran.returncode == 0
+    lines = ran.stdout.splitlines()
+    assert 60 < len(lines) < 150
+    assert all(line.startswith("10.0.0.") and line.split(",")[1] in ("22", "80") for line in lines)
+    again = longline(
+        "simnet", "--truth", "--seed", "5", "--targets", "10.0.0.0/24", "--ports", "22,80", "--open", "0.2"
+    )
+    assert again.stdout == ran.stdout
+
+
+def test_a_command_runs_inside_and_its_exit_code_is_ours() -> None:
+    require(os.geteuid() == 0, "root, for network namespaces")
+    ran = longline("simnet", "--targets", "10.0.0.0/28", "--ports", "80", "--", "sh", "-c", "cat /proc/net/dev; exit 7")
+    assert ran.returncode == 7, ran.stderr
+    assert "near0" in ran.stdout
+    assert "longline-sim" in ran.stdout
+
+
+def test_bad_input() -> None:
+    for words, told in (
+        (["--targets", "10.0.0.0/99"], "10.0.0.0/99"),
+        (["--ports", "http"], "'http'"),
+        (["--open", "3"], "open is 3.0"),
+    ):
+        ran = longline("simnet", *words)
+        assert ran.returncode == 2
+        assert told in ran.stderr
+
+
+def test_default_is_the_demos_internet() -> None:
+    assert Spec().targets == ("10.0.0.0/16",)
