@@ -18,6 +18,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run there; default: your shell")
 
 
+def _networks(text: str) -> tuple[str, ...]:
+    from ipaddress import IPv4Network
+
+    from stages.core.errors import UsageError
+
+    for part in text.split(","):
+        try:
+            IPv4Network(part)
+        except ValueError as error:
+            raise UsageError("--targets", part, str(error)) from None
+    return tuple(text.split(","))
+
+
 def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
@@ -30,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         spec = Spec(seed=args.seed)
         spec = replace(
             spec,
-            targets=tuple(args.targets.split(",")),
+            targets=_networks(args.targets),
             ports=tuple(sorted(parse_ports(args.ports, "--ports"))),
             shares=replace(spec.shares, open=args.open),
             rules=args.rules,

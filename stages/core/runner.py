@@ -147,6 +147,7 @@ class Runner:
         self._settling: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._fires_at = 0.0
         self._turning = False
         self._opened = False
         self._sound = True
@@ -373,12 +374,14 @@ class Runner:
         assert self._loop is not None
         timer = self._timer
         if timer is not None:
-            if when is not None and not timer.cancelled() and now < timer.when() <= when:
+            if when is not None and not timer.cancelled() and now < self._fires_at <= when:
                 return  # it fires early enough, and looks again
             timer.cancel()
             self._timer = None
         if when is not None:
-            self._timer = self._loop.call_at(max(when, now + TICK), self._wake)
+            # Kept here: uvloop hands out a plain Handle, without `when`, for what it rounds to "at once".
+            self._fires_at = max(when, now + TICK)
+            self._timer = self._loop.call_at(self._fires_at, self._wake)
 
     async def _until(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Wait for what a turn changes; False when `timeout` seconds have passed or the stage failed."""

@@ -179,7 +179,7 @@ class ConnectEngine:
         self._seen = (0.0, 0)  # time and count of the last look at the rate
         self._measured = 0.0
         self.rate = plan.rate  #: connections per second at most; 0: unlimited
-        self.position = plan.first  #: all positions before it have been dialled
+        self._handed_out = plan.first
         self.failure: HostError | None = None  #: why the engine gave up
 
     # -- for the app --------------------------------------------------------------------------------------------
@@ -208,7 +208,12 @@ class ConnectEngine:
     @property
     def sending(self) -> bool:
         """Whether there are targets left that will be dialled."""
-        return not self._stopped and (self.position < self._last or bool(self._retry))
+        return not self._stopped and (self._handed_out < self._last or bool(self._retry))
+
+    @property
+    def position(self) -> int:
+        """All positions before it have been dialled; one that waits for another try has not."""
+        return min((probe.position for probe in self._retry), default=self._handed_out)
 
     @property
     def done(self) -> bool:
@@ -218,7 +223,7 @@ class ConnectEngine:
     def settled(self, now: float, wait: float) -> int:
         """The newest position before which every answer is in."""
         del now, wait  # each connection's end is known: there is nothing to wait for
-        return next(iter(self._open), self.position)
+        return next(iter(self._open), self._handed_out)
 
     @property
     def counters(self) -> Counters:
@@ -288,7 +293,7 @@ class ConnectEngine:
             return None
         probe = self._looked_up.popleft()
         self._open[probe.position] = probe
-        self.position = probe.position + 1
+        self._handed_out = probe.position + 1
         return probe
 
     def _look_up(self) -> bool:

@@ -43,9 +43,9 @@ def test_a_truncated_reply_is_none(length: int) -> None:
 
 
 @pytest.mark.parametrize("frame", [
-    bytes(Ether() / ARP(op=1, hwsrc=THEIRS.hex(":"), psrc="192.0.2.1")),
-    bytes(Ether(type=0x0800)) + REPLY[14:],
-    bytes(Ether(type=0x0806)) + REPLY[14:16] + b"\x86\xdd" + REPLY[18:],
+    bytes(ether() / ARP(op=1, hwsrc=THEIRS.hex(":"), psrc="192.0.2.1")),
+    bytes(ether(type=0x0800)) + REPLY[14:],
+    bytes(ether(type=0x0806)) + REPLY[14:16] + b"\x86\xdd" + REPLY[18:],
 ])  # fmt: skip
 def test_what_is_no_reply_is_none(frame: bytes) -> None:
     assert headers.arp_reply(frame) is None

@@ -28,10 +28,10 @@ def walk(data: np.ndarray) -> tuple[int, list[list[int]]]:
     return seen, table[:rows].tolist()
 
 
-IPV4 = bytes(Ether() / IP(dst="10.0.0.1") / TCP())
-TAGGED = bytes(Ether() / Dot1Q(vlan=5) / IP(dst="10.0.0.2") / TCP())
-STACKED = bytes(Ether(type=0x88A8) / Dot1Q(vlan=5) / Dot1Q(vlan=6) / IP(dst="10.0.0.3") / TCP())
-OTHERS = [bytes(Ether() / ARP()), bytes(Ether() / IPv6()), IPV4[:13], IPV4[:33], b""]
+IPV4 = bytes(ether() / IP(dst="10.0.0.1") / TCP())
+TAGGED = bytes(ether() / Dot1Q(vlan=5) / IP(dst="10.0.0.2") / TCP())
+STACKED = bytes(ether(type=0x88A8) / Dot1Q(vlan=5) / Dot1Q(vlan=6) / IP(dst="10.0.0.3") / TCP())
+OTHERS = [bytes(ether() / ARP()), bytes(ether() / IPv6()), IPV4[:13], IPV4[:33], b""]
 
 
 def test_ipv4_packets_get_rows_and_the_rest_is_only_seen() -> None:
@@ -59,7 +59,7 @@ def test_as_many_packets_as_the_block_holds() -> None:
 
 
 def test_a_super_frame_of_64_kib() -> None:
-    frame = bytes(Ether() / IP(dst="10.0.0.1") / TCP() / Raw(bytes(65_000)))
+    frame = bytes(ether() / IP(dst="10.0.0.1") / TCP() / Raw(bytes(65_000)))
     _, rows = walk(block([frame, IPV4]))
     assert [end - ip for ip, end, *_ in rows] == [65_040, 40]
 

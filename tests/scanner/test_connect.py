@@ -194,7 +194,7 @@ async def test_a_limit_that_stays_stops_the_scan_and_says_why() -> None:
         ended(engine, probe, failed=True, errno=errno.EMFILE, left_host=False)
     assert isinstance(engine.failure, HostError)
     assert "Too many open files" in str(engine.failure)
-    assert engine.settled(0, 0) == probe.position  # it never was probed
+    assert engine.settled(0, 0) == engine.position == probe.position  # it never was probed
 
 
 async def test_an_address_that_this_host_will_not_dial_is_counted_and_left() -> None:

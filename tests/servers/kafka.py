@@ -22,7 +22,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self
@@ -102,10 +102,11 @@ def free_port() -> int:
 
 
 class KafkaServer:
-    """One broker, its log in `folder`."""
+    """One broker, its log in `folder`. `join`, called in the new process, may take it into another namespace."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, join: Callable[[], None] | None = None) -> None:
         self.folder = folder
+        self._join = join
         self.port = free_port()
         self._controller = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -152,8 +153,13 @@ class KafkaServer:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                preexec_fn=_die_with_parent,
+                preexec_fn=self._prepare,
             ).result()
+
+    def _prepare(self) -> None:
+        _die_with_parent()
+        if self._join is not None:
+            self._join()
 
     def _log_of_this_start(self) -> str:
         with (self.folder / "out.txt").open("rb") as file:

@@ -21,7 +21,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -66,10 +66,11 @@ def jars() -> Path | None:
 
 
 class MongoServer:
-    """One server process. `file` None: in memory."""
+    """One server process. `file` None: in memory. `join`, called in it, may take it into another namespace."""
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, join: Callable[[], None] | None = None) -> None:
         self.file = file
+        self._join = join
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -92,7 +93,7 @@ class MongoServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,
+            preexec_fn=self._prepare,
         )
         assert self._process.stdout is not None
         watchdog = threading.Timer(START_SECONDS, self._process.kill)
@@ -104,6 +105,11 @@ class MongoServer:
             watchdog.join()
         assert line.startswith(b"ready "), "the MongoDB wire server did not start"
         self.port = int(line.split()[1])
+
+    def _prepare(self) -> None:
+        _die_with_parent()
+        if self._join is not None:
+            self._join()
 
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> None:
         """Stop it (SIGTERM: what was acknowledged is in the file) and wait for its end."""

@@ -115,7 +115,8 @@ class LineSplitter:
             return self._keep(head)
         last = tail.rfind(b"\n")
         if last >= 0:
-            lines += [line.removesuffix(b"\r") for line in tail[:last].split(b"\n")]
+            for line in tail[:last].split(b"\n"):
+                lines += self._finish(line)
             tail = tail[last + 1 :]
         if tail:
             lines += self._keep(tail)
@@ -141,8 +142,10 @@ class LineSplitter:
         if self._skipping:
             self._skipping = False
             return []
-        line = b"".join([*self._parts, part])
-        self._parts, self._size = [], 0
+        line = part
+        if self._parts:
+            line = b"".join([*self._parts, part])
+            self._parts, self._size = [], 0
         if len(line) > self._limit:
             self.cut += 1
             line = line[: self._limit]

@@ -151,7 +151,9 @@ class ClearReader:
             if len(messages) < end:
                 break
             body = bytes(messages[at + 4 : end])
-            if messages[at] == SERVER_HELLO:
+            if messages[at] == SERVER_HELLO and self.hello_seen:
+                self.chain_over = True  # a second one is nonsense, and the first one counts
+            elif messages[at] == SERVER_HELLO:
                 self.server_hello = parse_server_hello(body)
                 if self.server_hello.version == _TLS13 and self.server_hello.random != HELLO_RETRY_REQUEST:
                     return True

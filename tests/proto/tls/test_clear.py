@@ -83,6 +83,7 @@ def test_hello_retry_request_is_followed_by_a_second_hello() -> None:
     reader = ClearReader()
     reader.feed(record(22, retry) + record(20, b"\1"))
     assert not reader.done
+    assert not reader.hello_seen
     reader.feed(TLS13)
     assert reader.done
     assert reader.server_hello is not None
@@ -94,6 +95,48 @@ def test_alert_before_hello() -> None:
     reader.feed(record(21, b"\x02\x28"))
     assert reader.alert == "handshake_failure"
     assert reader.server_hello is None
+
+
+@pytest.mark.parametrize(
+    ("alerts", "told", "ends"),
+    [
+        (b"\x01\x70", "unrecognized_name", False),
+        (b"\x01\x70\x02\x28", "handshake_failure", True),
+        (b"\x02\x28\x01\x70", "handshake_failure", True),
+        (b"\x01\x00", "close_notify", True),
+        (b"\x02\xc8", "alert_200", True),
+    ],
+)
+def test_the_alert_that_ends_it_counts(alerts: bytes, told: str, ends: bool) -> None:
+    reader = ClearReader()
+    for at in range(0, len(alerts), 2):
+        reader.feed(record(21, alerts[at : at + 2]))
+    assert (reader.alert, reader.alert_ends) == (told, ends)
+
+
+def test_when_no_chain_can_come_any_more() -> None:
+    hello = message(2, server_hello())
+    for behind, over in (
+        (b"", False),
+        (message(0, b""), False),
+        (message(23, b"data"), False),
+        (message(11, certificate(b"leaf")), True),
+        (message(12, b"key"), True),
+        (message(14, b""), True),
+        (hello, True),
+    ):
+        reader = ClearReader()
+        reader.feed(record(22, hello + behind))
+        assert reader.chain_over is over, behind
+        assert reader.hello_seen
+    assert not ClearReader().hello_seen
+
+
+def test_the_first_hello_counts() -> None:
+    reader = ClearReader()
+    reader.feed(record(22, message(2, server_hello()) + message(2, server_hello(random=bytes(32)))))
+    assert reader.server_hello is not None
+    assert reader.server_hello.random == bytes(range(32))
 
 
 @pytest.mark.parametrize(

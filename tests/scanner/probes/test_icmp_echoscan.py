@@ -40,7 +40,7 @@ def probe(**more: object) -> bytes:
 
 @pytest.mark.parametrize("payload", [b"", bytes(20), b"odd"])
 def test_a_reply(payload: bytes) -> None:
-    row = reader.read(Ether() / ip(ttl=60, id=9) / reply() / Raw(payload))
+    row = reader.read(ether() / ip(ttl=60, id=9) / reply() / Raw(payload))
     assert row is not None
     assert (row["kind"], row["address"], row["port"], row["responder"]) == (answers.ECHOREPLY, TARGET, 0, TARGET)
     assert (row["ack"], row["seq"]) == (TAG.echo_id, TAG.echo_sequence())
@@ -48,14 +48,14 @@ def test_a_reply(payload: bytes) -> None:
 
 
 def test_a_long_reply_is_cut_by_the_filter_and_still_read() -> None:
-    frame = bytes(Ether() / ip() / reply() / Raw(bytes(1400)))
+    frame = bytes(ether() / ip() / reply() / Raw(bytes(1400)))
     assert reader.passes(frame)
     assert len(reader.classify([frame], snap=192)) == 1
 
 
 @pytest.mark.parametrize(("kind", "code"), [(3, 0), (3, 13), (11, 0), (4, 0), (5, 1), (12, 0)])
 def test_errors(kind: int, code: int) -> None:
-    row = reader.read(Ether() / ip(ROUTER) / ICMP(type=kind, code=code) / Raw(probe()[:28]))
+    row = reader.read(ether() / ip(ROUTER) / ICMP(type=kind, code=code) / Raw(probe()[:28]))
     assert row is not None
     assert (row["kind"], row["icmp_type"], row["icmp_code"]) == (answers.ICMP, kind, code)
     assert (row["address"], row["responder"]) == (TARGET, ROUTER)
@@ -63,23 +63,23 @@ def test_errors(kind: int, code: int) -> None:
 
 @pytest.mark.parametrize("attempt", [0, 1, 2])
 def test_attempts(attempt: int) -> None:
-    row = three.read(Ether() / ip() / reply(seq=TAG.echo_sequence(attempt)))
+    row = three.read(ether() / ip() / reply(seq=TAG.echo_sequence(attempt)))
     assert row is not None
     assert row["attempt"] == attempt
-    assert three.read(Ether() / ip() / reply(seq=TAG.echo_sequence(3))) is None
+    assert three.read(ether() / ip() / reply(seq=TAG.echo_sequence(3))) is None
 
 
 NO_ANSWERS: dict[str, Packet] = {
-    "another id": Ether() / ip() / reply(id=TAG.echo_id ^ 1),
-    "another sequence number": Ether() / ip() / reply(seq=TAG.echo_sequence() ^ 0x100),
-    "another host": Ether() / ip(TARGET + 1) / reply(),
-    "a request": Ether() / ip() / reply(type=8),
-    "wrong checksum": Ether() / ip() / reply(chksum=1),
-    "a later fragment": Ether() / ip(frag=1) / reply(),
-    "tcp": Ether() / ip() / TCP(),
-    "an error that quotes a reply": Ether() / ip(ROUTER) / ICMP(type=3) / Raw(probe(type=0)),
-    "an error that quotes another id": Ether() / ip(ROUTER) / ICMP(type=3) / Raw(probe(id=TAG.echo_id ^ 1)),
-    "an error that quotes tcp": Ether() / ip(ROUTER) / ICMP(type=3) / Raw(
+    "another id": ether() / ip() / reply(id=TAG.echo_id ^ 1),
+    "another sequence number": ether() / ip() / reply(seq=TAG.echo_sequence() ^ 0x100),
+    "another host": ether() / ip(TARGET + 1) / reply(),
+    "a request": ether() / ip() / reply(type=8),
+    "wrong checksum": ether() / ip() / reply(chksum=1),
+    "a later fragment": ether() / ip(frag=1) / reply(),
+    "tcp": ether() / ip() / TCP(),
+    "an error that quotes a reply": ether() / ip(ROUTER) / ICMP(type=3) / Raw(probe(type=0)),
+    "an error that quotes another id": ether() / ip(ROUTER) / ICMP(type=3) / Raw(probe(id=TAG.echo_id ^ 1)),
+    "an error that quotes tcp": ether() / ip(ROUTER) / ICMP(type=3) / Raw(
         bytes(IP(src=text(OURS), dst=text(TARGET)) / TCP())
     ),
 }  # fmt: skip
@@ -93,7 +93,7 @@ def test_what_is_no_answer_to_us(packet: Packet) -> None:
 @settings(deadline=None)
 @given(st.binary(max_size=120))
 def test_random_bytes_never_crash(data: bytes) -> None:
-    assert len(reader.classify([bytes(Ether(type=0x0800)) + data])) == 0
+    assert len(reader.classify([bytes(ether(type=0x0800)) + data])) == 0
 
 
 def test_payloads(tmp_path: Path) -> None:

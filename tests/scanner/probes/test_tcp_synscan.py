@@ -43,7 +43,7 @@ def probe(**more: object) -> bytes:
 
 
 def test_a_whole_synack_is_read() -> None:
-    packet = Ether() / ip(id=4711, ttl=57) / tcp(window=29_200, options=OPTIONS)
+    packet = ether() / ip(id=4711, ttl=57) / tcp(window=29_200, options=OPTIONS)
     row = reader.read(packet)
     assert row is not None
     assert {name: row[name].item() for name in answers.ANSWER.names if name not in ("rtt", "position", "ts")} == {
@@ -56,17 +56,17 @@ def test_a_whole_synack_is_read() -> None:
 
 
 def test_without_options_nothing_is_left_over_from_before() -> None:
-    row = reader.read(Ether() / ip() / tcp())
+    row = reader.read(ether() / ip() / tcp())
     assert row is not None
     assert (row["mss"], row["wscale"], row["sack"], row["has_ts"], row["ts_val"]) == (0, -1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("packet", [
-    Ether() / ip() / tcp(options=OPTIONS) / Raw(b"data in a SYN-ACK"),
-    Ether() / ip(options=b"\x01" * 40) / tcp(options=OPTIONS),
-    Ether() / ip() / tcp() / Raw(b"x"),
-    Ether() / ip() / tcp("SAEC"),
-    bytes(Ether() / ip() / tcp()) + bytes(6),
+    ether() / ip() / tcp(options=OPTIONS) / Raw(b"data in a SYN-ACK"),
+    ether() / ip(options=b"\x01" * 40) / tcp(options=OPTIONS),
+    ether() / ip() / tcp() / Raw(b"x"),
+    ether() / ip() / tcp("SAEC"),
+    bytes(ether() / ip() / tcp()) + bytes(6),
 ], ids=["payload", "ip options", "odd", "ecn", "padding"])  # fmt: skip
 def test_unusual_synacks(packet: Packet) -> None:
     row = reader.read(packet)
@@ -77,14 +77,14 @@ def test_unusual_synacks(packet: Packet) -> None:
 @pytest.mark.parametrize("ack", [SEQ, (SEQ + 1) % (1 << 32)])
 @pytest.mark.parametrize("flags", ["R", "RA"])
 def test_both_forms_of_a_rst(ack: int, flags: str) -> None:
-    row = reader.read(Ether() / ip() / tcp(flags, ack=ack, seq=0))
+    row = reader.read(ether() / ip() / tcp(flags, ack=ack, seq=0))
     assert row is not None
     assert (row["kind"], row["address"], row["port"]) == (answers.RST, TARGET, PORT)
 
 
 def test_vlan_tags_are_stepped_over() -> None:
     for tags in (Dot1Q(vlan=3), Dot1Q(vlan=3) / Dot1Q(vlan=4)):
-        assert len(reader.classify([bytes(Ether() / tags / ip() / tcp())])) == 1
+        assert len(reader.classify([bytes(ether() / tags / ip() / tcp())])) == 1
 
 
 ERRORS = [(3, code) for code in range(16)] + [(11, 0), (11, 1), (4, 0), (5, 1), (12, 0)]
@@ -93,7 +93,7 @@ ERRORS = [(3, code) for code in range(16)] + [(11, 0), (11, 1), (4, 0), (5, 1), 
 @pytest.mark.parametrize(("kind", "code"), ERRORS)
 @pytest.mark.parametrize("quote", [28, 40])
 def test_icmp_errors(kind: int, code: int, quote: int) -> None:
-    row = reader.read(Ether() / ip(ROUTER, ttl=33) / ICMP(type=kind, code=code) / Raw(probe()[:quote]))
+    row = reader.read(ether() / ip(ROUTER, ttl=33) / ICMP(type=kind, code=code) / Raw(probe()[:quote]))
     assert row is not None
     assert (row["kind"], row["icmp_type"], row["icmp_code"]) == (answers.ICMP, kind, code)
     assert (row["address"], row["port"], row["responder"], row["saddr"]) == (TARGET, PORT, ROUTER, ROUTER)
@@ -101,44 +101,44 @@ def test_icmp_errors(kind: int, code: int, quote: int) -> None:
 
 
 def test_an_icmp_error_with_a_long_quote_is_cut_by_the_filter_and_still_read() -> None:
-    frame = bytes(Ether() / ip(ROUTER) / ICMP(type=3, code=1) / Raw(probe() + bytes(500)))
+    frame = bytes(ether() / ip(ROUTER) / ICMP(type=3, code=1) / Raw(probe() + bytes(500)))
     assert reader.passes(frame)
     assert len(reader.classify([frame], snap=192)) == 1
 
 
 def test_a_quote_with_ip_options() -> None:
     inner = IP(src=text(OURS), dst=text(TARGET), options=b"\x01" * 12) / TCP(sport=SPORT, dport=PORT, seq=SEQ)
-    assert reader.read(Ether() / ip(ROUTER) / ICMP(type=11) / Raw(bytes(inner)[:40])) is not None
+    assert reader.read(ether() / ip(ROUTER) / ICMP(type=11) / Raw(bytes(inner)[:40])) is not None
 
 
 INNER_LATER = bytes(IP(src=text(OURS), dst=text(TARGET), frag=5) / TCP(sport=SPORT, dport=PORT, seq=SEQ))
 NO_ANSWERS: dict[str, Packet | bytes] = {
-    "wrong ack": Ether() / ip() / tcp(ack=(SEQ + 2) % (1 << 32)),
-    "ack of a rst's second form in a SYN-ACK": Ether() / ip() / tcp(ack=SEQ),
-    "rst out of the blue": Ether() / ip() / tcp("R", ack=0),
-    "other host": Ether() / ip(TARGET + 1) / tcp(),
-    "other port": Ether() / ip() / tcp(sport=PORT + 1),
-    "other source port": Ether() / ip() / tcp(dport=SPORT + 1),
-    "port out of range": Ether() / ip() / tcp(dport=PORTS[1] + 1),
-    "to another of our addresses": Ether() / IP(src=text(TARGET), dst=text(OURS + 1)) / tcp(),
-    "only SYN": Ether() / ip() / tcp("S"),
-    "only ACK": Ether() / ip() / tcp("A"),
-    "wrong tcp checksum": Ether() / ip() / tcp(chksum=1),
-    "wrong ip checksum": Ether() / ip(chksum=1) / tcp(),
-    "header length below 5": Ether() / ip() / tcp(dataofs=4),
-    "header longer than the packet": Ether() / ip() / tcp(dataofs=15),
-    "a later fragment": Ether() / ip(frag=1) / tcp(),
-    "udp": Ether() / ip() / UDP(sport=PORT, dport=SPORT),
-    "arp": Ether() / ARP(),
+    "wrong ack": ether() / ip() / tcp(ack=(SEQ + 2) % (1 << 32)),
+    "ack of a rst's second form in a SYN-ACK": ether() / ip() / tcp(ack=SEQ),
+    "rst out of the blue": ether() / ip() / tcp("R", ack=0),
+    "other host": ether() / ip(TARGET + 1) / tcp(),
+    "other port": ether() / ip() / tcp(sport=PORT + 1),
+    "other source port": ether() / ip() / tcp(dport=SPORT + 1),
+    "port out of range": ether() / ip() / tcp(dport=PORTS[1] + 1),
+    "to another of our addresses": ether() / IP(src=text(TARGET), dst=text(OURS + 1)) / tcp(),
+    "only SYN": ether() / ip() / tcp("S"),
+    "only ACK": ether() / ip() / tcp("A"),
+    "wrong tcp checksum": ether() / ip() / tcp(chksum=1),
+    "wrong ip checksum": ether() / ip(chksum=1) / tcp(),
+    "header length below 5": ether() / ip() / tcp(dataofs=4),
+    "header longer than the packet": ether() / ip() / tcp(dataofs=15),
+    "a later fragment": ether() / ip(frag=1) / tcp(),
+    "udp": ether() / ip() / UDP(sport=PORT, dport=SPORT),
+    "arp": ether() / ARP(),
     "nothing": b"",
-    "icmp echo reply": Ether() / ip() / ICMP(type=0),
-    "icmp quotes another sequence number": Ether() / ip(ROUTER) / ICMP(type=3) / Raw(probe(seq=SEQ ^ 1)),
-    "icmp quotes another source port": Ether() / ip(ROUTER) / ICMP(type=3) / Raw(probe(sport=SPORT ^ 1)),
-    "icmp quotes 7 bytes": Ether() / ip(ROUTER) / ICMP(type=3) / Raw(probe()[:27]),
-    "icmp quotes a later fragment": Ether() / ip(ROUTER) / ICMP(type=3) / Raw(INNER_LATER),
-    "icmp quotes nothing": Ether() / ip(ROUTER) / ICMP(type=3),
-    "icmp wrong checksum": Ether() / ip(ROUTER) / ICMP(type=3, chksum=1) / Raw(probe()),
-    "icmp quotes somebody else's packet": Ether() / ip(ROUTER) / ICMP(type=3) / (
+    "icmp echo reply": ether() / ip() / ICMP(type=0),
+    "icmp quotes another sequence number": ether() / ip(ROUTER) / ICMP(type=3) / Raw(probe(seq=SEQ ^ 1)),
+    "icmp quotes another source port": ether() / ip(ROUTER) / ICMP(type=3) / Raw(probe(sport=SPORT ^ 1)),
+    "icmp quotes 7 bytes": ether() / ip(ROUTER) / ICMP(type=3) / Raw(probe()[:27]),
+    "icmp quotes a later fragment": ether() / ip(ROUTER) / ICMP(type=3) / Raw(INNER_LATER),
+    "icmp quotes nothing": ether() / ip(ROUTER) / ICMP(type=3),
+    "icmp wrong checksum": ether() / ip(ROUTER) / ICMP(type=3, chksum=1) / Raw(probe()),
+    "icmp quotes somebody else's packet": ether() / ip(ROUTER) / ICMP(type=3) / (
         IPerror(src=text(OURS + 1), dst=text(TARGET)) / TCPerror(sport=SPORT, dport=PORT, seq=SEQ)
     ),
 }  # fmt: skip
@@ -150,8 +150,8 @@ def test_what_is_no_answer_to_us(packet: Packet | bytes) -> None:
 
 
 GOOD = [
-    bytes(Ether() / ip() / tcp(options=OPTIONS)),
-    bytes(Ether() / ip(ROUTER) / ICMP(type=3, code=1) / Raw(probe()[:28])),
+    bytes(ether() / ip() / tcp(options=OPTIONS)),
+    bytes(ether() / ip(ROUTER) / ICMP(type=3, code=1) / Raw(probe()[:28])),
 ]
 
 
@@ -164,7 +164,7 @@ def test_truncated_packets_do_not_pass_and_do_not_crash(frame: bytes) -> None:
 
 
 def test_an_unfinished_checksum_is_not_verified() -> None:
-    frame = bytes(Ether() / ip() / tcp(chksum=1))
+    frame = bytes(ether() / ip() / tcp(chksum=1))
     assert len(reader.classify([frame], status=CSUMNOTREADY)) == 1
 
 
@@ -172,7 +172,7 @@ def test_an_unfinished_checksum_is_not_verified() -> None:
     [("MSS", 1400), (2, b"")], [(8, b"123")], [(3, b"12")], [("MSS", 9), (77, b"x" * 30)],
 ])  # fmt: skip
 def test_malformed_options_do_no_harm(options: list[object]) -> None:
-    row = reader.read(Ether() / ip() / tcp(options=options))
+    row = reader.read(ether() / ip() / tcp(options=options))
     assert row is not None
     assert row["has_ts"] == 0
     assert row["wscale"] == -1
@@ -184,10 +184,10 @@ def test_malformed_options_do_no_harm(options: list[object]) -> None:
 def test_an_option_that_lies_about_its_length_ends_the_reading(tail: bytes) -> None:
     tail = b"\x01\x03\x03\x07" + tail.rjust(4, b"\x01")
     segment = bytearray(bytes(tcp(dataofs=7)) + tail)
-    packet = Ether() / ip(proto=6) / Raw(bytes(segment))
+    packet = ether() / ip(proto=6) / Raw(bytes(segment))
     seen = IP(bytes(packet)[14:])
     del seen[TCP].chksum
-    raw = bytes(Ether() / ip(proto=6))[:14] + with_checksum(bytes(packet)[14:])
+    raw = bytes(ether() / ip(proto=6))[:14] + with_checksum(bytes(packet)[14:])
     row = reader.read(raw)
     assert row is not None
     assert (row["wscale"], row["mss"]) == (7, 0)
@@ -204,11 +204,11 @@ def with_checksum(packet: bytes) -> bytes:
 
 @pytest.mark.parametrize("attempt", [0, 1, 2])
 def test_the_attempt_is_told_by_its_port(attempt: int) -> None:
-    row = three.read(Ether() / ip() / tcp(dport=TAG.source_port(PORTS, attempt)))
+    row = three.read(ether() / ip() / tcp(dport=TAG.source_port(PORTS, attempt)))
     assert row is not None
     assert row["attempt"] == attempt
-    assert reader.read(Ether() / ip() / tcp(dport=TAG.source_port(PORTS, 3))) is None
-    assert three.read(Ether() / ip() / tcp(dport=TAG.source_port(PORTS, 3))) is None
+    assert reader.read(ether() / ip() / tcp(dport=TAG.source_port(PORTS, 3))) is None
+    assert three.read(ether() / ip() / tcp(dport=TAG.source_port(PORTS, 3))) is None
 
 
 def test_many_packets_in_one_block_keep_their_order() -> None:
@@ -216,7 +216,7 @@ def test_many_packets_in_one_block_keep_their_order() -> None:
     for i in range(200):
         tag = Tag.of(SECRET, OURS, TARGET + i, PORT)
         good = ip(TARGET + i) / tcp(dport=tag.source_port(PORTS), ack=(tag.sequence + 1) % (1 << 32))
-        frames += [bytes(Ether() / good), bytes(Ether() / ip(TARGET + i) / tcp(ack=i))]
+        frames += [bytes(ether() / good), bytes(ether() / ip(TARGET + i) / tcp(ack=i))]
     assert reader.classify(frames)["address"].tolist() == [TARGET + i for i in range(200)]
 
 
@@ -237,7 +237,7 @@ def test_mutated_packets_never_crash_and_pass_only_where_nothing_bound_changed(
 def test_forgeries_do_not_pass() -> None:
     """Random numbers where the tag must be: 20,000 packets that are right otherwise."""
     rng = np.random.default_rng(1)
-    base = bytes(Ether() / ip() / tcp())
+    base = bytes(ether() / ip() / tcp())
     for _ in range(20):
         frames = []
         for _ in range(1000):

@@ -1,0 +1,76 @@
+"""`longline scan`, by ordinary connections on loopback; by packets: tests/scanner and tests/integration."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.cli.command import PATIENCE, argv, longline
+from tests.servers.talkers import nobody, talker
+
+QUICK = ("--engine", "connect", "-c", "0", "-q")
+
+
+def test_found_addresses_go_to_standard_output_and_nothing_else() -> None:
+    with talker(lambda connection: None) as (host, port), nobody() as (closed, _):
+        ran = longline("scan", *QUICK, "-p", str(port), host, closed)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == ["saddr", host]
+    assert "10,000 probes/s" in ran.stderr  # the default rate is said
+
+
+def test_hits_are_whole_records() -> None:
+    with talker(lambda connection: None) as (host, port):
+        ran = longline("scan", *QUICK, "-O", "hits", "--scan", "mine", "-p", str(port), host)
+    (hit,) = map(json.loads, ran.stdout.splitlines())
+    assert (hit["kind"], hit["scan"], hit["ip"], hit["port"], hit["success"]) == ("hit", "mine", host, port, True)
+
+
+def test_a_log_gets_hits_and_the_scans_own_records(tmp_path: Path) -> None:
+    with talker(lambda connection: None) as (host, port):
+        ran = longline("scan", *QUICK, "--bus", f"sqlite:{tmp_path}/bus.db", "-p", str(port), host)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == ""
+    sunk = subprocess.Popen(
+        argv("sink", "--bus", f"sqlite:{tmp_path}/bus.db", "--store", f"sqlite:{tmp_path}/store.db"),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        shown = ""
+        while '"end"' not in shown:
+            shown = longline("query", "scans", "--json", "--store", f"sqlite:{tmp_path}/store.db").stdout
+            assert sunk.poll() is None
+    finally:
+        sunk.send_signal(signal.SIGTERM)
+        assert sunk.wait(PATIENCE) == 128 + signal.SIGTERM
+        assert sunk.stderr is not None
+        sunk.stderr.close()
+    assert json.loads(shown)["start"]["spec"]["targets"]
+
+
+def test_a_signal_ends_it_in_order(tmp_path: Path) -> None:
+    """SIGINT while probes still leave: exit code 130, and the output is whole."""
+    with talker(lambda connection: None) as (host, port):
+        scan = subprocess.Popen(
+            argv("scan", *QUICK, "-r", "50", "-p", f"{port},1-2000", "-o", str(tmp_path / "found.csv"), host),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert scan.stderr is not None
+        for line in scan.stderr:
+            if "50 probes/s" in line:
+                break
+        scan.send_signal(signal.SIGINT)
+        assert scan.wait(PATIENCE) == 130
+        scan.stderr.close()
+    assert (tmp_path / "found.csv").read_text().startswith("saddr,sport\n")
+
+
+def test_dry_run_prints_packets_and_sends_none() -> None:
+    ran = longline("scan", "-d", "-p", "80", "-n", "2", "-S", "10.0.0.9", "10.1.0.0/24")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("tcp { source: ") == 2
+    assert ran.stdout.count("ip { saddr: 10.0.0.9 | daddr: 10.1.0.") == 2

@@ -1,0 +1,298 @@
+"""The scanner whole: as a program, by packets in namespaces and by ordinary connections."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.core import records
+from stages.core.policy import Policy
+from stages.core.records import Hit
+from stages.core.settings import ListSettings
+from stages.scanner import checkpoint
+from stages.scanner.app import scan
+from stages.scanner.settings import ScannerSettings
+from tests.require import require
+from tests.servers.veth import ROOT, Veth, environment, veth
+
+PYTHON = sys.executable
+COMMAND = (PYTHON, "-m", "tests.servers.run_scan")
+LISTEN = """
+import socket, sys
+sockets = [socket.create_server(("0.0.0.0", int(port)), backlog=4096) for port in sys.argv[1:]]
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Veth]:
+    """Every address of 10.0.0.0/8 has port 80 open; 10.3.0.0/16 drops what comes."""
+    with veth() as pair, pair.program(pair.far_pid, PYTHON, "-c", LISTEN, "80", ready="ready"):
+        pair.far("ip", "route", "add", "blackhole", "10.3.0.0/16")
+        pair.far("ip", "route", "add", "local", "10.2.0.0/16", "dev", "lo")
+        yield pair
+
+
+def near(net: Veth, *argv: str, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    return net.near(*prefix, *COMMAND, *argv, check=False)
+
+
+def summary_of(stderr: str) -> dict[str, Any]:
+    (line,) = [line for line in stderr.splitlines() if line.startswith("SUMMARY ")]
+    summary: dict[str, Any] = json.loads(line.removeprefix("SUMMARY "))
+    return summary
+
+
+def addresses(prefix: str, count: int) -> set[str]:
+    return {f"{prefix}.{i >> 8}.{i & 255}" for i in range(count)}
+
+
+# -- packets ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_found_set_is_the_truth(net: Veth) -> None:
+    done = near(net, "-p", "80", "-c", "0.5", "-e", "7", "10.2.0.0/22")
+    assert done.returncode == 0
+    header, *found = done.stdout.splitlines()
+    assert header == "saddr"
+    assert len(found) == 1024
+    assert set(found) == addresses("10.2", 1024)
+    assert "10,000 probes/s, packet engine (interface near0" in done.stderr  # the rate and the engine are said
+    assert "hitrate: 100.00%" in done.stderr  # and the status line
+    summary = summary_of(done.stderr)
+    assert (summary["complete"], summary["counters"]["sent"], summary["tally"]["success"]) == (True, 1024, 1024)
+
+
+def test_full_records_with_the_whole_synack(net: Veth, tmp_path: Path) -> None:
+    out = tmp_path / "hits"
+    done = near(
+        net, "-p", "80,81", "-c", "0.5", "-q", "-O", "hits", "-o", str(out), "--publish", "all", "-P", "2",
+        "--probe-args", "linux", "--vantage", "near", "--publish-to", str(tmp_path / "bus"), "10.2.0.0/27",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "hitrate" not in done.stderr
+    hits = [record for line in out.read_bytes().splitlines() if isinstance(record := records.parse(line), Hit)]
+    assert len(hits) == 128
+    first = [hit for hit in hits if not hit.repeat]
+    assert {(hit.ip, hit.port, hit.success) for hit in first} == {
+        (f"10.2.0.{i}", port, port == 80) for i in range(32) for port in (80, 81)
+    }
+    for hit in hits:
+        assert hit.tcp is not None
+        assert hit.source is not None
+        assert hit.source["ip"] == "192.0.2.2"
+        assert hit.rtt is None or 0 <= hit.rtt < 30
+        if hit.success:
+            assert (hit.tcp["mss"], hit.tcp["sack"], hit.ttl) == (1460, True, 64)
+            assert hit.tcp["ts_val"] is not None
+    bus = [records.parse(line) for line in (tmp_path / "bus").read_bytes().splitlines()]
+    assert sorted(record.id for record in bus if isinstance(record, Hit)) == sorted(hit.id for hit in hits)
+
+
+def test_icmp(net: Veth) -> None:
+    done = near(net, "-M", "icmp_echoscan", "-c", "0.5", "-f", "saddr,classification,type", "10.2.0.0/28")
+    assert sorted(done.stdout.splitlines()[1:]) == sorted(f"10.2.0.{i},echoreply,0" for i in range(16))
+
+
+def test_both_engines_give_the_same_records(net: Veth) -> None:
+    found = []
+    for engine in ("packet", "connect"):
+        done = near(
+            net, "-p", "80,81", "-c", "0.5", "--engine", engine, "-O", "hits", "--publish", "all", "--scan", "s",
+            "10.2.0.0/27",
+        )  # fmt: skip
+        hits = [record for line in done.stdout.encode().splitlines() if isinstance(record := records.parse(line), Hit)]
+        found.append({hit.id: (hit.ip, hit.port, hit.classification, hit.success, hit.probe) for hit in hits})
+    assert found[0] == found[1]
+    assert len(found[0]) == 64
+
+
+def test_exactly_so_many_results_and_targets(net: Veth) -> None:
+    done = near(net, "-p", "80", "-c", "0.5", "-N", "7", "-O", "list", "10.2.0.0/16")
+    assert len(done.stdout.splitlines()) == 7
+    done = near(net, "-p", "80", "-c", "0.5", "-n", "50", "-O", "list", "10.2.0.0/16")
+    assert len(set(done.stdout.splitlines())) == 50
+    assert summary_of(done.stderr)["counters"]["sent"] == 50
+
+
+def test_a_blocklist_is_kept(net: Veth, tmp_path: Path) -> None:
+    (tmp_path / "block").write_text("10.2.0.16/28 # asked us to\n10.2.0.0\n")
+    done = near(net, "-p", "80", "-c", "0.5", "-b", str(tmp_path / "block"), "10.2.0.0/27")
+    assert set(done.stdout.splitlines()[1:]) == {f"10.2.0.{i}" for i in range(1, 16)}
+    assert summary_of(done.stderr)["counters"]["sent"] == 15
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_cools_down_and_finishes(net: Veth, tmp_path: Path, signum: int, code: int) -> None:
+    out = tmp_path / "out"
+    argv = net.argv(net.near_pid, [*COMMAND, "-p", "80", "-c", "0.5", "-r", "500", "-o", str(out), "10.2.0.0/16"])
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment()) as process:
+        assert process.stderr is not None
+        seen = ""
+        while "send: " not in seen:
+            seen = process.stderr.readline()
+        process.send_signal(signum)
+        rest = process.stderr.read()
+        assert process.wait(60) == code
+    summary = summary_of(rest)
+    assert summary["reason"] == "stopped"
+    found = out.read_text().splitlines()[1:]
+    assert len(found) == len(set(found)) == summary["tally"]["written"] == summary["position"]
+
+
+def test_killed_and_resumed_the_union_is_complete(net: Veth, tmp_path: Path) -> None:
+    out, state = tmp_path / "out", tmp_path / "scan.checkpoint"
+    argv = [*COMMAND, "-p", "80", "-c", "0.3", "-o", str(out)]
+    first = [*argv, "-r", "2000", "--checkpoint", str(state), "10.2.0.0/18"]
+    with subprocess.Popen(
+        net.argv(net.near_pid, first), stderr=subprocess.DEVNULL, cwd=ROOT, env=environment()
+    ) as process:
+        while not state.exists() or not checkpoint.read(state).position:
+            assert process.poll() is None
+            os.sched_yield()
+        process.kill()
+    held = checkpoint.read(state)
+    assert 0 < held.position < 16384
+    assert not held.finished
+    again = near(net, *first[3:])
+    assert again.returncode == 2
+    assert "is unfinished at position" in again.stderr
+    other = near(net, *argv[3:], "--resume", str(state), "10.2.0.0/19")
+    assert other.returncode == 2
+    assert "addresses: 16384 -> 8192" in other.stderr
+    rest = near(net, *argv[3:], "--resume", str(state), "10.2.0.0/18")
+    assert rest.returncode == 0, rest.stderr
+    assert set(out.read_text().splitlines()[1:]) == addresses("10.2", 16384)
+    assert out.read_text().count("saddr") == 1
+    assert summary_of(rest.stderr)["counters"]["sent"] == 16384 - held.position
+    assert checkpoint.read(state).finished
+
+
+def test_no_permission_names_the_capability_and_auto_does_without(net: Veth) -> None:
+    require(shutil.which("setpriv"), "needs setpriv")
+    prefix = ("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw")
+    done = near(net, "--engine", "packet", "-p", "80", "10.2.0.0/28", prefix=prefix)
+    assert done.returncode == 1
+    assert "longline: sending packets needs CAP_NET_RAW" in done.stderr
+    assert "--engine connect" in done.stderr
+    assert done.stdout == ""
+    done = near(net, "-p", "80", "-O", "list", "10.2.0.0/28", prefix=prefix)
+    assert set(done.stdout.splitlines()) == {f"10.2.0.{i}" for i in range(16)}
+    assert "CAP_NET_RAW" in done.stderr
+
+
+def test_an_interface_that_is_down_or_missing(net: Veth) -> None:
+    net.near("ip", "link", "add", "down0", "type", "dummy")
+    for name, words in (("down0", "down0 is down"), ("none0", "no interface 'none0'")):
+        done = near(net, "-p", "80", "-i", name, "10.2.0.0/28")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert words in done.stderr
+
+
+def test_a_reader_that_goes_away_ends_the_scan(net: Veth) -> None:
+    command = " ".join([*COMMAND, "-p", "80", "-r", "2000", "-O", "list", "10.0.0.0/8", "|", "head", "-n", "3"])
+    done = net.near("bash", "-c", f"set -o pipefail; {command}", check=False)
+    assert len(done.stdout.splitlines()) == 3
+    assert done.returncode == 0
+    assert summary_of(done.stderr)["reason"] == "reader-gone"
+
+
+@pytest.mark.parametrize("field", ["-o", "--checkpoint"])
+def test_bad_arguments_touch_nothing(net: Veth, tmp_path: Path, field: str) -> None:
+    (tmp_path / "file").write_text("precious")
+    for argv in (["-p", "70000"], ["-p", "80", "10.0.0.0/99"], ["-p", "80", "-b", str(tmp_path / "none")]):
+        done = near(net, *argv, "-o", str(tmp_path / "file"))
+        assert done.returncode == 2
+        assert (tmp_path / "file").read_text() == "precious"
+    done = near(net, "-p", "80", field, str(tmp_path / "none" / "file"), "10.2.0.0/28")
+    assert done.returncode in (1, 2)
+    assert "none/file" in done.stderr
+
+
+# -- ordinary connections ---------------------------------------------------------------------------------------------
+
+HIDDEN = """
+import select, socket, sys
+for name in ("epoll", "poll", "EPOLLIN"):
+    if hasattr(select, name):
+        delattr(select, name)
+for name in ("AF_PACKET", "AF_NETLINK", "MSG_ERRQUEUE", "IP_RECVERR", "SOCK_NONBLOCK"):
+    if hasattr(socket, name):
+        delattr(socket, name)
+for name in ("numba", "llvmlite", "pyroute2", "scapy", "uvloop", "resource"):
+    sys.modules[name] = None
+from tests.servers.run_scan import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with socket.create_server(("127.68.0.3", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+def test_where_there_is_no_epoll_netlink_packet_socket_or_compiler(port: int) -> None:
+    argv = [PYTHON, "-c", HIDDEN, "-p", str(port), "-O", "hits", "127.68.0.0/28"]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, env=environment(), timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["ip"] == "127.68.0.3"
+    assert "AF_PACKET" in done.stderr
+
+
+async def test_lists_are_watched_unless_somebody_else_does(port: int, tmp_path: Path) -> None:
+    (tmp_path / "block").write_text("127.68.0.3\n")
+    lists = ListSettings(blocklist_file=(str(tmp_path / "block"),), poll=0.05)
+    given: list[Policy] = []
+    settings = ScannerSettings(
+        targets=("127.68.0.0/29",), target_ports=str(port), engine="connect", output_file=str(tmp_path / "out"),
+        output_module="list", publish="all",
+    )  # fmt: skip
+    summary = await scan(settings, lists=lists, on_policy=given.append)
+    assert summary.counters.sent == 7
+    assert given[0].blocked("127.68.0.3")
+    # A network that asks while the scan runs is left alone from then on.
+    slow = settings.model_copy(update={"targets": ("127.68.0.0/24",), "rate": 100.0})
+    task = asyncio.create_task(scan(slow, lists=lists))
+    await asyncio.sleep(0.1)
+    (tmp_path / "block").write_text("127.68.0.0/24\n")
+    summary = await task
+    assert summary.complete
+    assert summary.counters.sent < 200
+
+
+async def test_a_dry_run_sends_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    settings = ScannerSettings(
+        targets=("10.0.0.0/30",), target_ports="80", dryrun=True, output_file=str(tmp_path / "out"), source_ip="192.0.2.2"
+    )
+    summary = await scan(settings)
+    assert capsys.readouterr().out.count("tcp { source: ") == 4
+    assert (summary.engine, summary.position, summary.counters.sent) == ("dryrun", 4, 0)
+    assert not (tmp_path / "out").exists()
+
+
+async def test_a_scan_that_is_finished_is_not_done_again(port: int, tmp_path: Path) -> None:
+    settings = ScannerSettings(
+        targets=("127.68.0.0/29",), target_ports=str(port), engine="connect", output_file=str(tmp_path / "out")
+    )
+    first = await scan(settings, checkpoint=tmp_path / "c", resume=True)  # nothing there yet: it begins
+    again = await scan(settings, checkpoint=tmp_path / "c", resume=True)
+    assert (first.counters.sent, again.counters.sent) == (8, 0)
+    assert again.complete
+    assert again.scan == first.scan
+    other = await scan(settings, checkpoint=tmp_path / "c")
+    assert other.counters.sent == 8
+    assert other.scan != first.scan
