@@ -128,6 +128,9 @@ class _HangUp:
     def receive(self, data: bytes) -> bytes | None:
         return None
 
+    def farewell(self) -> bytes:
+        return b""
+
     def eof(self) -> bytes | None:
         return None
 

@@ -56,6 +56,7 @@ class FileDestination:
         self._name = name
         self._file = file
         self._module = module
+        self._failed = False
         self._regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 
     @classmethod
@@ -86,7 +87,8 @@ class FileDestination:
         try:
             self._file.close()
         except OSError as error:
-            raise self._mapped(error) from None
+            if not self._failed:  # what a failed write left in the buffer fails again, and was told
+                raise self._mapped(error) from None
 
     def _begin(self, append: bool) -> None:
         size = 0
@@ -114,6 +116,7 @@ class FileDestination:
             raise self._mapped(error) from None
 
     def _mapped(self, error: OSError) -> HostError:
+        self._failed = True
         if error.errno == errno.EPIPE:
             return ReaderGone(f"{self._name}: nobody reads any more")
         return HostError(f"results cannot be written to {self._name}: {error.strerror or error}")

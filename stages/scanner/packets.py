@@ -35,6 +35,20 @@ RING_DELAY: Final = 1.0
 CAPABILITY: Final = "CAP_NET_RAW"
 
 
+class _Masked(PacketEngine):
+    """Asks the address policy again before each batch leaves."""
+
+    def __init__(self, plan: Plan, on_answers: Callable[[AnswerArray], None], policy: Policy) -> None:
+        super().__init__(plan, on_answers)
+        self._policy = policy
+        # Before anything is opened: what changes from now on is not yet in the space.
+        self._mask = Mask
+
+    def start(self) -> None:
+        self._rows = [Mask(rows, self._policy) for rows in self._rows]  # type: ignore[misc]
+        super().start()
+
+
 class Packets:
     """One slice of a scan by raw packets."""
 

@@ -127,6 +127,7 @@ def main(argv: list[str]) -> int:
     if argv[0] == "build":
         print(_build(argv[1], argv[2]).hex())
         return 0
+    import scapy.layers.inet  # noqa: F401  # registers the layers that Ether reads
     from scapy.layers.l2 import Ether
 
     for line in sys.stdin:

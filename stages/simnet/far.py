@@ -53,11 +53,11 @@ def _build(spec: Spec, truth: Truth, warden: int, report: int, wait: int) -> Non
     namespaces.die_with(warden)
     wiring.mark()
     _say(report, {})
-    rules = nft.rules(truth, wiring.FAR_LINK) if spec.rules else ""
+    rules = nft.rules(truth, wiring.FAR_LINK) if spec.rules else []
     os.read(wait, 1)
     wiring.far(spec.local)
-    if rules:
-        nft.load(rules)
+    for transaction in rules:
+        nft.load(transaction)
 
 
 def _serve(spec: Spec, truth: Truth, report: int) -> None:

@@ -1,7 +1,10 @@
 """The truth as packet filter rules (nft(8)), for the far namespace.
 
 One verdict map from (address, port) decides every TCP packet to the truth's ports; what is not in it is closed, which
-is the most, and costs no element. 65,536 addresses on three ports load in under a second.
+is the most, and costs no element. 65,536 addresses on three ports load in about a second.
+
+The rules are loaded as several transactions, the elements in portions: one transaction is one netlink message to the
+kernel, and an ordinary user's socket holds no more than net.core.wmem_max (often 208 KiB).
 
     open            accept: the packet reaches a listening socket
     limited         accept, but of SYNs to one service only so many a second
@@ -15,6 +18,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from ipaddress import IPv4Address
+from itertools import islice
 from typing import Final
 
 from stages.simnet.truth import Kind, Truth
@@ -23,6 +27,9 @@ TABLE: Final = "simnet"
 
 #: Pairs of (address, port) that a rule set may decide: the kernel takes about 4 us and 200 bytes for an element.
 MAX_PAIRS: Final = 1 << 21
+
+#: Elements in one transaction: about 90 bytes each on the wire.
+PORTION: Final = 1_000
 
 #: SYNs to one limited service: one scan, one or two grabs and a retransmission pass, a hammering does not.
 LIMIT_PER_SECOND: Final = 1
@@ -77,22 +84,25 @@ def _elements(truth: Truth) -> Iterator[str]:
             yield f"{IPv4Address(address)} . {port} : {verdict}"
 
 
-def rules(truth: Truth, interface: str) -> str:
-    """The rule set for what comes in from `interface`. Raises ValueError above MAX_PAIRS."""
+def _portions(name: str, elements: Iterator[str]) -> Iterator[str]:
+    """Commands that put `elements` into the set or map called `name`."""
+    while portion := ",".join(islice(elements, PORTION)):
+        yield f"add element ip {TABLE} {name} {{ {portion} }}\n"
+
+
+def rules(truth: Truth, interface: str) -> list[str]:
+    """The rule set for what comes in from `interface`, one text a transaction. Raises ValueError above MAX_PAIRS."""
     addresses = truth.addresses()
     if len(addresses) * len(truth.ports) > MAX_PAIRS:
         raise ValueError(f"{len(addresses)} addresses x {len(truth.ports)} ports: at most {MAX_PAIRS} can have rules")
-    elements = ",".join(_elements(truth))
-    mute = ",".join(str(IPv4Address(a)) for a in addresses[truth.mute(addresses)].tolist())
+    mute = (str(IPv4Address(a)) for a in addresses[truth.mute(addresses)].tolist())
     ports = ",".join(map(str, truth.ports))
-    return f"""table ip {TABLE} {{{_CHAINS}
+    table = f"""table ip {TABLE} {{{_CHAINS}
     map services {{
         type ipv4_addr . inet_service : verdict
-        {f"elements = {{ {elements} }}" if elements else ""}
     }}
     set mute {{
         type ipv4_addr
-        {f"elements = {{ {mute} }}" if mute else ""}
     }}
     chain tcp_ports {{
         ip daddr . tcp dport vmap @services
@@ -106,10 +116,11 @@ def rules(truth: Truth, interface: str) -> str:
     }}
 }}
 """
+    return [table, *_portions("services", _elements(truth)), *_portions("mute", mute)]
 
 
 def load(text: str) -> None:
-    """Load a rule set into this network namespace. Raises FilterError."""
+    """Load one transaction into this network namespace. Raises FilterError."""
     try:
         done = subprocess.run(["nft", "-f", "-"], input=text, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -1,11 +1,11 @@
 """What a banner costs, beside zgrab2 on the same targets: `python -m tests.bench.bench_banner`.
 
-One nginx on the loopback answers for 20,000 addresses of 127.1.0.0/16. bannergrab (the real stage in the real runner,
-lists, politeness and metrics included, lines from a file, JSON records to a file) and zgrab2's `banner` send it the
-same request and write what came, 500 connections at once; they take turns. CPU is that of the whole process, user and
-system, less that of the same program without a target, for each target. What else runs on the machine only adds to it
-(shared caches), so the ratio that counts is that of the best rounds. Then 10,000 connections are held open to a
-silent server, and the worker's memory is compared with what it had before. Exit code 1 when a bar is missed.
+One nginx on the loopback answers for 20,000 addresses of 127.1.0.0/16. `longline bannergrab` (standard input and
+output, JSON records, no limit on a prefix) and zgrab2's `banner` send it the same request and write what came to a
+file, 500 connections at once; they take turns. CPU is that of the whole process, user and system, less that of the
+same program without a target, for each target. What else runs on the machine only adds to it (shared caches), so the
+ratio that counts is that of the best rounds. Then 10,000 connections are held open to a silent server, and the
+worker's memory is compared with what it had before. Exit code 1 when a bar is missed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.servers.webserver import webserver
@@ -39,7 +39,7 @@ _MB = 2**20
 
 
 class Lines:
-    """A file of lines as a source; held back until `go` is set."""
+    """A source of lines that are held back until `go` is set."""
 
     ready = True
 
@@ -76,30 +76,26 @@ class Lines:
         pass
 
 
-class Writer:
-    """Writes records to a file."""
+class Nowhere:
+    """Writes nothing."""
 
     ready = True
-
-    def __init__(self, file: Path) -> None:
-        self._file = file.open("wb", buffering=0)
 
     async def start(self) -> None:
         pass
 
     async def publish(self, outputs: Sequence[object]) -> None:
-        if outputs:
-            self._file.write(b"\n".join([output.value for output in outputs]) + b"\n")  # type: ignore[attr-defined]
+        pass
 
     async def settle(self, outputs: Sequence[object], source: object, positions: object) -> None:
-        await self.publish(outputs)
+        pass
 
     async def close(self) -> None:
-        self._file.close()
+        pass
 
 
-def worker(targets: str, port: str, request: str, out: str, concurrent: str, hold: str) -> None:
-    """A bannergrab in this process. `hold`: wait until all are open, then print the memory before and then as JSON."""
+def worker(targets: str, port: str) -> None:
+    """A bannergrab in this process; prints its memory without and with OPEN connections as JSON."""
     from stages.bannergrab.app import make_runner
     from stages.bannergrab.settings import BannergrabSettings
     from stages.core.bus.base import Topics
@@ -113,33 +109,27 @@ def worker(targets: str, port: str, request: str, out: str, concurrent: str, hol
 
     async def main(life: Life) -> int:
         source = Lines(Path(targets))
-        settings = BannergrabSettings(
-            port=int(port), data=request or None, concurrent=int(concurrent), first_timeout=60.0, total_timeout=60.0
-        )
+        settings = BannergrabSettings(port=int(port), concurrent=OPEN, first_timeout=60.0, total_timeout=60.0)
         runner = make_runner(
             settings,
             source=source,  # type: ignore[arg-type]
-            publisher=Writer(Path(out)),  # type: ignore[arg-type]
+            publisher=Nowhere(),  # type: ignore[arg-type]
             topics=Topics(),
             runner=RunnerSettings(drain_deadline=1.0),
             blocked=policy.blocked,
             limits=Limits(per_host=2),
             shared=False,
             text=True,
-            capacity=int(concurrent),
+            capacity=OPEN,
             scan="bench",
         )
-        if not hold:
-            source.go.set()
-            await runner.run()
-            return 0
         running = asyncio.create_task(runner.run())
         while not runner.ready:
             await asyncio.sleep(0.02)
         before = resident()
         source.go.set()
         metrics = runner.metrics.all
-        while metrics["longline_bannergrab_connections_open"].value < int(concurrent):  # type: ignore[union-attr]
+        while metrics["longline_bannergrab_connections_open"].value < OPEN:  # type: ignore[union-attr]
             await asyncio.sleep(0.05)
         await asyncio.sleep(1.0)
         print(json.dumps({"idle": before, "open": resident()}), flush=True)
@@ -164,21 +154,17 @@ def silent_server(port: str) -> None:
         held.append(listener.accept()[0])
 
 
-def cpu(argv: Sequence[str], environment: Mapping[str, str]) -> float:
+def cpu(argv: Sequence[str], environment: Mapping[str, str], stdin: Path, stdout: Path) -> float:
     """Seconds of CPU that a command took."""
-    process = subprocess.Popen(argv, cwd=ROOT, env=dict(environment), stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+    with stdin.open("rb") as targets, stdout.open("wb") as out:
+        process = subprocess.Popen(
+            argv, cwd=ROOT, env=dict(environment), stdin=targets, stdout=out, stderr=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{argv} ended with {process.returncode}")
     return usage.ru_utime + usage.ru_stime
-
-
-def own(targets: Path, port: int, request: Path | str, out: Path, concurrent: int, hold: str = "") -> list[str]:
-    return [
-        sys.executable, "-m", "tests.bench.bench_banner", "worker",
-        str(targets), str(port), str(request), str(out), str(concurrent), hold,
-    ]  # fmt: skip
 
 
 def compare(home: Path, environment: Mapping[str, str]) -> bool:
@@ -187,26 +173,27 @@ def compare(home: Path, environment: Mapping[str, str]) -> bool:
     nobody.write_text("")
     request.write_bytes(REQUEST)
     program = zgrab2()
-    ours, theirs = home / "ours", home / "theirs"
-
-    def peer(file: Path, port: int) -> list[str]:
-        return [
-            str(program), "banner", "-p", str(port), "--probe-file", str(request), "-f", str(file), "-o", str(theirs),
-            "-b", str(nobody), "-s", str(CONCURRENT), "-l", "/dev/null", "-u", "/dev/null", "-m", "/dev/null",
-        ]  # fmt: skip
-
+    out = {"longline": home / "ours", "zgrab2": home / "theirs"}
     with webserver() as port:
-        commands: dict[str, Callable[[Path], list[str]]] = {
-            "longline": lambda file: own(file, port, request, ours, CONCURRENT),
-            "zgrab2": lambda file: peer(file, port),
+        commands: dict[str, list[str]] = {
+            "longline": [
+                sys.executable, "-m", "stages.cli.main", "bannergrab", "-p", str(port), "-d", str(request),
+                "-c", str(CONCURRENT), "--per-prefix", "0",
+            ],
+            "zgrab2": [
+                str(program), "banner", "-p", str(port), "--probe-file", str(request), "-s", str(CONCURRENT),
+                "-b", str(nobody), "-l", "/dev/null", "-u", "/dev/null", "-m", "/dev/null",
+            ],
+        }  # fmt: skip
+        idle = {
+            name: min(cpu(argv, environment, nobody, out[name]) for _ in range(3)) for name, argv in commands.items()
         }
-        idle = {name: min(cpu(command(nobody), environment) for _ in range(3)) for name, command in commands.items()}
         costs: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(ROUNDS):
-            for name, command in commands.items():
-                costs[name].append((cpu(command(targets), environment) - idle[name]) / TARGETS * 1e6)
-        for name, file, word in (("longline", ours, b'"outcome":"ok"'), ("zgrab2", theirs, b'"status":"success"')):
-            good = sum(word in line for line in file.read_bytes().split(b"\n"))
+            for name, argv in commands.items():
+                costs[name].append((cpu(argv, environment, targets, out[name]) - idle[name]) / TARGETS * 1e6)
+        for name, word in (("longline", b'"outcome":"ok"'), ("zgrab2", b'"status":"success"')):
+            good = sum(word in line for line in out[name].read_bytes().split(b"\n"))
             if good != TARGETS:
                 raise SystemExit(f"{name}: {good} good answers of {TARGETS}")
     for name, values in costs.items():
@@ -232,7 +219,7 @@ def memory(home: Path, environment: Mapping[str, str]) -> bool:
     try:
         assert server.stdout is not None
         port = int(server.stdout.readline())
-        argv = own(targets, port, "", home / "none", OPEN, "hold")
+        argv = [sys.executable, "-m", "tests.bench.bench_banner", "worker", str(targets), str(port)]
         done = subprocess.run(argv, cwd=ROOT, env=dict(environment), capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(done.stderr)

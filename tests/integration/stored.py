@@ -76,9 +76,11 @@ def assert_true(net: Simnet, url: str) -> None:
     services = documents(net, url, Collection.SERVICES)
     assert len(services) == difference.right
     shown = {hash_ for one in found(net, url) for hash_ in one.chain or ()}
-    assert {document["sha256"] for document in documents(net, url, Collection.CERTIFICATES)} == shown
+    assert {document["_id"] for document in documents(net, url, Collection.CERTIFICATES)} == shown
 
 
-def behind(file: Path, group: str, topics: Sequence[str]) -> int:
-    """Records of a SQLite log that a group has not committed; a group that never came is behind by everything."""
-    raise NotImplementedError((file, group, topics, sqlite3, closing))
+def behind(file: Path) -> int:
+    """Records of a SQLite log that some reader has not committed."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+        row = connection.execute("SELECT sum(l.next - r.next) FROM bus_reader r JOIN bus_log l ON l.id = r.log")
+        return int(row.fetchone()[0] or 0)

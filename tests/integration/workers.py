@@ -26,7 +26,7 @@ from stages.simnet.network import Simnet
 LONGLINE: Final = str(Path(sys.executable).with_name("longline"))
 
 #: Seconds that anything may take that should come soon; machines are busy.
-PATIENCE: Final = 60.0
+PATIENCE: Final = 90.0
 
 #: Ports of the workers' metrics, in the near namespace, where nothing else listens there.
 _ports = itertools.count(9100)
@@ -97,7 +97,7 @@ class Worker:
         self.process.kill()
         self.process.wait()
 
-    def signal(self, signum: int) -> None:
+    def send(self, signum: int) -> None:
         self.process.send_signal(signum)
 
     def wait(self, seconds: float = PATIENCE) -> int:
@@ -109,7 +109,7 @@ class Worker:
 
     def stop(self, signum: int = signal.SIGTERM, seconds: float = PATIENCE) -> int:
         """Send the signal; the exit code."""
-        self.signal(signum)
+        self.send(signum)
         return self.wait(seconds)
 
     @property
@@ -159,7 +159,7 @@ class Worker:
 
 
 class Crew(ExitStack):
-    """Workers that end with the test; what they said is shown when it fails."""
+    """Workers that end with the test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -173,8 +173,7 @@ class Crew(ExitStack):
         for worker in self.workers:
             if worker.running:
                 worker.kill()
-            if exc[0] is not None:
-                print(worker.tail())
+            print(worker.tail())  # pytest shows it for a test that failed
         return bool(super().__exit__(*exc))
 
     def all_ready(self, workers: Sequence[Worker] | None = None) -> None:

@@ -10,6 +10,7 @@ from scapy.layers.l2 import ARP, Ether
 
 from stages.net import headers
 from stages.net.jit import kernel
+from tests.servers.wire import ether
 
 OURS, THEIRS = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.layers.l2 import ARP, Dot1Q
 from scapy.packet import Raw
 
 from stages.net import ring
 from stages.net.jit import kernel
 from tests.servers.blocks import CSUMNOTREADY, block
 from tests.servers.veth import veth
+from tests.servers.wire import ether
 
 
 @kernel
@@ -122,7 +123,7 @@ _SEND = """
 import socket, sys
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
     for i in range(int(sys.argv[1])):
-        s.sendto(b'x' * 50, ('192.0.2.2', 1000 + i % 100))
+        s.sendto(b'x' * 50, ('198.51.100.2', 1000 + i % 100))
 """
 
 

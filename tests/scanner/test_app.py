@@ -24,24 +24,22 @@ from stages.scanner import checkpoint
 from stages.scanner.app import scan
 from stages.scanner.settings import ScannerSettings
 from tests.require import require
-from tests.servers.veth import ROOT, Veth, environment, veth
+from tests.servers.veth import NEAR, ROOT, Veth, environment, veth
 
 PYTHON = sys.executable
 COMMAND = (PYTHON, "-m", "tests.servers.run_scan")
 LISTEN = """
-import socket, sys
+import signal, socket, sys
 sockets = [socket.create_server(("0.0.0.0", int(port)), backlog=4096) for port in sys.argv[1:]]
 print("ready", flush=True)
-sys.stdin.read()
+signal.pause()
 """
 
 
 @pytest.fixture(scope="module")
 def net() -> Iterator[Veth]:
-    """Every address of 10.0.0.0/8 has port 80 open; 10.3.0.0/16 drops what comes."""
+    """Every address of 10.0.0.0/8 has port 80 open and no other."""
     with veth() as pair, pair.program(pair.far_pid, PYTHON, "-c", LISTEN, "80", ready="ready"):
-        pair.far("ip", "route", "add", "blackhole", "10.3.0.0/16")
-        pair.far("ip", "route", "add", "local", "10.2.0.0/16", "dev", "lo")
         yield pair
 
 
@@ -63,7 +61,7 @@ def addresses(prefix: str, count: int) -> set[str]:
 
 
 def test_the_found_set_is_the_truth(net: Veth) -> None:
-    done = near(net, "-p", "80", "-c", "0.5", "-e", "7", "10.2.0.0/22")
+    done = near(net, "-p", "80", "-c", "1.5", "-e", "7", "10.2.0.0/22")
     assert done.returncode == 0
     header, *found = done.stdout.splitlines()
     assert header == "saddr"
@@ -92,7 +90,7 @@ def test_full_records_with_the_whole_synack(net: Veth, tmp_path: Path) -> None:
     for hit in hits:
         assert hit.tcp is not None
         assert hit.source is not None
-        assert hit.source["ip"] == "192.0.2.2"
+        assert hit.source["ip"] == NEAR
         assert hit.rtt is None or 0 <= hit.rtt < 30
         if hit.success:
             assert (hit.tcp["mss"], hit.tcp["sack"], hit.ttl) == (1460, True, 64)
@@ -194,7 +192,7 @@ def test_no_permission_names_the_capability_and_auto_does_without(net: Veth) -> 
 
 
 def test_an_interface_that_is_down_or_missing(net: Veth) -> None:
-    net.near("ip", "link", "add", "down0", "type", "dummy")
+    net.near("ip", "link", "add", "down0", "type", "veth", "peer", "name", "down1")
     for name, words in (("down0", "down0 is down"), ("none0", "no interface 'none0'")):
         done = near(net, "-p", "80", "-i", name, "10.2.0.0/28")
         assert (done.returncode, done.stdout) == (1, "")
@@ -225,9 +223,7 @@ def test_bad_arguments_touch_nothing(net: Veth, tmp_path: Path, field: str) -> N
 
 HIDDEN = """
 import select, socket, sys
-for name in ("epoll", "poll", "EPOLLIN"):
-    if hasattr(select, name):
-        delattr(select, name)
+del select.epoll, select.poll  # before asyncio and selectors look
 for name in ("AF_PACKET", "AF_NETLINK", "MSG_ERRQUEUE", "IP_RECVERR", "SOCK_NONBLOCK"):
     if hasattr(socket, name):
         delattr(socket, name)
@@ -276,7 +272,11 @@ async def test_lists_are_watched_unless_somebody_else_does(port: int, tmp_path: 
 
 async def test_a_dry_run_sends_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     settings = ScannerSettings(
-        targets=("10.0.0.0/30",), target_ports="80", dryrun=True, output_file=str(tmp_path / "out"), source_ip="192.0.2.2"
+        targets=("10.0.0.0/30",),
+        target_ports="80",
+        dryrun=True,
+        output_file=str(tmp_path / "out"),
+        source_ip="192.0.2.2",
     )
     summary = await scan(settings)
     assert capsys.readouterr().out.count("tcp { source: ") == 4

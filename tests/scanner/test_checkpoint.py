@@ -30,7 +30,7 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     (tmp_path / "c").chmod(0o644)
     checkpoint.write(tmp_path / "c", HELD)
     assert stat.S_IMODE((tmp_path / "c").stat().st_mode) == 0o600
-    assert "0123456789abcdef".encode().hex() not in repr(HELD)
+    assert b"0123456789abcdef".hex() not in repr(HELD)
 
 
 def test_a_position_never_goes_back() -> None:
@@ -40,7 +40,9 @@ def test_a_position_never_goes_back() -> None:
 
 def test_the_same_scan_is_accepted_and_another_is_not() -> None:
     HELD.check(dict(reversed(IDENTITY.items())), "--resume c")
-    with pytest.raises(UsageError, match="--resume c: scan a scan was another one: ports: '80' -> '443'; size: 256 -> 9"):
+    with pytest.raises(
+        UsageError, match="--resume c: scan a scan was another one: ports: '80' -> '443'; size: 256 -> 9"
+    ):
         HELD.check({**IDENTITY, "ports": "443", "size": 9}, "--resume c")
 
 
@@ -92,7 +94,7 @@ def test_damage_that_the_checksum_does_not_show(change: dict[str, object], messa
 
 
 def test_a_file_that_is_not_there_or_much_too_large(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--resume: .*No such file"):
+    with pytest.raises(UsageError, match=r"--resume: .*No such file"):
         checkpoint.read(tmp_path / "c")
     (tmp_path / "c").write_bytes(b" " * (checkpoint.MAX_BYTES + 1))
     with pytest.raises(UsageError, match="too large"):

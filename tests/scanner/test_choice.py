@@ -77,7 +77,7 @@ async def test_what_was_asked_for_by_name_is_not_replaced(
 
 @pytest.mark.parametrize("fields", [{"interface": "eth9"}, {"probe_module": "icmp_echoscan", "target_ports": None}])
 async def test_connections_have_no_such_thing(fields: dict[str, object]) -> None:
-    with pytest.raises(HostError, match="ordinary connections .* have nothing like it"):
+    with pytest.raises(HostError, match=r"ordinary connections .* have nothing like it"):
         await opened(prepared(LOOPBACK, engine="connect", **fields))
 
 
@@ -100,9 +100,8 @@ async def test_no_such_sockets_and_no_numba(monkeypatch: pytest.MonkeyPatch, cap
 
 async def test_ipv6_goes_by_connect() -> None:
     assert await opened(prepared("::1")) == "connect"
+    scan = prepared("::1", source_ip="192.0.2.1", engine="connect")
     with pytest.raises(HostError, match="-S needs packets"):
-        # IPv4 may go by packets from that address, the list of IPv6 targets may not.
-        scan = prepared("::1", source_ip="192.0.2.1", engine="connect")
         await opened(scan)
 
 

@@ -98,9 +98,7 @@ async def test_ipv6_targets_from_a_list() -> None:
 
 async def test_what_became_blocked_is_not_dialled(server: socket.socket) -> None:
     answers: list[Answer] = []
-    engine = ConnectEngine(
-        plan(loopback(port_of(server))), answers.extend, blocked=lambda host: host == "127.66.0.5"
-    )
+    engine = ConnectEngine(plan(loopback(port_of(server))), answers.extend, blocked=lambda host: host == "127.66.0.5")
     await run(engine)
     assert len(answers) == 15
     assert engine.settled(0, 0) == 16
@@ -141,7 +139,9 @@ async def test_a_runtime_limit(server: socket.socket) -> None:
 async def test_the_rate_is_kept(server: socket.socket) -> None:
     now = [0.0]
     engine = ConnectEngine(
-        plan(loopback(port_of(server), 65536), rate=1000.0, connections=5000), lambda answers: None, clock=lambda: now[0]
+        plan(loopback(port_of(server), 65536), rate=1000.0, connections=5000),
+        lambda answers: None,
+        clock=lambda: now[0],
     )
     engine.start()
     assert engine.position <= 50  # what may go at once

@@ -49,7 +49,7 @@ async def test_a_resumed_scan_appends_without_a_second_header(tmp_path: Path) ->
 
 
 async def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="-o/--output-file: '.*/none/out': cannot be written: No such file"):
+    with pytest.raises(UsageError, match=r"-o/--output-file: '.*/none/out': cannot be written: No such file"):
         csv(tmp_path / "none" / "out")
     with pytest.raises(UsageError, match="cannot be written: Is a directory"):
         csv(tmp_path)
@@ -59,16 +59,14 @@ async def test_a_full_disk() -> None:
     file = csv(Path("/dev/full"))
     with pytest.raises(HostError, match="results cannot be written to /dev/full: No space left on device"):
         await file.begin(append=False)
-    with pytest.raises(HostError, match="No space left"):  # what is in the buffer fails again
-        await file.close()
+    await file.close()  # what is in the buffer fails again, and was told
 
 
 async def test_a_reader_that_went_away() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    file = FileDestination(
-        "-", open(writing, "wb", buffering=0), OUTPUTS["csv"](Format(default_fields("tcp_synscan", 1), HITS))
-    )
+    stream = os.fdopen(writing, "wb")
+    file = FileDestination("-", stream, OUTPUTS["csv"](Format(default_fields("tcp_synscan", 1), HITS)))
     with pytest.raises(ReaderGone):
         await file.begin(append=False)
     await file.settle()  # a pipe has no disk

@@ -36,7 +36,8 @@ def test_zmaps_form() -> None:
 
 
 def test_an_echo_request_and_a_checksum_of_zero() -> None:
-    frame = bytes(12) + bytes.fromhex("0800" "4500001c000000004001" "0000" "c0000202" "0a000001" "08006229eb46aa8f")  # fmt: skip
+    header = "4500001c0000000040010000c00002020a000001"
+    frame = bytes(12) + bytes.fromhex("0800" + header + "08006229eb46aa8f")
     assert describe(frame).splitlines()[:2] == [
         "icmp { type: 8 | code: 0 | checksum: 0X6229 | id: 60230 | seq: 43663 }",
         "ip { saddr: 192.0.2.2 | daddr: 10.0.0.1 | checksum: 0000 }",
@@ -95,7 +96,8 @@ def test_connections() -> None:
     text, count = printed(prepared("10.0.0.0/30", "fd00::1", engine="connect"))
     assert count == 5
     assert sorted(text.split(RULE + "\n"))[1:] == sorted(
-        [f"connect {{ daddr: 10.0.0.{i} | dest: 80 }}\n" for i in range(4)] + ["connect { daddr: fd00::1 | dest: 80 }\n"]
+        [f"connect {{ daddr: 10.0.0.{i} | dest: 80 }}\n" for i in range(4)]
+        + ["connect { daddr: fd00::1 | dest: 80 }\n"]
     )
     assert describe_connect("::1", 0).startswith("connect { daddr: ::1 | dest: 0 }\n")
 

@@ -42,7 +42,8 @@ def test_an_icmp_error_names_the_target_and_who_sent_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "code", "text"), [(3, 0, "network unreachable"), (3, 15, "precedence cutoff"), (3, 99, "unknown"), (11, 0, None)]
+    ("kind", "code", "text"),
+    [(3, 0, "network unreachable"), (3, 15, "precedence cutoff"), (3, 99, "unknown"), (11, 0, None)],
 )
 def test_unreachables_in_words(kind: int, code: int, text: str | None) -> None:
     assert TCP["icmp_unreach_str"](unreachable(icmp_type=kind, icmp_code=code)) == text

@@ -75,5 +75,5 @@ def test_source_ports(text: str, pair: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("text", ["50000-40000", "70000", "x", "1-2-3", ""])
 def test_bad_source_ports(text: str) -> None:
-    with pytest.raises(ValueError, match="port|range"):
+    with pytest.raises(ValueError, match=r"port|range"):
         parse_port_range(text)

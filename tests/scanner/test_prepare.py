@@ -39,7 +39,10 @@ def test_very_many_ranges_are_a_digest() -> None:
     [
         ({"target_ports": None}, "-p/--target-ports: tcp_synscan needs to know which ports to scan"),
         ({"probe_module": "icmp_echoscan"}, "-p/--target-ports: '80': icmp_echoscan has no ports"),
-        ({"output_fields": "saddr,nonsense"}, "-f/--output-fields: 'saddr,nonsense': tcp_synscan has no field 'nonsense'"),
+        (
+            {"output_fields": "saddr,nonsense"},
+            "-f/--output-fields: 'saddr,nonsense': tcp_synscan has no field 'nonsense'",
+        ),
     ],
 )
 def test_arguments_that_do_not_go_together(fields: dict[str, object], message: str) -> None:

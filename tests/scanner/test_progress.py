@@ -7,8 +7,8 @@ from stages.scanner.progress import Progress, Sample, clock_text, left_text, rat
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0 "), (118, "118 "), (999.4, "999 "), (1000, "1.00 K"), (10_327, "10.3 K"), (562_000, "562 K"), (1.5e6, "1.50 M"),
-     (2e9, "2.00 G")],
+    [(0, "0 "), (118, "118 "), (999.4, "999 "), (1000, "1.00 K"), (10_327, "10.3 K"), (562_000, "562 K"),
+     (1.5e6, "1.50 M"),     (2e9, "2.00 G")],
 )  # fmt: skip
 def test_rates(value: float, text: str) -> None:
     assert rate_text(value) == text

@@ -53,7 +53,9 @@ def test_what_is_no_amount(text: str, problem: str) -> None:
 
 
 def test_bandwidth_counts_what_is_on_the_wire_as_zmap_does() -> None:
-    assert int(packets_per_second(10e6, 58)) == 14880  # the manual's `using bandwidth 10000000 bits/s, rate set to 14880`
+    assert (
+        int(packets_per_second(10e6, 58)) == 14880
+    )  # the manual's `using bandwidth 10000000 bits/s, rate set to 14880`
     assert packets_per_second(1e9, 74) == pytest.approx(1e9 / (98 * 8))
 
 

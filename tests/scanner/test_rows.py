@@ -48,7 +48,14 @@ def test_an_ipv6_address_is_text_already() -> None:
 
 def test_what_a_kernel_socket_cannot_see_is_unknown() -> None:
     row = connected("2001:db8::1", 443, SYNACK, ts=1, rtt=0.5, position=9)
-    assert (row.address, row.port, row.kind, row.seq, row.daddr, row.ttl) == ("2001:db8::1", 443, SYNACK, None, None, None)
+    assert (row.address, row.port, row.kind, row.seq, row.daddr, row.ttl) == (
+        "2001:db8::1",
+        443,
+        SYNACK,
+        None,
+        None,
+        None,
+    )
     row = connected(1, 443, ICMP, ts=1, rtt=0.5, icmp=(3, 1), responder="10.0.0.254")
     assert (row.icmp_type, row.icmp_code, row.responder, row.address) == (3, 1, "10.0.0.254", 1)
     assert connected(1, 443, RST, ts=1, rtt=None).responder == 1

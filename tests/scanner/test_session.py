@@ -142,7 +142,9 @@ async def test_stopped_and_resumed_the_union_is_complete(port: int, tmp_path: Pa
     runs = 0
     while held is None or not held.finished:
         # The first runs have time for some of the targets only.
-        await run(port, bus.publisher(), path=tmp_path / "c", held=held, rate=100.0, max_runtime=0.2 if runs < 2 else None)
+        await run(
+            port, bus.publisher(), path=tmp_path / "c", held=held, rate=100.0, max_runtime=0.2 if runs < 2 else None
+        )
         held = checkpoint.read(tmp_path / "c")
         runs += 1
     assert runs == 3
@@ -222,7 +224,9 @@ async def test_a_log_that_is_away_for_a_while(port: int, monkeypatch: pytest.Mon
     assert {hit.ip for hit in hits(bus)} == OPEN
 
 
-async def test_a_stopped_scan_leaves_a_log_that_stays_away(port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_a_stopped_scan_leaves_a_log_that_stays_away(
+    port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(session, "STOP_PATIENCE", 0.0)
     monkeypatch.setattr(destination, "FIRST_BACKOFF", 0.001)
 

@@ -29,10 +29,11 @@ def typed(*argv: str, environ: dict[str, str] | None = None) -> ScannerSettings:
 
 
 def test_zmaps_short_options() -> None:
-    settings = typed(
-        *"-p 80,443 -o out.csv -n 10% -N 7 -t 60 -r 5000 -B 1.5M -c 2 -e 9 -s 40000-50000 -S 192.0.2.2 -i eth9".split(),
-        *"-G 02:00:00:00:00:01 -M tcp_synscan -O json -f saddr,ttl -d -q -v 5 -T 2 -P 3 10.0.0.0/8 10.1.0.1".split(),
+    line = (
+        "-p 80,443 -o out.csv -n 10% -N 7 -t 60 -r 5000 -B 1.5M -c 2 -e 9 -s 40000-50000 -S 192.0.2.2 -i eth9 "
+        "-G 02:00:00:00:00:01 -M tcp_synscan -O json -f saddr,ttl -d -q -v 5 -T 2 -P 3 10.0.0.0/8 10.1.0.1"
     )
+    settings = typed(*line.split())
     assert settings.ports == (80, 443)
     assert settings.source_ports == (40000, 50000)
     assert settings.targets == ("10.0.0.0/8", "10.1.0.1")

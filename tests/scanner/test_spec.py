@@ -25,7 +25,9 @@ def test_what_a_position_means_is_the_identity(fields: dict[str, object]) -> Non
     assert line.endswith(f" -> {fields[name]!r}")
 
 
-@pytest.mark.parametrize("fields", [{"rate": 1.0}, {"engine": "connect"}, {"cooldown": 3.0}, {"vantage": "x"}, {"scan": "t"}])
+@pytest.mark.parametrize(
+    "fields", [{"rate": 1.0}, {"engine": "connect"}, {"cooldown": 3.0}, {"vantage": "x"}, {"scan": "t"}]
+)
 def test_how_it_is_done_is_not(fields: dict[str, object]) -> None:
     assert changed(**fields).digest() == SPEC.digest()
 

@@ -83,7 +83,7 @@ def test_a_name_that_nobody_knows() -> None:
     def nobody(name: str) -> list[str]:
         raise OSError("no such name")
 
-    with pytest.raises(UsageError, match="'nowhere.example': a host name that cannot be resolved"):
+    with pytest.raises(UsageError, match=r"'nowhere.example': a host name that cannot be resolved"):
         parse_targets(["nowhere.example"], nobody)
 
 

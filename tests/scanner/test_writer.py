@@ -35,7 +35,9 @@ class Kept:
 
 
 class Work:
-    def __init__(self, publish: Literal["success", "all"] = "success", most: int | None = None, fail: bool = False) -> None:
+    def __init__(
+        self, publish: Literal["success", "all"] = "success", most: int | None = None, fail: bool = False
+    ) -> None:
         self.log: list[object] = []
         self.delivery = Delivery(asyncio.get_running_loop())
         self.tally = Tally()

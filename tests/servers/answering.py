@@ -18,7 +18,7 @@ from stages.scanner.space import Space
 from tests.servers.blocks import block
 
 SECRET = bytes(range(16))
-OURS = 0xC0000202  # 192.0.2.2
+OURS = 0xC6336402  # 198.51.100.2
 PORTS = (40000, 40999)
 
 

@@ -12,7 +12,9 @@ from stages.scanner.settings import ScannerSettings
 NOW = 1_795_245_000_000_000
 
 
-def prepared(*targets: str, lists: ListSettings | None = None, held: Checkpoint | None = None, **fields: Any) -> Prepared:
+def prepared(
+    *targets: str, lists: ListSettings | None = None, held: Checkpoint | None = None, **fields: Any
+) -> Prepared:
     """`target_ports` is 80 and the seed 1 unless told otherwise; secrets are zeros."""
     fields = {"target_ports": "80", "seed": 1, **fields}
     settings = ScannerSettings(targets=targets or ("10.0.0.0/28",), **fields)

@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.require import require
 
 ROOT = Path(__file__).resolve().parents[2]
-NEAR, FAR = "192.0.2.2", "192.0.2.1"
+NEAR, FAR = "198.51.100.2", "198.51.100.1"
 ANYIP = "10.0.0.0/8"
 _READY_S = 10
 

@@ -23,6 +23,7 @@ def _refuse(*_args: Any, **_more: Any) -> NoReturn:
 
 conf.L2socket = conf.L2listen = conf.L3socket = conf.L3socket6 = _refuse
 conf.neighbor.resolvers.clear()
+conf.raise_no_dst_mac = True
 scapy.layers.l2.getmacbyip = _refuse
 
 

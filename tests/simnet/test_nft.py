@@ -126,13 +126,13 @@ def test_echo(simnet_root: Simnet, mute: bool) -> None:
 
 
 def test_the_demos_rules_are_made_fast_enough() -> None:
-    text = nft.rules(Truth(1, ("10.0.0.0/16",), (22, 80, 443)), "far0")
+    text = "".join(nft.rules(Truth(1, ("10.0.0.0/16",), (22, 80, 443)), "far0"))
     assert text.count(" . 80 : accept") + text.count(" . 80 : goto limited") == 3192
     assert 'iifname != "far0" accept' in text
 
 
 def test_a_truth_without_anything() -> None:
-    text = nft.rules(Truth(1, (), (), Shares(open=0.0, filtered=0.0, rejected=0.0)), "far0")
+    text = "".join(nft.rules(Truth(1, (), (), Shares(open=0.0, filtered=0.0, rejected=0.0)), "far0"))
     assert "elements" not in text
 
 
@@ -150,3 +150,9 @@ def test_nft_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nft_refuses(simnet_root: Simnet) -> None:
     with simnet_root.inside("near"), pytest.raises(nft.FilterError, match="refuses"):
         nft.load(f"table ip {os.getpid()} nonsense")
+
+
+def test_a_transaction_fits_an_ordinary_users_socket() -> None:
+    transactions = nft.rules(Truth(1, ("10.0.0.0/16",), (22, 80, 443)), "far0")
+    assert len(transactions) > 10
+    assert max(text.count(",") for text in transactions[1:]) < nft.PORTION

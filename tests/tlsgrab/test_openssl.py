@@ -16,7 +16,7 @@ from stages.core.outcome import Outcome, Phase
 from stages.tlsgrab.openssl import LINGER, MAX_TOLD_BYTES, FullHandshake, client_context
 from tests.servers import tls_bytes
 from tests.servers.certificates import identity, server_context
-from tests.servers.tls_bytes import UNREADABLE, alert, flight, flight13, message, record, records, server_hello
+from tests.servers.tls_bytes import UNREADABLE, alert, flight, flight13, message, record, server_hello
 
 VERSIONS = {
     "TLSv1.0": ssl.TLSVersion.TLSv1,
@@ -426,7 +426,10 @@ def test_records_without_end_end(endless: bytes) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.binary(min_size=1, max_size=80), max_size=8), st.sampled_from([b"", b"\x16\x03\x03", b"\x15\x03\x01\0\2"]))
+@given(
+    st.lists(st.binary(min_size=1, max_size=80), max_size=8),
+    st.sampled_from([b"", b"\x16\x03\x03", b"\x15\x03\x01\0\2"]),
+)
 def test_any_bytes_end_in_facts(pieces: list[bytes], start: bytes) -> None:
     handshake = opened()
     for piece in [start, *pieces] if start else pieces:

@@ -301,7 +301,7 @@ class KafkaSource:
             for record in records:
                 headers = dict(record.headers) if record.headers else None
                 value = record.value
-                chunk_lines = split(value, headers) if value else []
+                chunk_lines = split(value, headers) if value is not None else []
                 lines += len(chunk_lines)
                 offset = record.offset
                 append(Chunk(topic, partition, offset, offset + 1, chunk_lines, headers))

@@ -18,6 +18,7 @@ import errno
 import logging
 import os
 import select
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -167,7 +168,7 @@ class PipeSource:
         self._over = False
         self._worker: _Worker | None = None
         self._reading: asyncio.Future[bytes] | None = None
-        self._watchable = True
+        self._watchable = sys.platform != "win32"  # there a loop watches sockets only
         self.ready = False
 
     async def start(self, on_revoke: OnRevoke) -> None:
@@ -246,8 +247,10 @@ class PipeSource:
             if not there.done():
                 there.set_result(None)
 
+        blocking = os.get_blocking(self.fd)
         loop.add_reader(self.fd, seen)
         try:
+            os.set_blocking(self.fd, blocking)  # libuv (uvloop) has just changed it, for all who share the descriptor
             await asyncio.wait({there}, timeout=timeout)
         finally:
             loop.remove_reader(self.fd)

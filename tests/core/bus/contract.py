@@ -1,4 +1,4 @@
-"""What every transport promises: subclass `BusContract` and give it a fixture `bus`.
+"""What every transport promises: subclass `BusContract`, or `GroupContract`, and give it a fixture `bus`.
 
 The fixture yields a `Harness`: it makes sources and publishers of one log, knows how one of its consumers dies, and
 closes what is left. Every consumer here has the same group unless it says otherwise.
@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Publisher, Source
-from stages.core.errors import LonglineError
 
 #: Seconds until something must have happened: much more than it takes, so that a busy machine does not fail a test.
 DEADLINE = 40.0
@@ -27,9 +26,6 @@ async def never(partitions: Sequence[Partition]) -> None:
 
 class Harness:
     """One log and its clients. Subclasses make them."""
-
-    #: Consumers of one group may share the partitions of a topic.
-    shares = True
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
@@ -231,11 +227,8 @@ class BusContract:
         }
         await publisher.publish([Output(bus.topic(DEAD), b"k", value, headers)])
         await publisher.publish([Output(bus.topic(DEAD), b"k", b"next", {"reason": b"schema"})])
-        chunks = await read(source, 2 if value else 1)
-        if not value:  # no line, but the message and its headers are there
-            assert lines(chunks) == [b"next"] or lines(chunks) == [b"", b"next"]
-        else:
-            assert lines(chunks) == [value, b"next"]
+        chunks = await read(source, 2)
+        assert lines(chunks) == [value, b"next"]
         assert dict(chunks[0].headers or {}) == headers
         await source.commit(ends(chunks))
         assert await source.lag() == 0
@@ -315,12 +308,11 @@ class BusContract:
         await bus.make_source([bus.topic(HITS)], "h").close()
         await bus.make_publisher().close()
 
-    # --- groups of several members
+
+class GroupContract(BusContract):
+    """What a transport promises besides, whose groups have several members."""
 
     async def test_two_consumers_share_the_partitions(self, bus: Harness) -> None:
-        if not bus.shares:
-            await self.second_consumer_is_refused(bus)
-            return
         publisher = await bus.publisher()
         one, two = await self.pair(bus)
         await publisher.publish(bus.outputs(200, keys=40))
@@ -329,12 +321,6 @@ class BusContract:
         assert second
         assert not {(c.topic, c.partition) for c in first} & {(c.topic, c.partition) for c in second}
         assert sorted(lines(first) + lines(second)) == sorted(o.value for o in bus.outputs(200, keys=40))
-
-    async def second_consumer_is_refused(self, bus: Harness) -> None:
-        first = await bus.source()
-        with pytest.raises(LonglineError, match="already reads"):
-            await bus.source()
-        assert first.ready
 
     async def pair(self, bus: Harness, on_revoke: OnRevoke = never) -> tuple[Source, Source]:
         one = await bus.source(on_revoke=on_revoke)
@@ -362,8 +348,6 @@ class BusContract:
         return first, second
 
     async def test_revocation_lets_the_member_settle_first(self, bus: Harness) -> None:
-        if not bus.shares:
-            return
         publisher = await bus.publisher()
         held: list[Chunk] = []
         asked: list[Sequence[Partition]] = []
@@ -390,8 +374,6 @@ class BusContract:
         assert await one.lag() == 0
 
     async def test_what_was_revoked_is_committed_by_the_new_owner_only(self, bus: Harness) -> None:
-        if not bus.shares:
-            return
         publisher = await bus.publisher()
         one = await bus.source()
         await publisher.publish(bus.outputs(100, keys=40))

@@ -15,7 +15,7 @@ from stages.core.bus.base import Output, Publisher, Source, partition_of
 from stages.core.bus.kafka import KafkaPublisher, KafkaSource
 from stages.core.bus.kafka_options import KafkaOptions
 from stages.core.errors import HostError, Unavailable
-from tests.core.bus.contract import BANNERS, DEADLINE, HITS, BusContract, Harness, ends, lines, never, read
+from tests.core.bus.contract import BANNERS, DEADLINE, HITS, GroupContract, Harness, ends, lines, never, read
 from tests.servers.kafka import KafkaServer, free_port
 
 
@@ -46,7 +46,7 @@ async def bus(kafka: KafkaServer) -> AsyncIterator[KafkaHarness]:
     await harness.close()
 
 
-class TestKafka(BusContract):
+class TestKafka(GroupContract):
     """The contract over a Kafka broker."""
 
 

@@ -8,7 +8,7 @@ import pytest
 from stages.core.bus.base import Output, Publisher, Source, partition_of
 from stages.core.bus.memory import MemoryBus, MemorySource
 from stages.core.errors import HostError, Unavailable
-from tests.core.bus.contract import HITS, BusContract, Harness, ends, lines, never, read
+from tests.core.bus.contract import HITS, GroupContract, Harness, ends, lines, never, read
 
 
 class MemoryHarness(Harness):
@@ -34,7 +34,7 @@ async def bus() -> AsyncIterator[MemoryHarness]:
     await harness.close()
 
 
-class TestMemory(BusContract):
+class TestMemory(GroupContract):
     """The contract over memory."""
 
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP
-from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from stages.scanner import answers, probes
 from stages.scanner.probes import icmp_echoscan
 from stages.scanner.validation import Tag
 from tests.servers.answering import OURS, SECRET, Reader
+from tests.servers.wire import ether
 
 TARGET, ROUTER = 0x0A010203, 0x0AFFFFFE
 TAG = Tag.of(SECRET, OURS, TARGET, 0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror
-from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.layers.l2 import ARP, Dot1Q
 from scapy.packet import Packet, Raw
 
 from stages.scanner import answers, probes
@@ -15,6 +15,7 @@ from stages.scanner.probes import tcp_synscan
 from stages.scanner.validation import Tag
 from tests.servers.answering import OURS, PORTS, SECRET, Reader
 from tests.servers.blocks import CSUMNOTREADY
+from tests.servers.wire import ether
 
 TARGET, PORT, ROUTER = 0x0A010203, 443, 0x0AFFFFFE
 TAG = Tag.of(SECRET, OURS, TARGET, PORT)
@@ -182,15 +183,10 @@ def test_malformed_options_do_no_harm(options: list[object]) -> None:
     "tail", [b"\x02", b"\x02\x00\x05\xb4", b"\x02\x01\x05\xb4", b"\x02\x05\x05\xb4", b"\x00\x02\x04\x01"]
 )
 def test_an_option_that_lies_about_its_length_ends_the_reading(tail: bytes) -> None:
-    tail = b"\x01\x03\x03\x07" + tail.rjust(4, b"\x01")
-    segment = bytearray(bytes(tcp(dataofs=7)) + tail)
-    packet = ether() / ip(proto=6) / Raw(bytes(segment))
-    seen = IP(bytes(packet)[14:])
-    del seen[TCP].chksum
-    raw = bytes(ether() / ip(proto=6))[:14] + with_checksum(bytes(packet)[14:])
-    row = reader.read(raw)
+    segment = bytes(tcp(dataofs=7)) + b"\x03\x03\x07" + b"\x01" * (5 - len(tail)) + tail
+    row = reader.read(bytes(ether(type=0x0800)) + with_checksum(bytes(ip(proto=6) / Raw(segment))))
     assert row is not None
-    assert (row["wscale"], row["mss"]) == (7, 0)
+    assert (row["wscale"], row["mss"], row["sack"]) == (7, 0, 0)
 
 
 def with_checksum(packet: bytes) -> bytes:

@@ -1,0 +1,42 @@
+"""The whole pipeline over one SQLite file: each stage a process of its own, and all of them in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stages.simnet.network import Simnet
+from stages.sink.store import Collection
+from tests.integration import plans
+from tests.integration.stored import assert_true, behind, documents
+from tests.integration.workers import Crew, Worker, until
+
+
+@pytest.mark.slow
+def test_every_stage_a_process_over_one_file(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    file = tmp_path / "town.db"
+    store, bus = f"sqlite:{file}", ("--bus", f"sqlite:{file}")
+    workers = plans.stages(crew, town, tmp_path, bus, store)
+    for worker in workers:
+        worker.start()
+    crew.all_ready(workers)
+    scan = crew.hire(Worker(town, tmp_path, *plans.scan(town, rate=5_000), *bus, name="scan"))
+    assert scan.start().wait() == 0, scan.tail()
+    until(lambda: not behind(file), "everything is stored")
+    for worker in workers:
+        assert worker.stop() == 143, worker.tail()
+    assert_true(town, store)
+
+
+@pytest.mark.slow
+def test_run_and_run_again(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    file = tmp_path / "town.db"
+    store = f"sqlite:{file}"
+    run = crew.hire(Worker(town, tmp_path, *plans.run(town, store, rate=5_000)))
+    assert run.start().wait() == 0, run.tail()
+    assert_true(town, store)
+    before = documents(town, store, Collection.BANNERS)
+    assert run.start().wait() == 0
+    assert "is finished; --again scans anew" in run.text
+    assert documents(town, store, Collection.BANNERS) == before

@@ -1,0 +1,235 @@
+"""The engine against a real TCP/IP stack: what it finds is what is there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.utils import PcapReader
+
+from stages.scanner import probes
+from stages.scanner.answers import ECHOREPLY, ICMP, RST, SYNACK
+from stages.scanner.engine import PacketEngine, Plan
+from stages.scanner.permutation import Permutation
+from stages.scanner.space import Space
+from tests.servers.veth import FAR, NEAR, Veth, veth
+
+BASE = 10 << 24
+RANGES = [[BASE, BASE + 511], [BASE + 1024, BASE + 1279]]
+OPEN, CLOSED = 80, 81
+#: Routes of the far side, in its local table: (prefix, kind, first address, size).
+SILENT = ("10.0.0.64/26", "blackhole", BASE + 64, 64)
+UNREACHABLE = ("10.0.1.0/26", "unreachable", BASE + 256, 64)
+PROHIBITED = ("10.0.4.128/25", "prohibit", BASE + 1024 + 128, 128)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Veth]:
+    with veth() as made:
+        for prefix, kind, *_ in (SILENT, UNREACHABLE, PROHIBITED):
+            made.far("ip", "route", "add", kind, prefix, "table", "local")
+        made.far("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        with made.program(made.far_pid, sys.executable, "-m", "tests.servers.listener", str(OPEN), ready="ready"):
+            yield made
+
+
+def scan(pair: Veth, **asked: Any) -> dict[str, Any]:
+    plan = {"cooldown": 1.0, "rate": 20_000, **asked.pop("plan", {})}
+    text = json.dumps({"ranges": RANGES, "ports": [OPEN, CLOSED], "plan": plan, **asked})
+    told: dict[str, Any] = json.loads(pair.near(sys.executable, "-m", "tests.servers.scan_once", input=text).stdout)
+    return told
+
+
+def within(address: int, part: tuple[str, str, int, int]) -> bool:
+    return part[2] <= address < part[2] + part[3]
+
+
+def truth(address: int, port: int) -> tuple[int, int, int] | None:
+    """(kind, ICMP type, ICMP code) of what a target answers; None: nothing."""
+    if within(address, SILENT):
+        return None
+    if within(address, UNREACHABLE):
+        return ICMP, 3, 1
+    if within(address, PROHIBITED):
+        return ICMP, 3, 13
+    return (ECHOREPLY if port == 0 else SYNACK if port == OPEN else RST), 0, 0
+
+
+def expected(ports: tuple[int, ...]) -> dict[tuple[int, int], tuple[int, int, int]]:
+    targets = [(a, p) for low, high in RANGES for a in range(low, high + 1) for p in ports]
+    return {target: kind for target in targets if (kind := truth(*target)) is not None}
+
+
+def found(answers: list[dict[str, Any]]) -> dict[tuple[int, int], tuple[int, int, int]]:
+    return {(a["address"], a["port"]): (a["kind"], a["icmp_type"], a["icmp_code"]) for a in answers}
+
+
+def test_what_is_found_is_what_is_there(pair: Veth) -> None:
+    told = scan(pair)
+    answers = told["answers"]
+    right = expected((OPEN, CLOSED))
+    assert found(answers) == right
+    assert len(answers) == len(right)
+    counters = told["counters"]
+    assert counters["sent"] == 1536
+    assert counters["validated"] == len(right)
+    assert (counters["invalid"], counters["duplicates"], counters["ring_drops"]) == (0, 0, 0)
+    assert (told["position"], told["before"], told["never"], told["failed"]) == (1536, 1536, 0, None)
+    assert sorted(a["position"] for a in answers) == sorted(set(a["position"] for a in answers))
+    assert all(0 <= a["rtt"] < 10 for a in answers)
+    assert all(a["responder"] == a["saddr"] for a in answers)
+    assert {a["responder"] for a in answers if a["kind"] == ICMP} == {0xC6336401}
+    about = told["describe"]
+    assert (about["engine"], about["interface"], about["source_ip"]) == ("packet", "near0", NEAR)
+    mac = json.loads(pair.far("ip", "-j", "link", "show", "far0").stdout)[0]["address"]
+    assert about["gateway_mac"] == mac
+
+
+def test_a_synack_is_told_whole(pair: Veth, tmp_path: Path) -> None:
+    """Every field of every answer, against what scapy reads of a capture by tcpdump."""
+    file = tmp_path / "capture"
+    capture = ["tcpdump", "-i", "near0", "-U", "-Z", "root", "-w", str(file), "--immediate-mode", "tcp src port 80"]
+    script = f"{' '.join(capture)} 2>{tmp_path}/said & until grep -q listening {tmp_path}/said; do sleep 0.01; done; " \
+             f"echo ready; wait"  # fmt: skip
+    with pair.program(pair.near_pid, "sh", "-c", script, ready="ready"):
+        told = scan(pair, args="linux", ports=[OPEN])
+        synacks = {a["address"]: a for a in told["answers"] if a["kind"] == SYNACK}
+        count = len(synacks)
+        pair.near("sh", "-c", f"until test $(tcpdump -r {file} 2>/dev/null | wc -l) -ge {count}; do sleep 0.05; done")
+        pair.near("sh", "-c", f"kill $(pgrep -f '^tcpdump.*{file}')")
+    seen = {}
+    with PcapReader(str(file)) as packets:
+        for packet in packets:
+            seen[int.from_bytes(bytes(packet[IP])[12:16], "big")] = packet
+    assert set(seen) == set(synacks)
+    for address, packet in seen.items():
+        answer, ip, tcp = synacks[address], packet[IP], packet[TCP]
+        options = dict(tcp.options)
+        assert (answer["seq"], answer["ack"], answer["window"]) == (tcp.seq, tcp.ack, tcp.window)
+        assert (answer["sport"], answer["dport"]) == (tcp.sport, tcp.dport)
+        assert (answer["ttl"], answer["ipid"]) == (ip.ttl, ip.id)
+        assert (answer["mss"], answer["wscale"]) == (options["MSS"], options["WScale"])
+        assert answer["sack"] == ("SAckOK" in options)
+        assert (answer["ts_val"], answer["ts_ecr"]) == options["Timestamp"]
+        assert answer["has_ts"] == 1
+        assert abs(answer["ts"] / 1e6 - float(packet.time)) < 0.001  # both are the kernel's stamp
+
+
+def test_icmp_echo(pair: Veth) -> None:
+    told = scan(pair, probe="icmp_echoscan", ports=[0])
+    assert found(told["answers"]) == expected((0,))
+    assert told["counters"]["sent"] == 768
+
+
+def test_probes_threads_sources_and_no_rate(pair: Veth) -> None:
+    sources = [0xC6336402, 0xC6336403]
+    pair.near("ip", "addr", "replace", "198.51.100.3/24", "dev", "near0")
+    plan = {"probes": 3, "threads": 3, "source_ips": sources, "source_ports": [50_000, 50_009], "rate": 0}
+    told = scan(pair, plan=plan, args="bsd")
+    answers = told["answers"]
+    assert found(answers) == expected((OPEN, CLOSED))
+    assert told["counters"]["sent"] == 3 * 1536
+    assert {a["attempt"] for a in answers} == {0, 1, 2}
+    assert {a["daddr"] for a in answers} == set(sources)
+    assert all(50_000 <= a["dport"] <= 50_009 for a in answers)
+    first = [a for a in answers if not a["repeat"]]
+    assert len(first) == len({(a["address"], a["port"]) for a in answers})
+    assert told["counters"]["duplicates"] == len(answers) - len(first)
+    assert len(first) < len(answers)
+
+
+def test_an_interrupted_scan_goes_on_where_it_was(pair: Veth) -> None:
+    one = scan(pair, kick=0.1, plan={"rate": 5_000}, secret="11" * 16)
+    assert 0 < one["position"] < 1536
+    two = scan(pair, plan={"first": one["position"]}, secret="11" * 16)
+    assert two["counters"]["sent"] == 1536 - one["position"]
+    assert found(one["answers"] + two["answers"]) == expected((OPEN, CLOSED))
+    assert not {a["position"] for a in one["answers"]} & {a["position"] for a in two["answers"]}
+
+
+def test_a_slice_and_the_runtime(pair: Veth) -> None:
+    part = scan(pair, plan={"first": 100, "last": 200})
+    assert part["counters"]["sent"] == 100
+    assert all(100 <= a["position"] < 200 for a in part["answers"])
+    short = scan(pair, plan={"rate": 1_000, "max_runtime": 0.2})
+    assert 0 < short["counters"]["sent"] < 1536
+    assert short["failed"] is None
+
+
+def test_an_interface_that_goes_down_ends_the_scan_with_its_name(pair: Veth) -> None:
+    with veth() as own:
+        text = json.dumps({"ranges": [[BASE, BASE + 65_535]], "ports": [80], "plan": {"rate": 5_000}})
+        argv = (sys.executable, "-m", "tests.servers.scan_once")
+        with own.program(own.near_pid, *argv, ask=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(text)
+            process.stdin.close()
+            own.far(
+                "sh", "-c", "until test $(cat /proc/net/dev | awk '/far0/ {print $3}') -gt 1000; do sleep 0.02; done"
+            )
+            own.near("ip", "link", "set", "near0", "down")
+            told = json.loads(process.stdout.readline())
+    assert "near0 is down" in told["failed"]
+    assert 0 < told["position"] < 65_536
+
+
+def test_what_stops_it_before_the_first_packet() -> None:
+    with veth() as own:
+        no_right = ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", sys.executable]
+        text = json.dumps({"ranges": RANGES, "ports": [80]})
+        told = json.loads(own.near(*no_right, "-m", "tests.servers.scan_once", input=text).stdout)
+        assert (told["error"], "CAP_NET_RAW" in told["text"]) == ("NoRawAccess", True)
+
+        own.near("ip", "link", "del", "longline-sim")
+        assert scan(own)["error"] == "ConfinedError"
+        assert scan(own, plan={"gateway_mac": "020000000001"})["error"] == "ConfinedError"
+        own.near("ip", "link", "add", "longline-sim", "type", "veth", "peer", "name", "other")
+
+        assert scan(own, plan={"interface": "eth7"})["error"] == "InterfaceError"
+        assert scan(own, ranges=[[0x7F000000, 0x7FFFFFFF]])["error"] == "OwnAddress"
+        assert scan(own, ranges=[[0xC6336401, 0xC63364FE]])["error"] == "OnLink"
+
+        own.near("ip", "route", "del", "default")
+        assert scan(own)["error"] == "NoRoute"
+        own.near("ip", "route", "add", "default", "via", "198.51.100.99")
+        silent = scan(own)
+        assert (silent["error"], "198.51.100.99 does not answer ARP" in silent["text"]) == ("NoNeighbour", True)
+        assert json.loads(own.far("ip", "-j", "-s", "link", "show", "far0").stdout)[0]["stats64"]["rx"]["packets"] < 40
+        own.near("ip", "link", "set", "near0", "down")
+        down = scan(own, plan={"interface": "near0"})
+        assert (down["error"], "near0 is down" in down["text"]) == ("InterfaceError", True)
+
+
+SPACE = Space.build([(BASE, BASE + 9)], (80,))
+PLAN = Plan(SPACE, Permutation(10, 1), probes.get("tcp_synscan"), bytes(16))
+
+
+@pytest.mark.parametrize("wrong", [
+    {"secret": b"short"}, {"probes": 0}, {"probes": 256}, {"probes": 3, "source_ports": (1, 2)},
+    {"source_ports": (2, 1)}, {"source_ports": (0, 65536)}, {"source_ips": ()}, {"ttl": 0}, {"ttl": 256},
+    {"first": 11}, {"first": 5, "last": 4}, {"last": 11}, {"rate": -1.0}, {"cooldown": -1.0}, {"threads": 0},
+    {"permutation": Permutation(11, 1)}, {"space": Space.build([], (80,))},
+], ids=str)  # fmt: skip
+def test_plans_that_cannot_be(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        replace(PLAN, **wrong)
+
+
+def test_an_engine_that_was_never_opened() -> None:
+    engine = PacketEngine(PLAN, lambda answers: None)
+    assert (engine.position, engine.position_before(1.0), engine.sending, engine.error) == (0, 0, False, None)
+    assert engine.counters.sent == 0
+    engine.stop_sending()
+    engine.close()
+    engine.close()
+
+
+def test_the_far_address_is_what_the_tests_think() -> None:
+    assert FAR == "198.51.100.1"
