@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 from stages.bannergrab.formats import formatter
 from stages.bannergrab.metrics import BannergrabMetrics
-from stages.bannergrab.stage import BannergrabStage, OpenEngine, Reader
+from stages.bannergrab.stage import BannergrabStage, OpenEngine
 from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
 from stages.core.errors import UsageError
-from stages.core.intake import LineReader
+from stages.core.grab import Reader
+from stages.core.intake import LineReader, read_hit
 from stages.core.metrics import Metrics
 from stages.core.politeness import Gate
-from stages.core.records import Hit, parse
 from stages.core.routing import Routing
 from stages.core.runner import DEFAULT_HORIZON, Runner, RunnerMetrics
 from stages.proto.banner import Script
@@ -79,16 +79,10 @@ def script_of(settings: BannergrabSettings) -> Script:
     )
 
 
-def _read_record(line: bytes, ts_us: int) -> Hit | None:
-    """A line of a shared log: records only, and only hits are ours."""
-    record = parse(line)
-    return record if isinstance(record, Hit) else None
-
-
 def reader_of(settings: BannergrabSettings, *, shared: bool, scan: str, vantage: str) -> Reader:
     """How lines are read: `shared` logs hold records, a pipe whatever its users write (`stages.core.intake`)."""
     if shared:
-        return _read_record
+        return read_hit
     return LineReader(settings.port, scan, vantage, transport=settings.over).read
 
 

@@ -211,6 +211,9 @@ class _Worker:
                         return
                     answer = dialogue.receive(datagram)
                     if answer is None:
+                        if last_words := dialogue.farewell():
+                            await stream.send(last_words)
+                            conversation.sent += len(last_words)
                         return
                     if answer:
                         await stream.send(answer)

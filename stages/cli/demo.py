@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import shutil
 import sys
 import tempfile
 import time
@@ -18,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stages.simnet.compare import Difference, Found
     from stages.simnet.network import Simnet
+
+#: Of the directory that the database stands in, unless it is kept.
+PREFIX = "longline-demo-"
 
 #: Packets per second: fast enough for a demonstration, and far below what any machine can send.
 DEFAULT_RATE = 40_000
@@ -52,13 +57,22 @@ def run(args: argparse.Namespace) -> int:
     except SimnetError as error:
         sys.stderr.write(f"longline demo: {error}\n")
         return 1
-    with net, tempfile.TemporaryDirectory(prefix="longline-demo-") as directory:
+    _sweep()
+    with net, tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as directory:
         file = args.keep or str(Path(directory) / "demo.db")
         try:
             return _measure(net, file, args.rate, args.view)
         except KeyboardInterrupt:
             say("stopped")
             return 130
+
+
+def _sweep() -> None:
+    """Remove what a demo left that was killed with SIGKILL: its directory names its process."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        pid = path.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def say(text: str) -> None:

@@ -85,7 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         module.add_arguments(parser)
         return int(module.run(parser.parse_args(words[1:])))
     except LonglineError as error:
-        sys.stderr.write(f"longline {name}: {error}\n")
+        if not error.quiet:
+            sys.stderr.write(f"longline {name}: {error}\n")
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output went away; nothing more can be said to it, not even at exit.

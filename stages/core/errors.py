@@ -7,6 +7,7 @@
     +- HostError             this host cannot (yet): permission, descriptors, disk; exit 1
     |  +- MissingCapability  names the capability and what works without it
     |  +- Confined           LONGLINE_CONFINE forbids sending there
+    |  +- ReaderGone         nobody reads our output any more; exit 141 and not a word
     +- Unavailable           broker or database out of reach; retry
     +- RecordError           one record is bad: to the dead letters with its reason; the stage goes on
     +- Fused                 too many dead letters: the stage stops
@@ -27,6 +28,7 @@ class LonglineError(Exception):
 
     exit_code: ClassVar[int] = 1
     retry: ClassVar[bool] = False
+    quiet: ClassVar[bool] = False  #: the exit code says it all
 
 
 class UsageError(LonglineError):
@@ -68,6 +70,13 @@ class MissingCapability(HostError):
 
 class Confined(HostError):
     """LONGLINE_CONFINE is set and the destination is neither loopback nor inside a simulated network."""
+
+
+class ReaderGone(HostError):
+    """Nobody reads our output any more: `longline scan ... | head`. Not a fault; there is nobody left to tell."""
+
+    exit_code = 141  #: as a shell shows a death by SIGPIPE
+    quiet = True
 
 
 class Unavailable(LonglineError):

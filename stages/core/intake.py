@@ -81,6 +81,12 @@ def canonical(ip: str) -> str:
     return str(address.ipv4_mapped or address)
 
 
+def read_hit(line: bytes, ts_us: int) -> Hit | None:
+    """A line of a shared log: records only, and only hits are a grab's. Raises RecordError."""
+    record = parse(line)
+    return record if isinstance(record, Hit) else None
+
+
 class LineReader:
     """Reads lines as hits. It holds the header that was seen last; one reader per input."""
 

@@ -136,7 +136,8 @@ def report(error: Exception) -> int:
     if isinstance(error, Interrupted):
         return SIGNAL_BASE + error.signum
     if isinstance(error, LonglineError):
-        print(f"longline: {error}", file=sys.stderr)
+        if not error.quiet:
+            print(f"longline: {error}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, ExceptionGroup):
         known, unknown = error.split(LonglineError)

@@ -85,6 +85,14 @@ class Shared(Protocol):
         """0-1."""
 
 
+@runtime_checkable
+class Backed(Protocol):
+    """A stage that stands on something of its own, such as a store, and knows whether that is there."""
+
+    @property
+    def ready(self) -> bool: ...
+
+
 @dataclass(slots=True, frozen=True)
 class Summary:
     """What a run did, in records. `left` were taken and not settled: they come again from a log, never from a pipe."""
@@ -207,13 +215,14 @@ class Runner:
 
     @property
     def ready(self) -> bool:
-        """Assigned and connected, and the last settle did not fail."""
+        """Assigned and connected, the last settle did not fail, and what the stage stands on is there."""
         return (
             self._opened
             and not self._over.is_set()
             and self._publisher.ready
             and all(feed.source.ready for feed in self._feeds)
             and not any(settler.failing for settler in self._settlers)
+            and (not isinstance(self._stage, Backed) or self._stage.ready)
         )
 
     async def lag(self) -> int:

@@ -84,7 +84,6 @@ class BusSettings(Section):
     )
     partitions: int = opt(16, help="partitions of a topic that has to be made", ge=1, le=10_000)
     replication: int = opt(1, help="replicas of a topic that has to be made", ge=1)
-    linger: Seconds = opt(0.005, help="seconds that a Kafka batch waits to be filled")
     request_timeout: Seconds = opt(30.0, help="seconds without an acknowledgement until a write is tried again", gt=0)
     session_timeout: Seconds = opt(
         30.0, help="seconds without a heartbeat until Kafka gives a member's partitions away", gt=0

@@ -119,6 +119,11 @@ class Conversation:
         self._max_bytes = max_bytes
 
     @property
+    def dialogue(self) -> Dialogue:
+        """What was said on it."""
+        return self._dialogue
+
+    @property
     def body(self) -> bytes:
         """All bytes received, in one piece."""
         data = self.data

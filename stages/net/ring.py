@@ -24,7 +24,7 @@ from stages.net import bpf, headers
 from stages.net.checksum import finish, sum_bytes
 from stages.net.headers import load16
 from stages.net.jit import kernel, piece
-from stages.net.packetsocket import PACKET_IGNORE_OUTGOING, SOL_PACKET, packet_socket
+from stages.net.packetsocket import PACKET_IGNORE_OUTGOING, SOL_PACKET, interface_error, packet_socket
 
 _PACKET_RX_RING: Final = 5
 _PACKET_STATISTICS: Final = 6
@@ -77,6 +77,7 @@ class Ring:
 
     def __init__(self, interface: str, filter_code: bytes, *, blocks: int = BLOCKS) -> None:
         """Raises NoRawAccess, OSError (ENODEV; ENOMEM: the ring cannot be had)."""
+        self._interface = interface
         self._socket = packet_socket()
         try:
             # Bound last, so that nothing arrives before the filter is in place.
@@ -107,7 +108,7 @@ class Ring:
         if not self._status[self._next] & _TP_STATUS_USER:
             for _, event in self._poll.poll(milliseconds):
                 if event & select.POLLERR and (number := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
-                    raise OSError(number, "the packet ring's interface failed")
+                    raise interface_error(number, self._interface)
             if not self._status[self._next] & _TP_STATUS_USER:
                 return None
         block: npt.NDArray[np.uint8] = self._blocks[self._next]

@@ -161,3 +161,9 @@ def _sync_directory(directory: Path) -> None:
 def _checksum(body: Mapping[str, Any]) -> str:
     """Against damage, not against people: whoever may write the file may write this too."""
     return blake2b(orjson.dumps(dict(body), option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+
+
+def beside(bus: str) -> Path | None:
+    """Where the checkpoint of a scan onto this log stands unless told otherwise: beside the database. None: nowhere."""
+    scheme, _, file = bus.partition(":")
+    return Path(f"{file}.checkpoint") if scheme == "sqlite" and file else None

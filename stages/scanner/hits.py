@@ -69,7 +69,9 @@ class HitLines:
         keyed = []
         for answer in answers:
             ip = address_text(answer.address)
-            keyed.append((prefix_key(ip), self._render(answer, ip)))
+            # What prefix_key does for IPv4, without asking which it is.
+            key = prefix_key(ip) if isinstance(answer.address, str) else ip[: ip.rindex(".")].encode()
+            keyed.append((key, self._render(answer, ip)))
         return keyed
 
     def _render(self, answer: Answer, ip: str) -> bytes:

@@ -7,7 +7,7 @@ not sent, their positions count as done. Until a list changes, that costs one co
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -38,12 +38,11 @@ class Mask:
 
     __slots__ = ("_applied", "_builder", "_ends", "_lists", "_seen", "_starts")
 
-    def __init__(self, builder: Frames, lists: Lists) -> None:
-        """The targets were laid out under the lists as they are at this moment."""
+    def __init__(self, builder: Frames, lists: Lists, generation: int) -> None:
+        """`generation`: of the lists when the targets were laid out."""
         self._builder = builder
         self._lists = lists
-        self._seen: Final = lists.generation
-        self._applied = lists.generation
+        self._seen = self._applied = generation
         self._starts = np.zeros(0, np.uint64)
         self._ends = np.zeros(0, np.uint64)
 

@@ -18,6 +18,7 @@ from stages.scanner import probes
 from stages.scanner.answers import AnswerArray
 from stages.scanner.engine import PacketEngine, Plan
 from stages.scanner.engines import NotByPackets
+from stages.scanner.mask import Mask
 from stages.scanner.permutation import Permutation
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes.base import ProbeModule
@@ -25,6 +26,7 @@ from stages.scanner.quantities import packets_per_second, parse_mac, parse_sourc
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.space import Space
 from stages.scanner.summary import EngineCounters
+from stages.scanner.targets import Targets
 from stages.scanner.templates import TemplateError
 
 #: Seconds from the kernel's receiving a packet to our having it, at most: a block of the ring is handed over when it
@@ -35,17 +37,16 @@ RING_DELAY: Final = 1.0
 CAPABILITY: Final = "CAP_NET_RAW"
 
 
-class _Masked(PacketEngine):
+class MaskedEngine(PacketEngine):
     """Asks the address policy again before each batch leaves."""
 
-    def __init__(self, plan: Plan, on_answers: Callable[[AnswerArray], None], policy: Policy) -> None:
+    def __init__(self, plan: Plan, on_answers: Callable[[AnswerArray], None], targets: Targets) -> None:
         super().__init__(plan, on_answers)
-        self._policy = policy
-        # Before anything is opened: what changes from now on is not yet in the space.
-        self._mask = Mask
+        self._targets = targets
 
     def start(self) -> None:
-        self._rows = [Mask(rows, self._policy) for rows in self._rows]  # type: ignore[misc]
+        policy, generation = self._targets.policy, self._targets.generation
+        self._rows = [Mask(rows, policy, generation) for rows in self._rows]  # type: ignore[misc]
         super().start()
 
 
@@ -66,7 +67,7 @@ class Packets:
         Raises UsageError, MissingCapability, NotByPackets, Confined, HostError.
         """
         plan = plan_of(prepared, part)
-        engine = PacketEngine(plan, on_answers)
+        engine = MaskedEngine(plan, on_answers, prepared.targets)
         try:
             await asyncio.to_thread(engine.open)
         except OSError as error:

@@ -160,10 +160,10 @@ class Session:
         spec = self._prepared.spec.model_copy(
             update={"engine": engine.name, "rate": engine.rate, "sender": engine.describe()}
         )
-        if self._file is not None:
-            await self._file.begin(append=self._resumed)
         if self._path is not None:
             await asyncio.to_thread(checkpoints.write, self._path, self._prepared.checkpoint)
+        if self._file is not None:
+            await self._file.begin(append=self._resumed)
         await self._record("start", spec=spec.record())
         assert self._delivery is not None
         destinations: list[Destination] = [each for each in (self._bus, self._file) if each is not None]

@@ -40,6 +40,7 @@ class Targets:
     v6: Ipv6Space
     excluded: Excluded
     policy: Policy
+    generation: int  #: of the policy when the targets were laid out
 
     @property
     def addresses(self) -> int:
@@ -95,6 +96,7 @@ def choose_targets(
     if not spans and lists.allow is None:
         spans, written = parse_targets([WHOLE_IPV4], None), (WHOLE_IPV4,)
     policy = Policy.for_scan(lists, settings, spans)
+    generation = policy.generation
     wanted = NetSet.of(spans) if spans else lists.allow
     assert wanted is not None
     allowed = policy.allowed(wanted)
@@ -106,7 +108,7 @@ def choose_targets(
         raise UsageError(
             _PLACE, None, f"{v6.addresses} IPv6 addresses are more than can be probed one by one; give a list"
         )
-    return Targets(written, tuple(allowed.v4), v6, excluded, policy)
+    return Targets(written, tuple(allowed.v4), v6, excluded, policy, generation)
 
 
 def _nothing_left(excluded: Excluded) -> str:

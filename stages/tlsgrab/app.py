@@ -9,27 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from stages.core.intake import LineReader
+from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
+from stages.core.grab import Reader
+from stages.core.intake import LineReader, read_hit
+from stages.core.metrics import Metrics
 from stages.core.politeness import Gate
-from stages.core.records import Hit, parse
 from stages.core.routing import Routing
 from stages.core.runner import DEFAULT_HORIZON, Runner, RunnerMetrics
 from stages.tlsgrab.metrics import TlsgrabMetrics
-from stages.tlsgrab.stage import Reader, TlsgrabStage
+from stages.tlsgrab.stage import TlsgrabStage
 
 if TYPE_CHECKING:
     from stages.core.bus.base import Publisher, Source, Topics
     from stages.core.job import Job
-    from stages.core.metrics import Metrics
     from stages.core.politeness import Limits
     from stages.core.settings import RunnerSettings
     from stages.tlsgrab.settings import TlsgrabSettings
-
-
-def _read_record(line: bytes, ts_us: int) -> Hit | None:
-    """A line of a shared log: records only, and only hits are ours."""
-    record = parse(line)
-    return record if isinstance(record, Hit) else None
 
 
 def make_runner(
@@ -52,10 +47,14 @@ def make_runner(
     """The runner of one tlsgrab.
 
     `shared`: a log that other stages read too (routing, records); otherwise a pipe. `limits` None: no politeness.
-    `capacity`: connections that this process has descriptors for; default: `--concurrent`. `scan`, `vantage`: of hits
-    whose line does not name them.
+    `capacity`: connections that this process may have open here, where several stages share its descriptors; default:
+    what fits of `--concurrent` (a warning says when not all does). `scan`, `vantage`: of hits whose line does not name
+    them.
     """
-    read: Reader = _read_record if shared else LineReader(settings.port, scan, vantage).read
+    if capacity is None:
+        capacity = fit_concurrency(settings.concurrent, raise_descriptor_limit()[0])
+    metrics = metrics if metrics is not None else Metrics()
+    read: Reader = read_hit if shared else LineReader(settings.port, scan, vantage).read
     stage = TlsgrabStage(
         settings,
         topic=topics.tls,
@@ -73,7 +72,7 @@ def make_runner(
         gate=gate,
         topics=topics,
         metrics=RunnerMetrics(stage.name, metrics),
-        capacity=min(settings.concurrent, capacity) if capacity is not None else settings.concurrent,
+        capacity=min(settings.concurrent, capacity),
         later=later,
         horizon=horizon,
     )

@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 
 from tests.require import require
-from tests.servers.veth import ANYIP, NEAR, ROOT, Veth, environment, veth
+from tests.servers.veth import ANYIP, FAR, NEAR, ROOT, Veth, environment, veth
 
 PACKETS = 2_000_000
 ROUNDS = 7
@@ -84,7 +84,7 @@ def main() -> int:
     found: dict[str, list[float]] = {"longline": [], "zmap": []}
     with veth() as pair:
         pair.far("ip", "route", "del", "local", ANYIP, "dev", "lo")
-        pair.near("ping", "-c1", "-W2", "192.0.2.1", check=False)  # both find the gateway's MAC in the table
+        pair.near("ping", "-c1", "-W2", FAR, check=False)  # both find the gateway's MAC in the table
         mac = json.loads(pair.far("ip", "-j", "link", "show", "far0").stdout)[0]["address"]
         zmap = [
             "zmap", "-p", "80", "-i", "near0", "-S", NEAR, "-G", mac, "-B", "200G", "-n", str(PACKETS), "-T", "1",

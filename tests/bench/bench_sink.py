@@ -71,7 +71,7 @@ async def drive(stage: SinkStage, lines: list[bytes]) -> None:
     changed = asyncio.Event()
     desk = Desk(changed.set)
     flying = place = 0
-    while place < len(lines) or flying:
+    while True:
         flying -= len(desk.jobs)
         desk.jobs.clear()
         if place < len(lines) and stage.capacity - flying >= POLL:
@@ -80,10 +80,11 @@ async def drive(stage: SinkStage, lines: list[bytes]) -> None:
             flying += len(part)
             stage.take([Job(stage.decode(line), desk, None, line) for line in part])  # type: ignore[arg-type]
             await asyncio.sleep(0)
-            continue
-        changed.clear()
-        if not desk.jobs:
+        elif flying:
+            changed.clear()
             await changed.wait()
+        else:
+            return
 
 
 def figures(name: str, values: list[float], unit: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,17 @@ def test_loopback_demo_finds_the_truth(tmp_path: Path) -> None:
     assert " 0 missing, 0 invented, 0 wrong" in ran.stdout
     shown = longline("query", "services", "--store", f"sqlite:{tmp_path}/kept.db", "--json", "--limit", "3")
     assert len(shown.stdout.splitlines()) == 3
+
+
+def test_what_a_killed_demo_left_is_swept(tmp_path: Path) -> None:
+    gone = tmp_path / "longline-demo-999999999-abc"  # above the largest pid
+    alive = tmp_path / f"longline-demo-{os.getpid()}-abc"
+    for directory in (gone, alive):
+        directory.mkdir()
+        (directory / "demo.db").touch()
+    ran = longline("demo", "--loopback", "--no-view", env={"TMPDIR": str(tmp_path)})
+    assert ran.returncode == 0, ran.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [alive.name]
 
 
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:

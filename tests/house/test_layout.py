@@ -27,17 +27,49 @@ ONE_IMPORTER = {
 }
 
 #: Code that is a function of its arguments: no clock, no socket, no loop, no randomness of its own.
-PURE = """
-stages/core/outcome.py stages/core/errors.py stages/core/times.py stages/core/records.py stages/core/schema.py
-stages/core/offsets.py stages/core/pacing.py stages/core/politeness.py stages/core/netset.py stages/core/special.py
-stages/core/policy.py stages/core/intake.py stages/core/routing.py
-stages/proto
-stages/net/checksum.py stages/net/headers.py stages/net/siphash.py
-stages/scanner/permutation.py stages/scanner/space.py stages/scanner/validation.py stages/scanner/ports.py
-stages/scanner/dedup.py stages/scanner/rate.py stages/scanner/fields.py stages/scanner/frames.py
-stages/sink/documents.py
-stages/simnet/truth.py stages/simnet/compare.py
-""".split()
+PURE = [
+    "stages/proto",
+    "stages/core/outcome.py",
+    "stages/core/errors.py",
+    "stages/core/times.py",
+    "stages/core/records.py",
+    "stages/core/schema.py",
+    "stages/core/offsets.py",
+    "stages/core/pacing.py",
+    "stages/core/politeness.py",
+    "stages/core/netset.py",
+    "stages/core/ranges.py",
+    "stages/core/special.py",
+    "stages/core/policy.py",
+    "stages/core/intake.py",
+    "stages/core/routing.py",
+    "stages/core/delays.py",
+    "stages/core/concurrency.py",
+    "stages/core/deadletters.py",
+    "stages/core/ended.py",
+    "stages/core/connecting.py",
+    "stages/net/checksum.py",
+    "stages/net/headers.py",
+    "stages/net/siphash.py",
+    "stages/net/wheel.py",
+    "stages/scanner/permutation.py",
+    "stages/scanner/space.py",
+    "stages/scanner/validation.py",
+    "stages/scanner/ports.py",
+    "stages/scanner/dedup.py",
+    "stages/scanner/rate.py",
+    "stages/scanner/fields.py",
+    "stages/scanner/frames.py",
+    "stages/scanner/quantities.py",
+    "stages/scanner/rows.py",
+    "stages/scanner/spec.py",
+    "stages/bannergrab/formats.py",
+    "stages/sink/documents.py",
+    "stages/simnet/truth.py",
+    "stages/simnet/compare.py",
+    "stages/simnet/expectation.py",
+    "stages/simnet/behaviours.py",
+]
 IMPURE = {"asyncio", "socket", "_socket", "select", "selectors", "time", "random", "secrets", "threading", "subprocess"}
 
 

@@ -16,6 +16,7 @@ from stages.simnet.network import NamespacesClosed, Simnet
 from stages.simnet.spec import Spec
 from tests.integration.topics import Log
 from tests.integration.workers import Crew
+from tests.simnet.conftest import as_nobody  # noqa: F401  (a fixture)
 from tests.require import require
 from tests.servers.kafka import KafkaServer
 from tests.servers.mongo import MongoServer, require_mongo

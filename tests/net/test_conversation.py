@@ -13,6 +13,7 @@ def test_a_new_conversation_has_said_nothing_and_knows_nothing() -> None:
     assert conversation.left_host
     assert (conversation.failed, conversation.timed_out, conversation.truncated) == (False, False, False)
     assert conversation.body == b""
+    assert conversation.dialogue.opening() == b""
 
 
 def test_the_body_is_all_pieces_in_order() -> None:

@@ -269,12 +269,15 @@ class Faulty(Talk):
     def receive(self, data: bytes) -> bytes | None:
         if self.where == "receive":
             raise RuntimeError(self.where)
-        return b""
+        return None if self.where == "farewell" else b""
 
     def silence(self) -> bytes | None:
         if self.where == "silence":
             raise RuntimeError(self.where)
         return None
+
+    def farewell(self) -> bytes:
+        raise RuntimeError(self.where)
 
     def eof(self) -> bytes | None:
         if self.where == "eof":
@@ -288,6 +291,7 @@ class Faulty(Talk):
         ("opening", talkers.hold()),
         ("receive", talkers.hold(b"x")),
         ("silence", talkers.hold()),
+        ("farewell", talkers.hold(b"x")),
         ("eof", talkers.say()),
     ],
 )
@@ -308,6 +312,9 @@ class Answering(Talk):
     def receive(self, data: bytes) -> bytes | None:
         return None if data.endswith(b"enough") else b"<" + data + b">"
 
+    def farewell(self) -> bytes:
+        return b"so long"
+
     def eof(self) -> bytes | None:
         return b"bye"
 
@@ -324,8 +331,9 @@ def test_a_dialogue_may_answer_and_end(engine: Engine) -> None:
 
     with talker(handler) as target:
         got = one(engine.converse([target], lambda _: Answering()))
-    assert heard[:2] == [b"first", b"<one>"]
+    assert heard == [b"first", b"<one>", b"so long"]
     assert (got.body, got.closed_by) == (b"oneenough", "us")
+    assert got.sent == len(b"".join(heard))
 
 
 def test_a_dialogue_may_say_goodbye(engine: Engine) -> None:
@@ -343,6 +351,38 @@ def test_a_dialogue_may_say_goodbye(engine: Engine) -> None:
         assert over.wait(5)
     assert heard == [b"first", b"bye"]
     assert got.sent == 8
+
+
+class Overfull(Stuffed):
+    """Has enough while its first words have not all left."""
+
+    def receive(self, data: bytes) -> bytes | None:
+        return None
+
+    def farewell(self) -> bytes:
+        return b"so long"
+
+
+def test_no_last_words_behind_words_that_have_not_left(engine: Engine) -> None:
+    with talker(talkers.hold(b"enough")) as target:
+        got = one(engine.converse([target], lambda _: Overfull()))
+    assert got.closed_by == "us"
+    assert 0 < got.sent < Stuffed.SIZE
+    assert not got.body.endswith(b"so long")
+
+
+class Leaving(Answering):
+    """Has enough at once."""
+
+    def receive(self, data: bytes) -> bytes | None:
+        return None
+
+
+def test_last_words_to_a_peer_that_has_reset_are_not_said(engine: Engine) -> None:
+    with talker(talkers.say_then_reset(b"enough")) as target:
+        got = one(engine.converse([target], lambda _: Leaving()))
+    assert got.fault is None
+    assert got.body in (b"", b"enough")
 
 
 def test_close_by_reset_where_we_close(engine: Engine) -> None:

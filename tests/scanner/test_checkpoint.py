@@ -111,3 +111,16 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) 
     with pytest.raises(HostError, match="cannot be written: Is a directory"):
         checkpoint.write(tmp_path / "c2", HELD)
     assert sorted(os.listdir(tmp_path)) == ["c", "c2"]  # and nothing half-written beside
+
+
+@pytest.mark.parametrize(
+    ("bus", "place"),
+    [
+        ("sqlite:scan.db", "scan.db.checkpoint"),
+        ("sqlite:/x/y", "/x/y.checkpoint"),
+        ("-", None),
+        ("kafka://h:9092", None),
+    ],
+)
+def test_its_default_place(bus: str, place: str | None) -> None:
+    assert checkpoint.beside(bus) == (None if place is None else Path(place))

@@ -42,7 +42,7 @@ def sent(rows: FrameBuilder, count: int) -> list[bytes]:
 @pytest.mark.parametrize("probe_count", [1, 3])
 def test_what_is_blocked_later_is_left_out_and_the_rest_is_untouched(probe_count: int) -> None:
     lists, rows = policy(), builder(probe_count)
-    mask = Mask(rows, lists)
+    mask = Mask(rows, lists, lists.generation)
     everything = sent(rows, mask.fill(0, SIZE))
     assert len(everything) == SIZE * probe_count
     lists.update(Lists(NetSet.parse(["10.0.0.8/29", "10.0.0.63"], "b")))
@@ -56,14 +56,14 @@ def test_what_is_blocked_later_is_left_out_and_the_rest_is_untouched(probe_count
 
 def test_nothing_is_left_of_a_batch() -> None:
     lists, rows = policy(), builder(1)
-    mask = Mask(rows, lists)
+    mask = Mask(rows, lists, lists.generation)
     lists.update(Lists(NetSet.parse(["10.0.0.0/8"], "b")))
     assert mask.fill(0, 7) == 0
 
 
 def test_lists_that_forbid_nothing_at_all() -> None:
     lists, rows = Policy(special=False), builder(1)
-    mask = Mask(rows, lists)
+    mask = Mask(rows, lists, lists.generation)
     lists.update(Lists())
     assert mask.fill(0, 7) == 7
 
@@ -72,7 +72,7 @@ def test_lists_that_forbid_nothing_at_all() -> None:
 def test_any_blocklist(blocked: set[int], first: int, count: int) -> None:
     count = min(count, SIZE - first)
     lists, rows = policy(), builder(1)
-    mask = Mask(rows, lists)
+    mask = Mask(rows, lists, lists.generation)
     wanted = targets(rows, mask.fill(first, count))
     lists.update(Lists(NetSet.parse([f"10.0.0.{i}" for i in blocked], "b")))
     assert targets(rows, mask.fill(first, count)) == [t for t in wanted if int(t.rpartition(".")[2]) not in blocked]

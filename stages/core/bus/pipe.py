@@ -24,14 +24,14 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import orjson
 
 from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Source
 from stages.core.bus.batching import Headers, is_whole
 from stages.core.bus.topics import is_side
-from stages.core.errors import HostError
+from stages.core.errors import HostError, ReaderGone
 from stages.core.records import MAX_RECORD_BYTES, b64
 
 log = logging.getLogger("longline.bus.pipe")
@@ -50,12 +50,6 @@ CHUNK_LINES: Final = 250
 STDIN: Final = 0
 STDOUT: Final = 1
 STDERR: Final = 2
-
-
-class ReaderGone(HostError):
-    """Whoever read our standard output has closed it (`| head`): a reason to stop, not an accident."""
-
-    exit_code: ClassVar[int] = 128 + 13  #: as a program that SIGPIPE ends
 
 
 class _Worker:
@@ -310,9 +304,23 @@ class PipePublisher:
             await self._write(self.fd, b"\n".join([*lines, b""]), "output")
 
     def _letter(self, output: Output) -> bytes:
+        """As `stages.core.schema.DeadModel` has it."""
         headers: Headers = output.headers or {}
         known = {name: value.decode(errors="replace") for name, value in headers.items()}
-        return orjson.dumps({"kind": "dead", "stage": self._stage, **known, "value": b64(output.value)})
+        return orjson.dumps(
+            {
+                "kind": "dead",
+                "stage": known.get("stage", self._stage),
+                "reason": known.get("reason"),
+                "source": {
+                    "topic": known.get("topic"),
+                    "partition": int(known.get("partition", 0)),
+                    "offset": int(known.get("offset", 0)),
+                },
+                "error": known.get("error"),
+                "original": b64(output.value),
+            }
+        )
 
     async def _write(self, fd: int, data: bytes, what: str) -> None:
         assert self._worker is not None

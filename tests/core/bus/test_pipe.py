@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from stages.core.bus.base import Chunk, Output
 from stages.core.bus.memory import MemoryBus
-from stages.core.bus.pipe import MAX_LINE_BYTES, LineSplitter, PipePublisher, PipeSource, ReaderGone
-from stages.core.errors import HostError
+from stages.core.bus.pipe import MAX_LINE_BYTES, LineSplitter, PipePublisher, PipeSource
+from stages.core.errors import HostError, ReaderGone
+from stages.core.schema import DeadModel
 from tests.core.bus.contract import BANNERS, DEAD, DEADLINE, HITS, ends, lines, never, read
 
 Run = Callable[[Awaitable[None]], None]
@@ -274,7 +275,7 @@ def test_results_and_dead_letters(run: Run, pipe: list[int], tmp_path: Path) -> 
         await publisher.publish(
             [
                 Output(BANNERS, b"k", b"one"),
-                Output(DEAD, b"k", raw, {"reason": b"schema", "error": b"\xffbad", "offset": b"7"}),
+                Output(DEAD, b"k", raw, {"reason": b"schema", "error": b"\xffbad", "topic": b"in", "offset": b"7"}),
                 Output(HITS, b"k", b"of no interest"),
                 Output(BANNERS, b"k", b"two\nthree"),
             ]
@@ -286,8 +287,10 @@ def test_results_and_dead_letters(run: Run, pipe: list[int], tmp_path: Path) -> 
     run(work())
     assert os.read(pipe[0], 100) == b"one\ntwo\nthree\n"
     (letter,) = [json.loads(line) for line in dead.read_text().splitlines()]
-    assert b64decode(letter.pop("value")) == raw
-    assert letter == {"kind": "dead", "stage": "bannergrab", "reason": "schema", "error": "\ufffdbad", "offset": "7"}
+    assert b64decode(letter["original"]) == raw
+    told = DeadModel.model_validate_json(dead.read_bytes())
+    assert (told.stage, told.reason, told.error) == ("bannergrab", "schema", "\ufffdbad")
+    assert (told.source.topic, told.source.partition, told.source.offset) == ("in", 0, 7)
 
 
 async def test_settle_commits_after_writing(pipe: list[int]) -> None:

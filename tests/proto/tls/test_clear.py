@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import struct
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -169,10 +170,8 @@ def test_any_bytes_end_in_facts_or_a_format_error(data: bytes) -> None:
 @given(st.binary(max_size=120))
 def test_parsers_raise_nothing_else(data: bytes) -> None:
     for parse in (parse_server_hello, parse_certificate):
-        try:
+        with suppress(TlsFormatError):
             assert parse(data) is not None
-        except TlsFormatError as error:
-            assert str(error)
 
 
 def test_facts_are_json_ready() -> None:

@@ -1,0 +1,223 @@
+"""What goes wrong around the program: no broker, no database, no permission, no interface, no disk, no descriptors.
+
+(What is wrong in what a user types is in `tests/cli`.) Each ends, or goes on, with one clear line and never a traceback.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from stages.simnet.compare import compare
+from stages.simnet.network import Simnet
+from stages.simnet.spec import Spec
+from stages.simnet.wiring import NEAR_LINK
+from tests.integration import plans
+from tests.integration.conftest import build
+from tests.integration.stored import assert_true, behind
+from tests.integration.test_pipes import banner
+from tests.integration.topics import Log
+from tests.integration.workers import LONGLINE, Crew, Worker, until
+from tests.servers.proxy import Proxy
+
+#: Nobody listens there.
+NOBODY = "127.0.0.1:1"
+
+
+def said(net: Simnet, folder: Path, *argv: str) -> tuple[int, str]:
+    """Run a command to its end; (exit code, what it said)."""
+    with (folder / "said").open("wb") as file:
+        code = net.run(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=folder).wait(60)
+    return code, (folder / "said").read_text()
+
+
+# --- no broker, no database
+
+
+@pytest.mark.parametrize("stage", ["scan", "bannergrab", "tlsgrab", "sink"])
+def test_a_broker_that_is_not_there(town: Simnet, crew: Crew, tmp_path: Path, stage: str) -> None:
+    """It says so, goes on trying, is alive and not ready, and a signal ends it."""
+    words = {"scan": ("10.0.0.0/24", "-p", "80"), "sink": ("--store", f"sqlite:{tmp_path}/town.db")}.get(stage, ())
+    worker = crew.hire(Worker(town, tmp_path, stage, *words, "--bus", f"kafka://{NOBODY}"))
+    worker.start()
+    until(lambda: worker.text.count(f"Kafka at {NOBODY}") > 1, "it says so, and tries again")
+    assert worker.healthy
+    assert not worker.ready
+    assert worker.stop(seconds=20) == 143, worker.tail()
+    assert "Traceback" not in worker.text
+
+
+def test_a_broker_that_comes_later(town: Simnet, log: Log, crew: Crew, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with town.inside():
+            proxy = stack.enter_context(Proxy("127.0.0.1", log.server.port))
+        proxy.cut()
+        url = f"kafka://127.0.0.1:{proxy.port}"
+        grab = crew.hire(Worker(town, tmp_path, "bannergrab", "--bus", url, "--topic-prefix", log.prefix))
+        grab.start()
+        until(lambda: "trying again" in grab.text, "it says so")
+        assert not grab.ready
+        proxy.mend()
+        until(lambda: grab.ready, "it is ready")
+        assert grab.stop() == 143
+
+
+def test_a_database_that_is_not_there(town: Simnet, log: Log, crew: Crew, tmp_path: Path) -> None:
+    sink = crew.hire(Worker(town, tmp_path, "sink", "--store", f"mongodb://{NOBODY}/x", *log.words))
+    sink.start()
+    until(lambda: "is out of reach, records wait" in sink.text, "it says so")
+    assert sink.healthy
+    assert not sink.ready
+    assert sink.stop(seconds=45) == 143, sink.tail()
+    assert "Traceback" not in sink.text
+
+
+@pytest.mark.parametrize(
+    "words", [("query", "services"), ("export", "services"), ("sink", "--init")], ids=lambda words: words[0]
+)
+def test_reading_a_database_that_is_not_there(town: Simnet, tmp_path: Path, words: tuple[str, ...]) -> None:
+    code, text = said(town, tmp_path, LONGLINE, *words, "--store", f"mongodb://{NOBODY}/x")
+    assert code == 1
+    assert NOBODY in text
+    assert len(text.splitlines()) == 1, text
+
+
+# --- no permission, no interface
+
+
+def test_packets_without_permission(
+    town: Simnet, tmp_path: Path, as_nobody: Callable[[list[str]], list[str]]
+) -> None:
+    code, text = said(town, tmp_path, *as_nobody([LONGLINE, "scan", "--engine", "packet", "-p", "80", "10.0.0.0/24"]))
+    assert code == 1
+    assert "CAP_NET_RAW" in text
+    assert "--engine connect" in text
+    assert "Traceback" not in text
+
+
+def test_without_permission_and_without_a_wish_it_connects(
+    town: Simnet, tmp_path: Path, as_nobody: Callable[[list[str]], list[str]]
+) -> None:
+    words = ["scan", "-p", "80", "-o", "-", "--connect-timeout", "2", "10.0.0.0/24"]
+    code, text = said(town, tmp_path, *as_nobody([LONGLINE, *words]))
+    assert code == 0, text
+    assert "ordinary connections" in text
+    assert "CAP_NET_RAW" in text
+    open_there = {e.ip for e in town.expected() if e.port == 80 and e.ip.startswith("10.0.0.")}
+    assert open_there <= set(text.split())
+
+
+@pytest.fixture
+def wires() -> Iterator[Simnet]:
+    with build(Spec(rules=False, servers=False)) as net:
+        yield net
+
+
+def link(net: Simnet, state: str) -> None:
+    assert net.run(["ip", "link", "set", NEAR_LINK, state]).wait() == 0
+
+
+@pytest.mark.parametrize("engine", ["packet", "connect"])
+def test_an_interface_that_is_down(wires: Simnet, tmp_path: Path, engine: str) -> None:
+    link(wires, "down")
+    interface = ("-i", NEAR_LINK) if engine == "packet" else ()
+    words = ("scan", "--engine", engine, "-p", "80", "-c", "1", *interface, "10.0.0.0/24")
+    code, text = said(wires, tmp_path, LONGLINE, *words)
+    assert code == 1, text
+    assert "down" in text or "unreachable" in text
+    assert "Traceback" not in text
+
+
+def test_an_interface_that_goes_down(wires: Simnet, crew: Crew, tmp_path: Path) -> None:
+    """The scan ends with the reason; its checkpoint lets it go on."""
+    words = ["scan", "--engine", "packet", "-p", "80", "-r", "200", "-c", "1", "10.0.0.0/21"]
+    scan = crew.hire(Worker(wires, tmp_path, *words))
+    scan.start("--checkpoint", tmp_path / "checkpoint")
+    until(lambda: scan.metric("longline_scanner_probes_sent_total") > 20, "it sends")
+    link(wires, "down")
+    assert scan.wait() == 1, scan.tail()
+    assert f"{NEAR_LINK} is down" in scan.text
+    assert "Traceback" not in scan.text
+    assert (tmp_path / "checkpoint").exists()
+
+
+# --- no disk, no descriptors
+
+
+FULL = """
+set -e
+mount -t tmpfs -o size=1m tmpfs "$1"
+cd "$1"
+shift
+set +e
+"$@"
+echo "first $?"
+mount -o remount,size=500m tmpfs "$PWD"
+"$@"
+echo "second $?"
+cp town.db* "$OUT"
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk(town: Simnet, tmp_path: Path) -> None:
+    """It stops and says why; with room again the same command goes on, and nothing is lost."""
+    place, out = tmp_path / "small", tmp_path / "out"
+    place.mkdir()
+    out.mkdir()
+    run = [LONGLINE, *plans.run(town, "sqlite:town.db", rate=5_000)]
+    script = FULL.replace("$OUT", str(out))
+    code, text = said(town, tmp_path, "unshare", "--mount", "bash", "-c", script, "bash", str(place), *run)
+    assert code == 0, text
+    assert "first 1\n" in text, text
+    assert "second 0\n" in text, text
+    assert "disk" in text
+    assert "Traceback" not in text
+    assert_true(town, f"sqlite:{out}/town.db")
+
+
+@pytest.mark.slow
+def test_a_file_that_may_not_grow(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    """RLIMIT_FSIZE, as `ulimit -f` sets it: the sink cannot write, says so and stops; without the limit it goes on."""
+    file = tmp_path / "town.db"
+    words = plans.run(town, f"sqlite:{file}", rate=5_000)
+    limited = Worker(town, tmp_path, *words, name="limited", wrap=lambda argv: ["prlimit", "--fsize=500000", *argv])
+    assert crew.hire(limited).start().wait() == 1, limited.tail()
+    assert "Traceback" not in limited.text
+    assert "town.db" in limited.text
+    run = crew.hire(Worker(town, tmp_path, *words))
+    assert run.start().wait() == 0, run.tail()
+    assert_true(town, f"sqlite:{file}")
+    assert not behind(file)
+
+
+@pytest.mark.slow
+def test_sixty_four_descriptors(town: Simnet, tmp_path: Path) -> None:
+    """Concurrency is what fits, and that is said; no answer is made up for what our own limit kept from being asked."""
+    wanted = [e for e in town.expected() if e.port == 80][:120]
+    (tmp_path / "targets").write_text("".join(f"{e.ip}\n" for e in wanted))
+    argv = ["prlimit", "--nofile=64:64", LONGLINE, "bannergrab", "-p", "80", "-c", "500", *plans.BANNERS]
+    with (
+        (tmp_path / "targets").open("rb") as targets,
+        (tmp_path / "out").open("wb") as out,
+        (tmp_path / "said").open("wb") as err,
+    ):
+        code = town.run(argv, stdin=targets, stdout=out, stderr=err, cwd=tmp_path).wait(90)
+    text = (tmp_path / "said").read_text()
+    assert code == 0, text
+    difference = compare(wanted, [banner(line) for line in (tmp_path / "out").read_bytes().splitlines()])
+    assert not difference, difference.lines()
+    assert "500" in text, "the concurrency that does not fit is said"
+
+
+@pytest.mark.slow
+def test_run_with_sixty_four_descriptors(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    store = f"sqlite:{tmp_path}/town.db"
+    words = plans.run(town, store, rate=5_000)
+    run = crew.hire(Worker(town, tmp_path, *words, wrap=lambda argv: ["prlimit", "--nofile=64:64", *argv]))
+    assert run.start().wait(120) == 0, run.tail()
+    assert_true(town, store)

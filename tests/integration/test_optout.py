@@ -1,0 +1,90 @@
+"""Somebody wants to be left alone: a line in the blocklist file holds within five seconds, for the scan and the grabs."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+
+from stages.core.outcome import Outcome
+from stages.simnet.network import Simnet
+from stages.sink.store import Collection
+from tests.integration import plans
+from tests.integration.stored import documents
+from tests.integration.workers import Crew, Worker, until
+
+#: Who asks: half of the town, so that many of its targets are still to come.
+LEAVE = "10.0.8.0/21"
+
+#: What is promised.
+WITHIN = 5.0
+
+#: Counts connections begun to LEAVE, in the far namespace; the name is this test's own.
+RULES = f"""
+table ip optout {{
+    chain input {{
+        type filter hook input priority -50; policy accept;
+        ip daddr {LEAVE} tcp flags & (syn | ack) == syn counter
+    }}
+}}
+"""
+
+
+class Counter:
+    """SYNs that reached the far side for those who want to be left alone."""
+
+    def __init__(self, net: Simnet) -> None:
+        self._net = net
+
+    def _nft(self, *words: str, rules: str = "") -> bytes:
+        nft = self._net.far_run(["nft", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        output, _ = nft.communicate(rules.encode(), timeout=30)
+        assert nft.returncode == 0
+        return bytes(output)
+
+    def __enter__(self) -> Counter:
+        self._nft("-f", "-", rules=RULES)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._nft("delete", "table", "ip", "optout")
+
+    @property
+    def value(self) -> int:
+        listed = orjson.loads(self._nft("-j", "list", "table", "ip", "optout"))
+        (rule,) = (item["rule"] for item in listed["nftables"] if "rule" in item)
+        return next(int(part["counter"]["packets"]) for part in rule["expr"] if "counter" in part)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["packet", "connect"])
+def test_no_connection_to_who_asked_after_five_seconds(
+    town: Simnet, crew: Crew, tmp_path: Path, engine: str
+) -> None:
+    blocklist = tmp_path / "blocklist"
+    blocklist.write_text("# nobody yet\n")
+    store = f"sqlite:{tmp_path}/town.db"
+    words = [*plans.run(town, store, rate=600), "--engine", engine, "-b", str(blocklist)]
+    run = crew.hire(Worker(town, tmp_path, *words))
+    with Counter(town) as counter:
+        run.start()
+        until(lambda: run.metric("longline_sink_documents_total") > 20, "something is stored")
+        assert counter.value > 0
+        asked = int(time.time() * 1e6)
+        blocklist.write_text(f"{LEAVE}  # asked us on {time.strftime('%Y-%m-%d')}\n")
+        time.sleep(WITHIN)
+        then = counter.value
+        assert run.running
+        assert run.metric("longline_scanner_probes_sent_total") < 12_288 / 2, "the scan is not over"
+        assert run.wait() == 0, run.tail()
+        assert counter.value == then, "who asked was met again"
+    late = [d for d in documents(town, store, Collection.HITS) if d["ts"] > asked + WITHIN * 1e6]
+    assert late, "the scan went on elsewhere"
+    banners = documents(town, store, Collection.BANNERS)
+    blocked = [d for d in banners if d["outcome"] == Outcome.BLOCKED]
+    for document in (*late, *[d for d in banners if d["ts"] > asked + WITHIN * 1e6 and d not in blocked]):
+        assert not 8 <= int(document["ip"].split(".")[2]) <= 15, document
+    assert "Traceback" not in run.text

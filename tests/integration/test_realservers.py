@@ -1,0 +1,86 @@
+"""Debian's nginx, OpenSSH, redis and Postfix, measured by `longline run`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from stages.simnet import realservers
+from stages.simnet.certificates import make
+from stages.simnet.network import Simnet
+from stages.simnet.sorts import Sort
+from stages.simnet.spec import Spec
+from stages.sink.store import Collection
+from tests.integration.conftest import build
+from tests.integration.stored import documents
+from tests.integration.workers import Crew, Worker
+from tests.require import require
+
+#: Eight addresses; every server answers at each of them.
+TARGETS = "10.77.66.0/29"
+SSH, SMTP, REDIS, HTTP, HTTPS = 2222, 2525, 6380, 8081, 8444
+
+#: What each says first, or to a request that it may not understand.
+WORDS = {
+    SSH: b"SSH-2.0-OpenSSH_",
+    SMTP: b"220 mail.simnet.example ESMTP Postfix\r\n",
+    REDIS: b"-ERR ",
+    HTTP: b"HTTP/1.1 200 OK\r\nServer: nginx/",
+}
+
+
+@pytest.fixture
+def wires() -> Iterator[Simnet]:
+    with build(Spec(rules=False, servers=False)) as net:
+        yield net
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder that every server's own user can reach."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_banners_and_certificates_of_real_servers(wires: Simnet, place: Path, crew: Crew) -> None:
+    (identity,), _ = make(datetime.now(UTC), [Sort.SELF_SIGNED])
+    require(realservers.find("postfix"), "Postfix (Debian: postfix)")
+    for server in (
+        realservers.nginx(place, HTTP, tls_port=HTTPS, pem=identity.pem),
+        realservers.sshd(place, SSH),
+        realservers.redis(place, REDIS),
+        realservers.postfix(place, SMTP),
+    ):
+        require(server.installed, f"{server.name} (Debian: {server.package})")
+        realservers.start(wires, server)
+    store = f"sqlite:{place}/real.db"
+    ports = ",".join(map(str, (*WORDS, HTTPS)))
+    words = ["run", TARGETS, "-p", ports, "-r", "1000", "-c", "1", "--store", store, "--tls-ports", str(HTTPS)]
+    words += ["--banner-ports", ",".join(map(str, WORDS)), "--banner-wait", "2", "--banner-data", "http-req"]
+    run = crew.hire(Worker(wires, place, *words))
+    assert run.start().wait() == 0, run.tail()
+
+    hosts = {f"10.77.66.{n}" for n in range(8)}
+    banners = {(d["ip"], d["port"]): d for d in documents(wires, store, Collection.BANNERS)}
+    assert banners.keys() == {(host, port) for host in hosts for port in WORDS}
+    for (ip, port), document in banners.items():
+        assert document["outcome"] == "ok", document
+        assert document["data"].startswith(WORDS[port]), document
+        if port == HTTP:
+            assert document["data"].endswith(f"{ip}:{port}\n".encode()), "the answer of this address, not of another"
+    handshakes = {d["ip"]: d for d in documents(wires, store, Collection.TLS)}
+    assert handshakes.keys() == hosts
+    leaf = hashlib.sha256(identity.chain[0]).hexdigest()
+    for document in handshakes.values():
+        assert document["outcome"] == "ok"
+        assert list(document["chain"]) == [leaf]
+        assert document["version"] == "TLSv1.3"
+    (certificate,) = documents(wires, store, Collection.CERTIFICATES)
+    assert certificate["_id"] == leaf
+    assert len(documents(wires, store, Collection.SERVICES)) == len(hosts) * (len(WORDS) + 1)
