@@ -1,7 +1,6 @@
 """bannergrab: one conversation per hit, banners out.
 
 settings    options (-c -p -t -r -f -d of banner-grab, and ours)
-connect     how long to wait for a connection, from the hit's round-trip time (pure)
 endings     a conversation that has ended -> outcome and Banner record (pure)
 formats     a Banner -> a line of a pipe: hex, ascii, base64, json (pure)
 udp         the engine for datagrams (asyncio-dgram)

@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from stages.core.metrics import Metrics
     from stages.core.settings import PIPE, BusSettings, ListSettings, MetricsSettings
     from stages.scanner.app import scan
+    from stages.scanner.checkpoint import beside
     from stages.scanner.metrics import ScannerMetrics
     from stages.scanner.settings import ScannerSettings
 
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
                     topics=topics,
                     stop=life.stopping,
                     metrics=ScannerMetrics(metrics),
+                    checkpoint=beside(bus.sink),
                     status=sys.stderr if publisher is None else None,  # on a log metrics take its place
                 )
             finally:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stages.net import confine, headers
-from stages.net.packetsocket import packet_socket
+from stages.net.packetsocket import interface_error, packet_socket
 
 _SIOCGIFFLAGS: Final = 0x8913
 _SIOCGIFADDR: Final = 0x8915
@@ -128,7 +128,10 @@ def resolve(
         sock.bind((link.name, headers.ETHERTYPE_ARP))
         sock.setblocking(False)
         for _ in range(tries):
-            sock.send(request)
+            try:
+                sock.send(request)
+            except OSError as error:
+                raise interface_error(error.errno or 0, link.name) from error
             end = clock() + wait
             while (left := end - clock()) > 0:
                 if not select.select([sock], [], [], left)[0]:

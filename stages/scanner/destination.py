@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO, Final, Protocol
 
 from stages.core.bus.base import Output, Publisher, Topics
-from stages.core.errors import HostError, LonglineError, UsageError
+from stages.core.errors import HostError, LonglineError, ReaderGone, UsageError
 from stages.core.pacing import backoff
 from stages.core.records import Scan
 from stages.scanner.hits import HitLines
@@ -32,10 +32,6 @@ PUBLISH_BATCH: Final = 2_000
 #: Seconds between two tries to publish.
 FIRST_BACKOFF: Final = 0.1
 MAX_BACKOFF: Final = 5.0
-
-
-class ReaderGone(HostError):
-    """Whoever read our standard output has closed it (`| head`): a reason to stop, not an accident."""
 
 
 class Destination(Protocol):

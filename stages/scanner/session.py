@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from stages.core.bus.base import Publisher, Topics
-from stages.core.errors import LonglineError
+from stages.core.errors import LonglineError, ReaderGone
 from stages.core.records import Scan
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner.choice import open_engine
 from stages.scanner.delivery import Delivery
-from stages.scanner.destination import STDOUT, BusDestination, Destination, FileDestination, ReaderGone
+from stages.scanner.destination import STDOUT, BusDestination, Destination, FileDestination
 from stages.scanner.engines import Engine
 from stages.scanner.hits import HitLines, HitSource
 from stages.scanner.metrics import ScannerMetrics

@@ -105,6 +105,7 @@ def client_context(minimum: str | None, maximum: str | None, alpn: tuple[str, ..
     context.set_max_proto_version(VERSION_CODES[maximum] if maximum else 0)
     context.set_cipher_list(ALL_CIPHERS)
     context.set_options(OP_LEGACY_SERVER_CONNECT)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_info_callback(_on_info)
     if alpn:

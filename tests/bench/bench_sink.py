@@ -1,7 +1,7 @@
 """How fast the sink stores: `python -m tests.bench.bench_sink [sqlite|mongo] [services] [records]`.
 
-    sqlite  a store that holds SERVICES services and as many observations; RECORDS banners of random ones of them go
-            through the stage (decode, batch, write, acknowledge), synchronous=FULL
+    sqlite  a store that holds SERVICES services and two observations of each; further sweeps, RECORDS hits and banners
+            of random ones of them, go through the stage (decode, batch, write, acknowledge), synchronous=FULL
     mongo   the stage into the MongoDB wire server by motor, beside PyMongo's own bulk_write of the very same inserts
             and upserts, made before the clock runs, into the same server in the same run, by turns
 
@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -37,33 +37,42 @@ from tests.servers.mongo import MongoServer, jars
 
 SERVICES = 1_000_000
 RECORDS = 200_000
-MONGO_RECORDS = 20_000
+MONGO_RECORDS = 16_000
 ROUNDS = 5
 BAR_DOCUMENTS, BAR_MONGO = 30_000, 0.7
 T0 = 1_795_244_400_000_000
 #: What the runner decodes at once (stages.core.runner.POLL_RECORDS).
 POLL = 2_000
-#: Observations of one batch while the store is filled; not measured.
-FILL = 32_768
+#: Services of one batch while the store is filled; not measured.
+FILL = 16_384
+#: Hits between a hit and its banner.
+BEHIND = 1_000
 
 
 def ip(k: int) -> str:
     return f"10.{k >> 16 & 255}.{k >> 8 & 255}.{k & 255}"
 
 
-def hits(keys: Iterable[int]) -> Iterator[Hit]:
-    for i, k in enumerate(keys):
-        tcp = {"seq": k, "ack": 1, "window": 64240, "mss": 1460, "wscale": 7, "sack": True, "ts_val": 7, "ts_ecr": 9}
-        yield Hit("fill", T0 + i, ip(k), 443, ttl=57, rtt=0.012, source={"ip": "10.200.0.1", "port": 40000}, tcp=tcp)
+def hit(k: int, scan: str, ts: int) -> Hit:
+    tcp = {"seq": k, "ack": 1, "window": 64240, "mss": 1460, "wscale": 7, "sack": True, "ts_val": 7, "ts_ecr": 9}
+    return Hit(scan, ts, ip(k), 443, ttl=57, rtt=0.012, source={"ip": "10.200.0.1", "port": 40000}, tcp=tcp)
 
 
-def banners(keys: Iterable[int], scan: str) -> Iterator[bytes]:
-    for i, k in enumerate(keys):
-        data = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: %d\r\n\r\n" % k + b"x" * 80
-        yield Banner(
-            f"{scan}.{i}", T0 + 10**9 + i, ip(k), 443, Outcome.OK, Phase.READ,
-            probe="send", hit="a" * 32, connect=0.01, first_byte=0.02, ended=0.03, sent=40, data=data,
-        ).dump()  # fmt: skip
+def banner(k: int, scan: str, ts: int) -> Banner:
+    data = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: %d\r\n\r\n" % k + b"x" * 80
+    return Banner(
+        scan, ts, ip(k), 443, Outcome.OK, Phase.READ,
+        probe="send", hit="a" * 32, connect=0.01, first_byte=0.02, ended=0.03, sent=40, data=data,
+    )  # fmt: skip
+
+
+def sweep(keys: list[int], scan: str, t0: int) -> Iterator[Hit | Banner]:
+    """A hit of each, and its banner when BEHIND others have been hit."""
+    for i in range(len(keys) + BEHIND):
+        if i < len(keys):
+            yield hit(keys[i], scan, t0 + i)
+        if i >= BEHIND:
+            yield banner(keys[i - BEHIND], scan, t0 + i)
 
 
 async def drive(stage: SinkStage, lines: list[bytes]) -> None:
@@ -105,11 +114,14 @@ async def sqlite(services: int, records: int) -> bool:
         keys = list(range(services))
         rng.shuffle(keys)
         for start in range(0, services, FILL):
-            await store.write(gather([entry(hit) for hit in hits(keys[start : start + FILL])]))
+            part = keys[start : start + FILL]
+            both = [entry(make(k, "fill", T0 + k)) for k in part for make in (hit, banner)]
+            await store.write(gather(both))
         print(f"{services:,} services, file {store.path.stat().st_size >> 20} MiB", flush=True)
         rates, documents, spent = [], [], []
         for number in range(ROUNDS):
-            lines = list(banners(rng.choices(range(services), k=records // ROUNDS), f"r{number}"))
+            again = rng.sample(range(services), records // ROUNDS // 2)
+            lines = [r.dump() for r in sweep(again, f"sweep{number}", T0 + (number + 1) * 10**9)]
             stage = SinkStage(SqliteStore(store.path), SinkSettings())
             await stage.start()
             began, used = time.perf_counter(), cpu()
@@ -130,7 +142,7 @@ async def mongo(records: int) -> bool:
     if jars() is None:
         print("mongo: not run: needs Java, and Maven to fetch the jars")
         return False
-    lines = list(banners(random.Random(2).choices(range(records), k=records), "m"))
+    lines = [r.dump() for r in sweep(random.Random(2).sample(range(records), records // 2), "sweep", T0)]
     settings = SinkSettings()
     ours, raw, ratios = [], [], []
     databases = count()

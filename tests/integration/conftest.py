@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -69,7 +70,7 @@ def town_mongo_durable(town: Simnet, tmp_path: Path) -> Iterator[MongoServer]:
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A name of this test's own, for topics and databases."""
-    return "".join(c if c.isalnum() else "_" for c in request.node.name)[:40]
+    return f"{request.node.originalname[:30]}_{crc32(request.node.nodeid.encode()):08x}"
 
 
 @pytest.fixture

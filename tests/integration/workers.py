@@ -3,14 +3,14 @@
     worker = Worker(net, folder, "sink", "--bus", url, "--store", store)
     worker.start(); until(lambda: worker.ready); worker.kill(); worker.start(); assert worker.stop() == 143
 
-A worker keeps one log file over all its starts and one port for its metrics.
+A worker keeps one log file over all its starts.
 """
 
 from __future__ import annotations
 
 import http.client
-import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,8 +28,8 @@ LONGLINE: Final = str(Path(sys.executable).with_name("longline"))
 #: Seconds that anything may take that should come soon; machines are busy.
 PATIENCE: Final = 90.0
 
-#: Ports of the workers' metrics, in the near namespace, where nothing else listens there.
-_ports = itertools.count(9100)
+#: How a worker says where it serves its metrics; it takes any free port.
+SERVES: Final = re.compile(r"metrics and health on port (\d+)")
 
 #: A heartbeat missed for so long means that a killed member is gone: otherwise each kill costs half a minute.
 QUICK: Final = {"LONGLINE_BUS_SESSION_TIMEOUT": "6", "LONGLINE_BUS_REQUEST_TIMEOUT": "10"}
@@ -62,7 +62,8 @@ class Worker:
         self._net = net
         self._folder = folder
         self._words = [str(word) for word in words]
-        self._port = next(_ports) if metrics else None
+        self._metrics = metrics
+        self._from = 0  # where the log of this start begins
         self._env = {**os.environ, **QUICK, **(env or {})}
         self._wrap = wrap
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,9 +76,10 @@ class Worker:
     def start(self, *more: str | Path, stdin: Any = subprocess.DEVNULL, stdout: Any = None) -> Self:
         """Start it; `more` words are for this start only."""
         words = [LONGLINE, *self._words, *map(str, more)]
-        if self._port is not None:
-            words += ["--metrics", f"127.0.0.1:{self._port}"]
+        if self._metrics:
+            words += ["--metrics", "127.0.0.1:0"]
         self.starts += 1
+        self._from = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = self._net.run(
                 self._wrap(words),
@@ -123,8 +125,12 @@ class Worker:
 
     def get(self, path: str) -> tuple[int, str]:
         """(status, body). Raises OSError while nobody listens."""
-        assert self._port is not None
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        with self.log.open("rb") as log:
+            log.seek(self._from)
+            told = SERVES.search(log.read().decode(errors="replace"))
+        if told is None:
+            raise ConnectionRefusedError(f"{self.name} has not said where it listens")
+        connection = http.client.HTTPConnection("127.0.0.1", int(told[1]), timeout=10)
         try:
             with self._net.inside():
                 connection.connect()

@@ -51,6 +51,7 @@ def test_on_a_veth() -> None:
         assert silent == {"error": "NoNeighbour", "text": "198.51.100.77 does not answer ARP on near0"}
 
         pair.far("ip", "link", "set", "far0", "down")
+        pair.near("sh", "-c", "until ip link show near0 | grep -q NO-CARRIER; do sleep 0.02; done")
         assert ask(pair) == {"error": "InterfaceError", "text": "interface near0 has no carrier"}
 
         pair.near("ip", "link", "set", "near0", "down")

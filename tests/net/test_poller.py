@@ -127,3 +127,24 @@ async def test_the_best_poller_is_chosen(monkeypatch: pytest.MonkeyPatch) -> Non
         poller = open_poller(loop, Seen())
         assert isinstance(poller, EpollPoller)
         poller.close()
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="no epoll here")
+async def test_what_is_ready_comes_in_slices() -> None:
+    """So that handlers that compute do not hold the loop: the rest comes in its next turns."""
+    batches: list[list[tuple[int, int]]] = []
+    poller = open_poller(asyncio.get_running_loop(), batches.append, max_events=2)
+    pairs = [socket.socketpair() for _ in range(7)]
+    try:
+        for ours, _ in pairs:
+            poller.add(ours.fileno())
+        async with asyncio.timeout(5):
+            while sum(map(len, batches)) < len(pairs):
+                await asyncio.sleep(0)
+        assert {len(batch) for batch in batches} <= {0, 1, 2}
+        assert {fd for batch in batches for fd, _ in batch} == {ours.fileno() for ours, _ in pairs}
+    finally:
+        poller.close()
+        for pair in pairs:
+            for sock in pair:
+                sock.close()

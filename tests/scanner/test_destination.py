@@ -8,11 +8,11 @@ import pytest
 from stages.core import records
 from stages.core.bus.base import Topics
 from stages.core.bus.memory import MemoryBus
-from stages.core.errors import HostError, RecordError, Unavailable, UsageError
+from stages.core.errors import HostError, ReaderGone, RecordError, Unavailable, UsageError
 from stages.core.outcome import DeadReason
 from stages.core.records import Scan, prefix_key
 from stages.scanner import destination
-from stages.scanner.destination import BusDestination, FileDestination, ReaderGone
+from stages.scanner.destination import BusDestination, FileDestination
 from stages.scanner.fields import default_fields
 from stages.scanner.hits import HitLines, HitSource
 from stages.scanner.outputs import OUTPUTS, Format

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import ssl
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from stages.core.bus.base import Topics
+from stages.core.bus.base import Output, Topics
 from stages.core.bus.memory import MemoryBus
 from stages.core.outcome import Outcome
 from stages.core.politeness import Limits
@@ -70,12 +71,10 @@ def test_what_fits_is_what_runs() -> None:
     assert runner_of(TlsgrabSettings(concurrent=7), capacity=50).capacity == 7
 
 
-async def test_politeness_holds(tlsgrab: Grab, hit_line: Callable[..., bytes]) -> None:
+async def test_politeness_holds(hit_line: Callable[..., bytes]) -> None:
     """One connection to a host at once: nobody is met twice at the same time."""
     bus, topics = MemoryBus(partitions=1), Topics()
     publisher = bus.publisher()
-    from stages.core.bus.base import Output
-
     with nobody() as target:
         lines = [hit_line(target, f"n{number}.test") for number in range(5)]
         await publisher.publish([Output(topics.hits, b"", line) for line in lines])
@@ -89,8 +88,6 @@ async def test_politeness_holds(tlsgrab: Grab, hit_line: Callable[..., bytes]) -
             limits=Limits(per_host=1, per_prefix=0, rate=0),
             shared=True,
         )
-        import asyncio
-
         running = asyncio.create_task(runner.run())
         async with asyncio.timeout(10):
             while len(bus.lines(topics.tls)) < len(lines):

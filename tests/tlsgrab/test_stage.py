@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import ssl
@@ -13,13 +14,22 @@ from typing import Any
 
 import pytest
 
+from stages.core.bus.base import Output, Topics
+from stages.core.bus.memory import MemoryBus
 from stages.core.errors import HostError
+from stages.core.intake import read_hit
+from stages.core.metrics import Metrics
 from stages.core.outcome import DeadReason, Outcome, Phase
 from stages.core.records import MAX_RECORD_BYTES, Hit, Tls, parse
+from stages.core.routing import Routing
+from stages.core.settings import RunnerSettings
 from stages.net import confine
 from stages.net.conversation import Conversation
+from stages.tlsgrab.app import make_runner
+from stages.tlsgrab.metrics import TlsgrabMetrics
 from stages.tlsgrab.openssl import FullHandshake, client_context
-from stages.tlsgrab.stage import MAX_CHAIN, MAX_CHAIN_BYTES, MAX_EVENTS, outcome_of, record_of
+from stages.tlsgrab.settings import TlsgrabSettings
+from stages.tlsgrab.stage import MAX_CHAIN, MAX_CHAIN_BYTES, MAX_EVENTS, TlsgrabStage, outcome_of, record_of
 from tests.servers import talkers
 from tests.servers.certificates import identity, server_context
 from tests.servers.talkers import Handler, fresh_address, full, nobody, talker
@@ -357,3 +367,46 @@ async def test_many_at_once_each_gets_its_own(tlsgrab: Grab, hit_line: Line) -> 
         got = await tlsgrab([hit_line(target) for target in targets], handshake_timeout=10.0)
     assert {got.ends(target) for target in targets} == {(Outcome.OK, Phase.FINISH)}
     assert got.summary.done == len(targets)
+
+
+async def test_handshakes_do_not_hold_the_loop() -> None:
+    """The poller hands over a few sockets in one turn."""
+    ours = TlsgrabStage(
+        TlsgrabSettings(),
+        topic="t",
+        read=read_hit,
+        routing=Routing.everything(),
+        blocked=lambda _: False,
+        metrics=TlsgrabMetrics(),
+    )
+    engine = ours.open_engine()
+    assert getattr(engine._poller, "_max_events", MAX_EVENTS) == MAX_EVENTS
+    await engine.close()
+
+
+async def test_stopped_in_the_middle_nothing_is_left_open(hit_line: Line) -> None:
+    """A deadline that has passed: what is in flight is dropped and comes again from the log."""
+    bus, metrics = MemoryBus(partitions=1), Metrics()
+    topics = Topics()
+    with talker(talkers.hold()) as target:
+        await bus.publisher().publish([Output(topics.hits, b"", hit_line(target))])
+        runner = make_runner(
+            TlsgrabSettings(ports="*", handshake_timeout=60.0),
+            source=bus.source([topics.hits], "g"),
+            publisher=bus.publisher(),
+            topics=topics,
+            runner=RunnerSettings(drain_deadline=0.2),
+            blocked=lambda _: False,
+            limits=None,
+            shared=True,
+            metrics=metrics,
+        )
+        running = asyncio.create_task(runner.run())
+        opened = metrics["longline_tlsgrab_connections_open"]
+        async with asyncio.timeout(10):
+            while not opened.value:
+                await asyncio.sleep(0.01)
+            runner.stop()
+            summary = await running
+    assert (summary.done, summary.left, opened.value) == (0, 1, 0)
+    assert (bus.lag("g"), bus.lines(topics.tls)) == (1, [])

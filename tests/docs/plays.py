@@ -1,0 +1,69 @@
+"""The table: every shell block of the documents, and how the tests play it.
+
+A play says on which ground the commands run, which of their words are replaced by what this machine has, and what must
+be seen afterwards. Everything else is typed as it stands. There is no way to leave a block out: one without a play, and
+a play or a replacement without its words, fail the tests.
+
+    simnet    inside the simulated Internet `NET`, where Kafka and the MongoDB wire server listen too
+    here      in this process's own namespace, confined to loopback: commands that build a network, or need none
+    make      verbs of the project: what the Makefile would do is asked (`make -n`), and who does it is named
+
+`longline` is that of this interpreter, the working directory an empty one, and a line that ends in `&` is ended by
+SIGTERM, as a supervisor does it, after what must be seen was seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from stages.simnet.spec import Spec
+from stages.simnet.wiring import FAR_MAC, NEAR_LINK
+from tests.docs import seen
+from tests.docs.stage import Stage
+
+#: A corner of the demo's Internet, and the documentation network (RFC 5737) that an example names.
+NET: Final = Spec(seed=11, targets=("10.0.0.0/20", "192.0.2.0/24"), local=("10.0.0.0/8", "192.0.2.0/24"))
+
+#: In a simulated network nothing comes later than this: not eight seconds of cooldown for each scan.
+QUICK: Final = {"LONGLINE_SCANNER_COOLDOWN_TIME": "2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """How one block is played."""
+
+    ground: Literal["simnet", "here", "make"]
+    replace: Mapping[str, str] = field(default_factory=dict)  #: words as written -> words as typed
+    environment: Mapping[str, str] = field(default_factory=dict)
+    file: tuple[str, str] | None = None  #: (name, language): the same heading's block that is laid beside the commands
+    servers: bool = False  #: needs `{kafka}` and `{mongo}` of the replacements
+    seen: Callable[[Stage], None] = seen.nothing_more
+
+
+#: ZMap of Debian finds no gateway on a veth, and its own blocklist names 10.0.0.0/8.
+_ZMAP: Final = f"zmap -q -i {NEAR_LINK} -G {FAR_MAC} -b /dev/null -c 2 "
+
+#: 4,096 addresses show what 65,536 show, in a sixteenth of the time.
+_SMALLER: Final = {"10.0.0.0/16": "10.0.0.0/20"}
+
+#: `make demo` and `make test` are run whole by `.ci/run` and by whoever reads this; here their recipes are read.
+PLAYS: Final[Mapping[str, Play]] = {
+    "README.md: Two commands": Play("make", seen=seen.make_runs_the_demo_and_the_tests),
+    "README.md: One process, one file": Play("simnet", _SMALLER, QUICK, seen=seen.a_whole_measurement),
+    "README.md: In a pipe": Play("simnet", {**_SMALLER, "zmap ": _ZMAP}, QUICK, seen=seen.what_the_pipes_wrote),
+    "README.md: Kafka and MongoDB": Play(
+        "simnet",
+        {"broker.example:9092": "{kafka}", "db.example:27017": "{mongo}"},
+        QUICK,
+        servers=True,
+        seen=seen.everything_through_kafka,
+    ),
+    "CONTRIBUTING.md: Set-up": Play("make", seen=seen.make_has_the_verbs),
+    "docs/benchmarks.md: How to repeat": Play("make", seen=seen.make_runs_the_benches),
+    "docs/settings.md: Settings": Play("here", file=("longline.toml", "toml"), seen=seen.settings_of_the_file),
+    "docs/simnet.md: The simulated Internet": Play(
+        "here", environment={**QUICK, "SHELL": "/bin/sh"}, seen=seen.what_stands_in_simnet
+    ),
+}

@@ -1,0 +1,152 @@
+"""What must be seen after a block was played. Each looks at one `Stage` and fails the test otherwise."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from pathlib import Path
+
+from stages.simnet.spec import Spec
+from stages.simnet.truth import Kind
+from tests.docs.blocks import ROOT
+from tests.docs.stage import Stage
+
+
+def nothing_more(stage: Stage) -> None:
+    """Every command ended well."""
+    assert stage.said
+
+
+# --- README
+
+
+def _open(stage: Stage, network: str, *ports: int) -> set[tuple[str, int]]:
+    """(address, port) of every service of the stage's truth in a network `a.b.`."""
+    assert stage.net is not None
+    services = {(ip, port) for ip, port, _ in stage.net.truth.services() if ip.startswith(network)}
+    return {(ip, port) for ip, port in services if port in ports}
+
+
+def a_whole_measurement(stage: Stage) -> None:
+    """`longline run` stored every open service, grabbed each, and the table and the file show what is stored."""
+    services = stage.documents("services", "sqlite:scan.db")
+    assert {(s["ip"], s["port"]) for s in services} == _open(stage, "10.0.", 22, 80, 443)
+    assert all("banner" in s or "tls" in s for s in services)
+    table = stage.said[1]
+    shown = [line for line in table.out.splitlines()[1:] if line.startswith("10.0.")]
+    at_443 = sum(s["port"] == 443 for s in services)
+    assert len(shown) == min(at_443, 100)
+    assert "--limit 0 shows all" in table.err or at_443 < 100
+    with (stage.folder / "certificates.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(stage.documents("certificates", "sqlite:scan.db")) > 5
+
+
+def what_the_pipes_wrote(stage: Stage) -> None:
+    """ZMap's addresses and our own scan's lead to the same conversations."""
+    at_80 = {ip for ip, _ in _open(stage, "10.0.", 80)}
+    banners = [json.loads(line) for line in (stage.folder / "banners.jsonl").read_text().splitlines()]
+    assert {b["ip"] for b in banners} == at_80
+    assert {b["port"] for b in banners} == {80}
+    assert sum(b["outcome"] == "ok" for b in banners) > len(at_80) / 2
+    lines = (stage.folder / "banners.txt").read_text().splitlines()
+    assert {line.split()[0] for line in lines} == {b["ip"] for b in banners if b["data"]}
+    assert any("HTTP/1.1 200 OK\\r\\n" in line for line in lines)
+    chains = [json.loads(line) for line in (stage.folder / "certificates.jsonl").read_text().splitlines()]
+    assert {(t["ip"], t["port"]) for t in chains} == _open(stage, "10.0.", 443)
+    assert all(t["hit"] for t in chains)
+    assert any(t["chain"] for t in chains)
+
+
+def everything_through_kafka(stage: Stage) -> None:
+    """All services of the network named, each with its conversation; and the three pages of every worker."""
+    store = stage.said[0].command.split("--store ")[1].split()[0]
+    wanted = _open(stage, "192.0.2.", 22, 80, 443)
+
+    def complete() -> bool:
+        services = stage.documents("services", store)
+        there = {(s["ip"], s["port"]) for s in services}
+        assert there <= wanted
+        return there == wanted and all(("tls" if s["port"] == 443 else "banner") in s for s in services)
+
+    stage.until(complete, f"{len(wanted)} services are stored")
+    assert len(wanted) > 15
+    [scan] = stage.documents("scans", store)
+    assert scan["end"]["position"] == 3 * 256
+    assert (stage.folder / "scan.checkpoint").exists()
+    for port, name in ((9101, "sink"), (9102, "bannergrab"), (9103, "tlsgrab")):
+        assert stage.get(port, "/healthz")[0] == 200
+        assert stage.get(port, "/readyz")[0] == 200
+        status, body = stage.get(port, "/metrics")
+        assert (status, f"longline_{name}_records_taken_total" in body) == (200, True)
+
+
+# --- make
+
+
+def _recipe(verb: str, *more: str) -> str:
+    """What `make verb` would do."""
+    ran = subprocess.run(["make", "-n", verb, *more], cwd=ROOT, capture_output=True, text=True, check=True)
+    return ran.stdout
+
+
+def make_runs_the_demo_and_the_tests(stage: Stage) -> None:
+    """`make demo` is `longline demo` (played whole by test_demo.py); `make test` is pytest, run by `.ci/run`."""
+    del stage
+    assert "bin/longline demo" in _recipe("demo")
+    assert "-m pytest" in _recipe("test")
+    assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def make_has_the_verbs(stage: Stage) -> None:
+    """The checks and the tests are those of CI."""
+    ci = (ROOT / ".ci" / "run").read_text().splitlines()
+    verbs = [said.command.split()[1] for said in stage.said]
+    assert {"check", "test"} <= set(verbs)
+    assert all(_recipe(verb) for verb in verbs)
+    assert {"make check", "make test"} <= set(ci)
+
+
+def make_runs_the_benches(stage: Stage) -> None:
+    """`make bench` is `python -m tests.bench` with the names given (played by tests/bench)."""
+    from tests.bench.__main__ import BENCHES
+
+    for said in stage.said:
+        _, verb, *words = said.command.split(maxsplit=2)
+        recipe = _recipe(verb, *(word.replace('"', "") for word in words))
+        assert "-m tests.bench" in recipe
+        names = recipe.partition("-m tests.bench")[2].splitlines()[0].split()
+        assert set(names) <= set(BENCHES)
+
+
+# --- docs
+
+
+def settings_of_the_file(stage: Stage) -> None:
+    """The example file is in force, and every setting says where it came from."""
+    whole, runner = stage.said
+    for line in (
+        "bus.url = 'kafka://broker.example:9092'",
+        "bannergrab.concurrent = 5000",
+        "bannergrab.read_timeout = 3.0",
+        "lists.blocklist_file = ('/etc/longline/blocklist.txt',)",
+    ):
+        [row] = [row for row in whole.out.splitlines() if row.startswith(line.partition(" = ")[0] + " = ")]
+        assert row.startswith(line)
+        assert "longline.toml" in row.partition("  # ")[2]
+    rows = [json.loads(line) for line in runner.out.splitlines()]
+    assert rows
+    assert {row["section"] for row in rows} == {"runner"}
+    assert {row["origin"] for row in rows} == {"default"}
+
+
+def what_stands_in_simnet(stage: Stage) -> None:
+    """The truth as lines; a scan inside finds what stands there; a shell opens and ends."""
+    truth, _, _ = stage.said
+    small = Spec(targets=("10.0.0.0/24",), ports=(22, 80)).truth()
+    assert truth.out.splitlines() == [f"{ip},{port},{kind.name.lower()}" for ip, port, kind in small.services()]
+    scanned = Spec(targets=("10.0.0.0/20",), ports=(80,)).truth()
+    found = (stage.folder / "found.csv").read_text().splitlines()
+    assert set(found) == {ip for ip, _, kind in scanned.services() if kind >= Kind.HTTP}
+    assert Path("/proc/net/dev").read_text().count("near0:") == 0
