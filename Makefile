@@ -33,7 +33,6 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@scripts/setup.sh system test
-	@scripts/setup.sh servers
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
@@ -45,8 +44,6 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@scripts/setup.sh system bench
-	@scripts/setup.sh servers
-	@scripts/setup.sh peers
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 lock: $(VENV)/.dev

@@ -3,8 +3,6 @@
 #
 #   setup.sh run | dev        the virtual environment with the pinned packages
 #   setup.sh system VERB      the system's programs for demo, test or bench: installed when root on Debian, else named
-#   setup.sh servers          Kafka and the MongoDB wire server (jars) below .cache/servers
-#   setup.sh peers            zgrab2, to measure against, below .cache/peers
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -87,39 +85,8 @@ system() {
     fi
 }
 
-servers() {
-    local name
-    for name in kafka mongo; do
-        local lib=.cache/servers/$name/lib pom=deploy/test-servers/$name/pom.xml
-        [ ! -e "$lib/.done" ] || [ "$pom" -nt "$lib/.done" ] || continue
-        if ! command -v mvn >/dev/null; then
-            say "missing here: mvn; the tests with $name are left out"
-            continue
-        fi
-        say "fetching the jars of $name"
-        mkdir -p "$lib"
-        if mvn -q -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/$lib"; then
-            touch "$lib/.done"
-        else
-            say "the jars of $name could not be fetched; the tests with it are left out"
-        fi
-    done
-}
-
-peers() {
-    local out=.cache/peers/zgrab2
-    [ ! -x $out ] || return 0
-    command -v go >/dev/null || { say "missing here: go; zgrab2 is left out"; return 0; }
-    say "building zgrab2 1.0.0, to measure against"
-    mkdir -p .cache/peers/build
-    (cd .cache/peers/build && { [ -e go.mod ] || go mod init peers; } && go get github.com/zmap/zgrab2@v1.0.0 &&
-        go build -o ../zgrab2 github.com/zmap/zgrab2/cmd/zgrab2) >/dev/null
-}
-
 case ${1:-} in
     run | dev) make_venv "$1" ;;
     system) system "${2:?}" ;;
-    servers) servers ;;
-    peers) peers ;;
-    *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from stages.core.bus.base import Publisher, Source, Topics
 from stages.core.bus.urls import open_publisher, open_source
+from stages.core.descriptors import RESERVED
 from stages.core.health import HealthServer
 from stages.core.lifecycle import Life, fit_concurrency, raise_descriptor_limit
 from stages.core.lists import Lists, read_lists
@@ -105,6 +106,22 @@ async def watched(
         yield
 
 
+async def started(publisher: Publisher, life: Life) -> bool:
+    """Start it, however long a broker may be out of reach; False when told to stop before it was there."""
+    starting = asyncio.create_task(publisher.start(), name="publisher start")
+    stopping = asyncio.create_task(life.stopping.wait(), name="publisher start stopped")
+    try:
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            return False
+        starting.result()
+        return True
+    finally:
+        for task in (starting, stopping):
+            task.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Grounds:
     """All that a stage's `make_runner` takes from its surroundings."""
@@ -143,7 +160,8 @@ def grounds_of(
         policy=policy,
         limits=limits_of(politeness),
         horizon=politeness.horizon,
-        capacity=fit_concurrency(concurrent, soft // shares),
+        # What the process needs besides connections it needs once, however many stages it has.
+        capacity=fit_concurrency(concurrent, RESERVED + max(0, soft - RESERVED) // shares),
         shared=shared,
         text=bus.sink == PIPE,
         metrics=metrics,

@@ -26,6 +26,7 @@ from stages.core.runner import Runner
 from stages.core.settings import BusSettings, ListSettings, Loaded, MetricsSettings, StoreSettings
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner.app import scan
+from stages.scanner.checkpoint import Checkpoint
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.summary import Summary
@@ -105,9 +106,13 @@ class Pipeline:
         """Beside the file, as its secret must be in no record."""
         return Path(f"{self.file}.checkpoint")
 
+    def _held(self) -> Checkpoint | None:
+        there = checkpoints.there(self.checkpoint, "--store")
+        return checkpoints.read(self.checkpoint, "--store") if there else None
+
     async def run(self, life: Life) -> int:
         """To the end, or until told to stop. Raises what ended a stage."""
-        held = await asyncio.to_thread(checkpoints.read, self.checkpoint) if self.checkpoint.exists() else None
+        held = await asyncio.to_thread(self._held)
         finished = held is not None and held.finished and not self._again
         metrics = self.state.metrics
         async with guarded(self._loaded.get("lists", ListSettings), metrics) as guard:

@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
 
     import os
 
-    from stages.cli.assembly import LEVELS, topics_of, watched
+    from stages.cli.assembly import LEVELS, started, topics_of, watched
     from stages.core.bus.urls import open_publisher
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
@@ -40,10 +40,14 @@ def run(args: argparse.Namespace) -> int:
         topics = topics_of(bus)
         publisher = None if bus.sink == PIPE else open_publisher(bus.sink, bus, main=topics.hits, stage="scanner")
         ready = False
-        async with watched(loaded.get("metrics", MetricsSettings), metrics, {"scanner": lambda: ready}):
+
+        def check() -> bool:
+            return ready and (publisher is None or publisher.ready)
+
+        async with watched(loaded.get("metrics", MetricsSettings), metrics, {"scanner": check}):
             try:
-                if publisher is not None:
-                    await publisher.start()
+                if publisher is not None and not await started(publisher, life):
+                    return 0
                 ready = True
                 await scan(
                     settings,

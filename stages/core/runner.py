@@ -381,16 +381,20 @@ class Runner:
 
     def _set_timer(self, when: float | None, now: float) -> None:
         assert self._loop is not None
-        timer = self._timer
-        if timer is not None:
-            if when is not None and not timer.cancelled() and now < self._fires_at <= when:
+        if self._timer is not None:
+            if when is not None and self._fires_at <= when:
                 return  # it fires early enough, and looks again
-            timer.cancel()
+            self._timer.cancel()
             self._timer = None
         if when is not None:
             # Kept here: uvloop hands out a plain Handle, without `when`, for what it rounds to "at once".
             self._fires_at = max(when, now + TICK)
-            self._timer = self._loop.call_at(self._fires_at, self._wake)
+            self._timer = self._loop.call_at(self._fires_at, self._ring)
+
+    def _ring(self) -> None:
+        """The timer fired. uvloop rounds to milliseconds and may fire before `_fires_at`: the clock does not tell."""
+        self._timer = None
+        self._wake()
 
     async def _until(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Wait for what a turn changes; False when `timeout` seconds have passed or the stage failed."""

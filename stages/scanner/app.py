@@ -103,7 +103,7 @@ def _held(
     if given is None:
         return None, None, ""
     path = Path(given)
-    if not path.exists():
+    if not checkpoints.there(path, "--checkpoint"):
         return path, None, ""
     place = f"--checkpoint {path}"
     held = checkpoints.read(path, "--checkpoint")

@@ -129,6 +129,17 @@ def read(path: str | Path, place: str = "--resume") -> Checkpoint:
     return parse(data, f"{place} {path}")
 
 
+def there(path: str | Path, place: str = "--resume") -> bool:
+    """Whether there is something to read. Raises UsageError where that cannot be known: a folder that is closed to us."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise UsageError(place, str(path), error.strerror or str(error)) from None
+    return True
+
+
 def write(path: str | Path, checkpoint: Checkpoint) -> None:
     """Replace the file at `path`; durable when this returns. Blocks on the disk. Raises HostError."""
     path = Path(path)

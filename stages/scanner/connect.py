@@ -361,7 +361,8 @@ class ConnectEngine:
             return True
         del self._open[probe.position]
         self._refused_here += 1
-        if self._refused_here >= MAX_REFUSED_HERE:
+        none_left = not self._sent and not self._open and not self.sending
+        if self._refused_here >= MAX_REFUSED_HERE or none_left:
             self._fail(HostError(f"this host refuses to dial any of the targets: {os.strerror(number)}"))
         return True
 

@@ -9,9 +9,10 @@ is made so that it may be repeated and may come in any order:
                       2 and 3 is healed by the redelivery, which reads back and goes on
     4. scans          upserted
 
-"Newer wins" is a filter on the stored (ts, id). Where a newer one is stored the filter does not match, the upsert
-tries to insert a second document with that `_id`, and the server says E11000. Two writers making one document say
-E11000 as well; so it is tried once more, and what fails again is older: only its times are written.
+"Newer wins" is `$max` of an embedded document: MongoDB compares documents field by field in their order, and ours begin
+with `ts` and `id`, so the one with the greater (ts, id) stays (`$min` for the start of a scan). One update by `_id`
+alone, that needs no other index, no condition and no second try; two writers making one document say E11000, and that
+is tried once more.
 
 Acknowledged by a majority, or Unavailable. Indexes are made by `init` only, never by a worker.
 """
@@ -93,35 +94,10 @@ _ORDER: Final[dict[str, list[tuple[str, int]]]] = {
 
 @dataclass(slots=True)
 class _Upsert:
-    """One document's slot that the greater (for a start: the smaller) (ts, id) wins, and its times."""
+    """One update of one document."""
 
-    owner: str  #: whose rejection it is: id of an observation, name of a scan
-    id: str
-    slot: str
-    ts: int
-    record: str
-    said: Document
-    first_seen: int
-    last_seen: int
-    identity: Document
-
-    def times(self) -> UpdateOne:
-        """Only what holds even where a newer one is stored."""
-        return UpdateOne({"_id": self.id}, self._update(), upsert=True)
-
-    def whole(self) -> UpdateOne:
-        beyond, at_or_beyond = ("$lt", "$lte") if self.slot == "start" else ("$gt", "$gte")
-        ts, record = f"{self.slot}.ts", f"{self.slot}.id"
-        stays = [{ts: {beyond: self.ts}}, {ts: self.ts, record: {at_or_beyond: self.record}}]
-        update = self._update()
-        update["$set"] = {self.slot: {"ts": self.ts, "id": self.record, **self.said}}
-        return UpdateOne({"_id": self.id, "$nor": stays}, update, upsert=True)
-
-    def _update(self) -> dict[str, Document]:
-        update = {"$min": {"first_seen": self.first_seen}, "$max": {"last_seen": self.last_seen}}
-        if self.identity:
-            update["$setOnInsert"] = self.identity
-        return update
+    owner: str  #: whose rejection it is: id of an observation, SHA-256 of a certificate, name of a scan
+    operation: UpdateOne
 
 
 @dataclass(slots=True)
@@ -265,9 +241,7 @@ class MongoStore:
             stored = await self._observations(batch.observations, written)
             services = [_of_service(update) for update in fold_services(stored)]
             written.services = await self._upsert("services", services, written)
-            scans = [upsert for update in batch.scans for upsert in _of_scan(update)]
-            await self._upsert("scans", scans, written)
-            written.scans = len(batch.scans)
+            written.scans = await self._upsert("scans", [_of_scan(update) for update in batch.scans], written)
         return written
 
     async def _bulk(self, collection: str, operations: Sequence[Any]) -> tuple[Errors, Any]:
@@ -278,22 +252,18 @@ class MongoStore:
         return Errors(), result
 
     async def _certificates(self, seen: list[CertificateSeen], written: Written) -> None:
-        for known in (False, True):
-            part = [c for c in seen if (c.fields is None) is known]
-            for again in (False, True):
-                if not part:
-                    break
-                sorted_, result = await self._bulk("certificates", [_of_certificate(c) for c in part])
-                if result is not None and known and result.matched_count < len(part):
-                    # Some were thought to be stored and are not. Which, does not matter: this is rare.
-                    written.missing.extend(c.sha256 for c in part)
-                    break
-                for i, why in sorted_.refused.items():
-                    written.rejected[part[i].sha256] = why
-                written.certificates += len(part) - len(sorted_.refused) - len(sorted_.duplicates)
-                part = [part[i] for i in sorted_.duplicates]
-                if part and again:
-                    raise Unavailable("certificates: E11000 twice")
+        new = [_of_certificate(c) for c in seen if c.fields is not None]
+        written.certificates += await self._upsert("certificates", new, written)
+        known = [c for c in seen if c.fields is None]
+        if known:
+            sorted_, result = await self._bulk("certificates", [_of_certificate(c).operation for c in known])
+            for i, why in sorted_.refused.items():
+                written.rejected[known[i].sha256] = why
+            if result is not None and result.matched_count < len(known):
+                # Some were thought to be stored and are not. Which, does not matter: this is rare.
+                written.missing.extend(c.sha256 for c in known)
+            else:
+                written.certificates += len(known) - len(sorted_.refused)
 
     async def _observations(self, observations: list[Observation], written: Written) -> list[Observation]:
         """Insert; returns what is stored under their ids, ours or what was there before."""
@@ -330,21 +300,20 @@ class MongoStore:
         return stored
 
     async def _upsert(self, collection: str, upserts: list[_Upsert], written: Written) -> int:
-        """Newer wins. Returns how many were written."""
-        refused = 0
+        """Write them; duplicates once more. Returns how many were written."""
+        count = 0
         part = upserts
-        for attempt in range(3):
+        for last in (False, True):
             if not part:
                 break
-            operations = [u.times() if attempt == 2 else u.whole() for u in part]
-            sorted_, _ = await self._bulk(collection, operations)
+            sorted_, _ = await self._bulk(collection, [upsert.operation for upsert in part])
             for i, why in sorted_.refused.items():
                 written.rejected[part[i].owner] = why
-            refused += len(sorted_.refused)
+            count += len(part) - len(sorted_.refused) - len(sorted_.duplicates)
             part = [part[i] for i in sorted_.duplicates]
-        if part:
-            raise Unavailable(f"{collection}: E11000 for {len(part)} upserts without a condition")
-        return len(upserts) - refused
+            if part and last:
+                raise Unavailable(f"{collection}: E11000 twice for {len(part)} upserts by _id")
+        return count
 
     async def purge(self, before: int) -> int:
         with _mapped(self.place):
@@ -378,40 +347,28 @@ def _of_service(update: ServiceUpdate) -> _Upsert:
     identity: Document = {"ip": o.ip, "address": o.address, "port": o.port, "transport": o.transport}
     if o.name:
         identity["name"] = o.name
-    return _Upsert(
-        owner=o.id,
-        id=service_id(o.ip, o.port, o.transport, o.name),
-        slot=o.kind,
-        ts=o.ts,
-        record=o.id,
-        said=summary(o),
-        first_seen=update.first_seen,
-        last_seen=update.last_seen,
-        identity=identity,
-    )
+    changes = {
+        "$min": {"first_seen": update.first_seen},
+        "$max": {"last_seen": update.last_seen, o.kind: {"ts": o.ts, "id": o.id, **summary(o)}},
+        "$setOnInsert": identity,
+    }
+    return _Upsert(o.id, UpdateOne({"_id": service_id(o.ip, o.port, o.transport, o.name)}, changes, upsert=True))
 
 
-def _of_scan(update: ScanUpdate) -> Iterator[_Upsert]:
-    for event, (ts, record, said) in update.events.items():
-        yield _Upsert(
-            owner=update.scan,
-            id=update.scan,
-            slot=event,
-            ts=ts,
-            record=record,
-            said=said,
-            first_seen=update.first_seen,
-            last_seen=update.last_seen,
-            identity={},
-        )
+def _of_scan(update: ScanUpdate) -> _Upsert:
+    least: Document = {"first_seen": update.first_seen}
+    greatest: Document = {"last_seen": update.last_seen}
+    for event, (ts, record_id, said) in update.events.items():
+        extreme = least if event == "start" else greatest
+        extreme[event] = {"ts": ts, "id": record_id, **said}
+    return _Upsert(update.scan, UpdateOne({"_id": update.scan}, {"$min": least, "$max": greatest}, upsert=True))
 
 
-def _of_certificate(seen: CertificateSeen) -> UpdateOne:
-    update: dict[str, Document] = {"$min": {"first_seen": seen.first_seen}, "$max": {"last_seen": seen.last_seen}}
-    if seen.fields is None:
-        return UpdateOne({"_id": seen.sha256}, update)
-    update["$setOnInsert"] = {**seen.fields, "raw": seen.raw}
-    return UpdateOne({"_id": seen.sha256}, update, upsert=True)
+def _of_certificate(seen: CertificateSeen) -> _Upsert:
+    changes: dict[str, Document] = {"$min": {"first_seen": seen.first_seen}, "$max": {"last_seen": seen.last_seen}}
+    if seen.fields is not None:
+        changes["$setOnInsert"] = {**seen.fields, "raw": seen.raw}
+    return _Upsert(seen.sha256, UpdateOne({"_id": seen.sha256}, changes, upsert=seen.fields is not None))
 
 
 def _filter(collection: Collection, where: Filter) -> Document:

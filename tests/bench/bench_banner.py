@@ -14,13 +14,13 @@ import asyncio
 import json
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.bench.rows import measured
 from tests.servers.webserver import webserver
 from tests.servers.zgrab2 import ROOT, zgrab2
 
@@ -197,17 +197,11 @@ def compare(home: Path, environment: Mapping[str, str]) -> bool:
             if good != TARGETS:
                 raise SystemExit(f"{name}: {good} good answers of {TARGETS}")
     for name, values in costs.items():
-        print(
-            f"{name:9} CPU per banner, us: min {min(values):.1f}  median {statistics.median(values):.1f}  "
-            f"max {max(values):.1f}   (start {idle[name]:.2f} s)"
-        )
+        measured(f"{name}: CPU per banner", values, "us")
+        measured(f"{name}: CPU of a start without targets", [idle[name]], "s")
     ratios = [a / b for a, b in zip(costs["longline"], costs["zgrab2"], strict=True)]
     best = min(costs["longline"]) / min(costs["zgrab2"])
-    print(
-        f"ratio of a round: min {min(ratios):.2f}  median {statistics.median(ratios):.2f}  max {max(ratios):.2f}; "
-        f"of the best rounds {best:.2f}, bar {CPU_BAR}"
-    )
-    return best <= CPU_BAR
+    return measured("CPU per banner, longline / zgrab2", ratios, "", bar=CPU_BAR, at_most=True, judged=best)
 
 
 def memory(home: Path, environment: Mapping[str, str]) -> bool:
@@ -230,9 +224,8 @@ def memory(home: Path, environment: Mapping[str, str]) -> bool:
         if server.stdout is not None:
             server.stdout.close()
     more = (got["open"] - got["idle"]) / _MB
-    print(f"memory: idle worker {got['idle'] / _MB:.1f} MB (bar {IDLE_BAR_MB:.0f}); ", end="")
-    print(f"{OPEN} open connections {more:.1f} MB above it (bar {OPEN_BAR_MB:.0f}), {more / OPEN * _MB:.0f} bytes each")
-    return more <= OPEN_BAR_MB and got["idle"] / _MB <= IDLE_BAR_MB
+    small = measured("memory of an idle worker", [got["idle"] / _MB], "MB", bar=IDLE_BAR_MB, at_most=True)
+    return measured(f"memory of {OPEN:,} open connections", [more], "MB", bar=OPEN_BAR_MB, at_most=True) and small
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """What the stage loop costs: a null stage over the memory bus, in batches of lines.
 
-    python tests/bench/bench_runner.py [records]
+    python -m tests.bench.bench_runner [records]
 
 Prints CPU time a record (user and system, of the whole process: bus, decode, jobs, settling), min/median/max of some
 rounds, for lines that the stage hands on as they are, and for hits that are parsed and written again.
@@ -9,7 +9,6 @@ rounds, for lines that the stage hands on as they are, and for hits that are par
 from __future__ import annotations
 
 import asyncio
-import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from stages.core.politeness import Gate, Limits
 from stages.core.records import Hit, parse
 from stages.core.runner import Job, Runner
 from stages.core.settings import RunnerSettings
+from tests.bench.rows import measured
 
 ROUNDS = 5
 BATCH_LINES = 500
@@ -104,10 +104,7 @@ def main() -> None:
     records = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     for name, stage, gate in (("null", Null, False), ("parsed, polite", Polite, True)):
         figures = [asyncio.run(measure(stage, records, gate)) for _ in range(ROUNDS)]
-        print(
-            f"{name}: {min(figures):.2f} / {statistics.median(figures):.2f} / {max(figures):.2f} us CPU a record "
-            f"(min/median/max of {ROUNDS} x {records})"
-        )
+        measured(f"stage loop, {name}: CPU a record", figures, "us")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from pathlib import Path
 from tests.require import require
 from tests.servers.veth import ANYIP, FAR, NEAR, ROOT, Veth, environment, veth
 
-PACKETS = 2_000_000
-ROUNDS = 7
+PACKETS = 1_000_000
+ROUNDS = 5
 BAR = 1.2
 LOOK_S = 0.02
 

@@ -167,7 +167,7 @@ async def mongo(records: int) -> bool:
             for start in range(0, len(lines), settings.batch):
                 batch = gather([entry(parse(line), len(line)) for line in lines[start : start + settings.batch]])
                 inserts = [pymongo.InsertOne(o.document()) for o in batch.observations]
-                upserts = [_of_service(u).whole() for u in fold_services(batch.observations)]
+                upserts = [_of_service(u).operation for u in fold_services(batch.observations)]
                 parts.append((inserts, upserts))
             with pymongo.MongoClient(server.url, w="majority") as client:
                 client.admin.command("ping")

@@ -491,3 +491,22 @@ def test_gauges_look_at_the_runner() -> None:
     assert value("longline_echo_capacity") == 7
     assert value("longline_echo_ready") == 0
     assert value("longline_echo_records_done_total", {"outcome": "refused"}) == 0
+
+
+async def test_a_timer_that_fires_early_is_not_taken_for_pending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvloop rounds to milliseconds and may call back before the time asked for: the next look must still come."""
+    loop = asyncio.get_running_loop()
+    at_its_time = loop.call_at
+    early = 0.004
+
+    def call_at(when: float, callback: Callable[..., object], *args: Any, **kw: Any) -> asyncio.TimerHandle:
+        ours = getattr(callback, "__self__", None).__class__ is Runner
+        return at_its_time(when - early if ours else when, callback, *args, **kw)
+
+    bus = MemoryBus()
+    await numbered(bus, 6)
+    monkeypatch.setattr(loop, "call_at", call_at)
+    gate: Gate[Job] = Gate(Limits(rate=10.0, burst=1.0))
+    async with running(make(bus, stage := Echo(), gate=gate)):
+        await until(lambda: len(stage.begun) == 6)
+    assert len(set(stage.begun)) == 6

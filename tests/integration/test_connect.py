@@ -53,6 +53,8 @@ def test_run_by_ordinary_connections_as_an_ordinary_user(
     place = tmp_path / "open"
     place.mkdir()
     place.chmod(0o777)
+    for folder in (tmp_path, tmp_path.parent):
+        folder.chmod(0o755)
     store = f"sqlite:{place}/town.db"
     argv = as_nobody([LONGLINE, *plans.run(town, store, rate=3_000), "--engine", "connect"])
     with (tmp_path / "said").open("wb") as said:

@@ -60,7 +60,7 @@ def test_the_broker_is_restarted(town: Simnet, log: Log, store: str, crew: Crew,
     until(lambda: workers[0].metric("longline_sink_documents_total"), "something is stored")
     log.server.stop()
     try:
-        for worker in workers:
+        for worker in (*workers, scan):
             until(lambda worker=worker: not worker.ready, f"{worker.name} is not ready")
             assert worker.healthy
     finally:

@@ -24,6 +24,9 @@ from tests.require import require
 TARGETS = "10.77.66.0/29"
 SSH, SMTP, REDIS, HTTP, HTTPS = 2222, 2525, 6380, 8081, 8444
 
+#: redis hangs up without a word on whoever says `Host:`, which it takes for an attack through a browser.
+PAYLOAD = b"GET / HTTP/1.0\r\n\r\n"
+
 #: What each says first, or to a request that it may not understand.
 WORDS = {
     SSH: b"SSH-2.0-OpenSSH_",
@@ -59,10 +62,12 @@ def test_banners_and_certificates_of_real_servers(wires: Simnet, place: Path, cr
     ):
         require(server.installed, f"{server.name} (Debian: {server.package})")
         realservers.start(wires, server)
+    payload = place / "payload"
+    payload.write_bytes(PAYLOAD)
     store = f"sqlite:{place}/real.db"
     ports = ",".join(map(str, (*WORDS, HTTPS)))
     words = ["run", TARGETS, "-p", ports, "-r", "1000", "-c", "1", "--store", store, "--tls-ports", str(HTTPS)]
-    words += ["--banner-ports", ",".join(map(str, WORDS)), "--banner-wait", "2", "--banner-data", "http-req"]
+    words += ["--banner-ports", ",".join(map(str, WORDS)), "--banner-wait", "2", "--banner-data", str(payload)]
     run = crew.hire(Worker(wires, place, *words))
     assert run.start().wait() == 0, run.tail()
 
@@ -80,7 +85,7 @@ def test_banners_and_certificates_of_real_servers(wires: Simnet, place: Path, cr
     for document in handshakes.values():
         assert document["outcome"] == "ok"
         assert list(document["chain"]) == [leaf]
-        assert document["version"] == "TLSv1.3"
+        assert document["version"] in ("TLSv1.2", "TLSv1.3")  # nginx before 1.23.4 leaves 1.3 out by default
     (certificate,) = documents(wires, store, Collection.CERTIFICATES)
     assert certificate["_id"] == leaf
     assert len(documents(wires, store, Collection.SERVICES)) == len(hosts) * (len(WORDS) + 1)

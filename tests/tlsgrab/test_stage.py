@@ -125,7 +125,7 @@ async def test_our_last_words_arrive(tlsgrab: Grab, hit_line: Line) -> None:
 
     def good(connection: socket.socket) -> None:
         with server_context(identity(), ssl.TLSVersion.TLSv1_3, tickets=0).wrap_socket(
-            connection, server_side=True
+            connection, server_side=True, suppress_ragged_eofs=False
         ) as one:
             heard["good"] = one.recv(1)
 

@@ -1,0 +1,72 @@
+"""Each recipe is followed to the letter in a copy of the package, and what it makes works there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import ROOT
+from tests.docs.recipe import Kitchen, follow
+from tests.require import require
+from tests.servers.talkers import talker
+
+RECIPES = sorted(path.name for path in (ROOT / "docs" / "recipes").glob("*.md"))
+
+
+@pytest.fixture
+def kitchen(request: pytest.FixtureRequest, tmp_path: Path) -> Kitchen:
+    return follow(request.param, tmp_path)
+
+
+@pytest.mark.parametrize("kitchen", RECIPES, indirect=True)
+def test_what_a_recipe_makes_is_in_the_style_of_the_house(kitchen: Kitchen) -> None:
+    shutil.copy(ROOT / "pyproject.toml", kitchen.folder)
+    files = [str(path.relative_to(kitchen.folder)) for path in (kitchen.made, *kitchen.changed)]
+    for words in (["check"], ["format", "--check"]):
+        ran = kitchen.run("-m", "ruff", *words, "--no-cache", *files)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("kitchen", ["output.md"], indirect=True)
+def test_output(kitchen: Kitchen) -> None:
+    def accept(connection: socket.socket) -> None:
+        connection.close()
+
+    with talker(accept) as (host, port):
+        ran = kitchen.longline(
+            "scan", "--engine", "connect", "-q", "-c", "0", "-p", str(port), "-O", "jsonseq", "-f", "saddr,sport", host
+        )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("\x1e")
+    assert ran.stdout.endswith("\n")
+    assert json.loads(ran.stdout.removeprefix("\x1e")) == {"saddr": host, "sport": port}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kitchen", ["probe.md"], indirect=True)
+def test_probe(kitchen: Kitchen) -> None:
+    require(os.geteuid() == 0, "root, for a simulated network")
+    inside = ["simnet", "--no-rules", "--targets", "10.0.0.0/28", "--ports", "80"]
+    scan = ["scan", "-M", "tcp_synackscan", "--publish", "all", "-P", "2", "-p", "80,81", "-c", "1", "-q"]
+    argv = [sys.executable, "-m", "stages.cli.main"]
+    ran = kitchen.longline(*inside, "--", *argv, *scan, "-O", "csv", "-f", "saddr,sport,classification", "10.0.0.0/28")
+    assert ran.returncode == 0, ran.stderr
+    header, *rows = ran.stdout.splitlines()
+    assert header == "saddr,sport,classification"
+    assert set(rows) == {f"10.0.0.{n},{port},rst" for n in range(16) for port in (80, 81)}
+    refused = kitchen.longline("scan", "-M", "tcp_synackscan", "--probe-args", "x", "-p", "80", "-d", "127.0.0.1")
+    assert refused.returncode == 2
+    assert "takes no arguments" in refused.stderr
+
+
+@pytest.mark.parametrize("kitchen", ["store.md"], indirect=True)
+def test_store(kitchen: Kitchen) -> None:
+    """Its documents: `test_recipe_store.py`, the contract of all stores."""
+    ran = kitchen.longline("sink", "--init", "--store", "memory:here")
+    assert (ran.returncode, ran.stdout) == (0, "memory: nothing to make\n"), ran.stderr

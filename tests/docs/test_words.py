@@ -1,0 +1,78 @@
+"""What the prose names exists: options, environment variables, files that are linked, the words of a result."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+
+import pytest
+
+from stages.cli.main import COMMANDS
+from stages.cli.sections import SECTIONS
+from stages.core.outcome import DeadReason, Outcome, Phase
+from tests.docs.blocks import DOCUMENTS, ROOT, SHELL, blocks_of
+
+#: Read by the program itself, not through the settings.
+OWN_VARIABLES = {"LONGLINE_CONFINE", "LONGLINE_LOG"}
+
+
+def options() -> set[str]:
+    """Every long option of every command."""
+    known = {"--help", "--version"}
+    for name in COMMANDS:
+        parser = argparse.ArgumentParser()
+        importlib.import_module(f"stages.cli.{name}").add_arguments(parser)
+        known.update(flag for action in parser._actions for flag in action.option_strings if flag.startswith("--"))
+    return known
+
+
+def read(file: str) -> str:
+    return (ROOT / file).read_text()
+
+
+def said(file: str) -> str:
+    """Shell blocks, and what stands outside of blocks: no pictures, no programs."""
+    text = read(file)
+    for block in blocks_of(text, file):
+        if block.language not in SHELL:
+            text = text.replace(block.text, "")
+    return text
+
+
+@pytest.mark.parametrize("file", DOCUMENTS)
+def test_options_exist(file: str) -> None:
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z](?![\w-])", said(file)))
+    assert named - options() == set()
+
+
+@pytest.mark.parametrize("file", DOCUMENTS)
+def test_environment_variables_exist(file: str) -> None:
+    known = OWN_VARIABLES | {
+        f"LONGLINE_{section}_{key}".upper() for section, kind in SECTIONS.items() for key in kind.names()
+    }
+    assert set(re.findall(r"LONGLINE_[A-Z_]+[A-Z]", read(file))) - known - {"LONGLINE_<SECTION>_<KEY>"} == set()
+
+
+@pytest.mark.parametrize("file", DOCUMENTS)
+def test_links_lead_somewhere(file: str) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read(file)):
+        assert (ROOT / file).parent.joinpath(target).exists(), f"{file} links {target}"
+
+
+@pytest.mark.parametrize("file", DOCUMENTS)
+def test_commands_in_the_text_exist(file: str) -> None:
+    """`longline xyz` in running text, or in a shell block, names a command."""
+    shell = "".join(b.text for b in blocks_of(read(file), file) if b.language in SHELL)
+    inline = "\n".join(re.findall(r"`([^`\n]+)`", read(file)))
+    named = set(re.findall(r"(?:^|[ |])longline ([a-z]+)\b(?![./=])", f"{shell}\n{inline}", re.MULTILINE))
+    assert named - set(COMMANDS) == set()
+
+
+def test_every_word_of_a_result_is_explained() -> None:
+    text = read("docs/outcomes.md")
+    rows = re.findall(r"^\| `([a-z]+)` \|", text, re.MULTILINE)
+    assert rows == [str(outcome) for outcome in Outcome]
+    [phases] = re.findall(r"^Phases: (.*)\.$", text, re.MULTILINE)
+    assert re.findall(r"`([a-z]+)`", phases) == [str(phase) for phase in Phase]
+    assert all(f"`{reason}`" in text for reason in DeadReason)
