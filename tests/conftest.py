@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
 
 # Before anything of ours is imported: the guard reads the environment once.
 os.environ["LONGLINE_CONFINE"] = "1"
+
+# No example has a deadline: a machine may be busy, and the first call of a kernel compiles it.
+settings.register_profile("longline", deadline=None)
+settings.load_profile("longline")
 
 pytest_plugins = ["tests.servers.kafka", "tests.servers.mongo"]
 

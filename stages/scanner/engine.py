@@ -28,7 +28,7 @@ from stages.scanner.permutation import Permutation
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.rate import batch_size
 from stages.scanner.receiver import Receiver
-from stages.scanner.sender import Claims, Sender
+from stages.scanner.sender import Claims, Rows, Sender
 from stages.scanner.space import Space
 
 __all__ = [
@@ -114,9 +114,17 @@ class Counters:
 class PacketEngine:
     """See the module's docstring. `open`, `start`, `join` and `close` belong to one thread; the rest is for any."""
 
-    def __init__(self, plan: Plan, on_answers: Callable[[AnswerArray], None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        on_answers: Callable[[AnswerArray], None],
+        *,
+        mask: Callable[[FrameBuilder], Rows] = lambda rows: rows,
+    ) -> None:
+        """`mask` stands between the frames that are built and the sender (`stages.scanner.mask`)."""
         self.plan = plan
         self._on_answers = on_answers
+        self._mask = mask
         self._path: path.Path | None = None
         self._wires: list[FrameSender] = []
         self._ring: Ring | None = None
@@ -185,7 +193,7 @@ class PacketEngine:
         self._receiver.start()
         for number, (rows, wire) in enumerate(zip(self._rows, self._wires, strict=True)):
             limit = self.plan.max_sendto_failures
-            self._senders.append(Sender(number, self._claims, rows, wire, self._path.interface, limit))
+            self._senders.append(Sender(number, self._claims, self._mask(rows), wire, self._path.interface, limit))
         for sender in self._senders:
             sender.start()
 

@@ -26,7 +26,6 @@ from stages.scanner.quantities import packets_per_second, parse_mac, parse_sourc
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.space import Space
 from stages.scanner.summary import EngineCounters
-from stages.scanner.targets import Targets
 from stages.scanner.templates import TemplateError
 
 #: Seconds from the kernel's receiving a packet to our having it, at most: a block of the ring is handed over when it
@@ -35,19 +34,6 @@ RING_DELAY: Final = 1.0
 
 #: What raw sockets need (capabilities(7)).
 CAPABILITY: Final = "CAP_NET_RAW"
-
-
-class MaskedEngine(PacketEngine):
-    """Asks the address policy again before each batch leaves."""
-
-    def __init__(self, plan: Plan, on_answers: Callable[[AnswerArray], None], targets: Targets) -> None:
-        super().__init__(plan, on_answers)
-        self._targets = targets
-
-    def start(self) -> None:
-        policy, generation = self._targets.policy, self._targets.generation
-        self._rows = [Mask(rows, policy, generation) for rows in self._rows]  # type: ignore[misc]
-        super().start()
 
 
 class Packets:
@@ -67,7 +53,8 @@ class Packets:
         Raises UsageError, MissingCapability, NotByPackets, Confined, HostError.
         """
         plan = plan_of(prepared, part)
-        engine = MaskedEngine(plan, on_answers, prepared.targets)
+        targets = prepared.targets
+        engine = PacketEngine(plan, on_answers, mask=lambda rows: Mask(rows, targets.policy, targets.generation))
         try:
             await asyncio.to_thread(engine.open)
         except OSError as error:

@@ -179,11 +179,12 @@ class Session:
 
     async def _end(self, summary: Summary) -> None:
         log.info("%s", summary.text())
-        if summary.complete:
-            await self._settle(summary.position, finished=True)
         # A scan that can be resumed has not ended.
         resumable = self._path is not None and not summary.complete
         await self._record("progress" if resumable else "end", counters=summary.record())
+        # Last: who is killed in between tells the end once more, which is one record all the same.
+        if summary.complete:
+            await self._settle(summary.position, finished=True)
 
     async def _settle(self, position: int, finished: bool = False) -> None:
         """Everything before `position` is acknowledged."""

@@ -34,7 +34,10 @@ def measured(
         "what": what, "unit": unit, "min": min(values), "median": middle, "max": max(values), "judged": judged,
         "bar": bar, "at_most": at_most, "holds": holds,
     }  # fmt: skip
-    print(f"{what}: {number(row['min'])} / {number(middle)} / {number(row['max'])} {unit}{_of(row)}", flush=True)
+    print(
+        f"{what}: {number(row['min'])} / {number(middle)} / {number(row['max'])}{unit and ' '}{unit}{_of(row)}",
+        flush=True,
+    )
     if file := os.environ.get(VARIABLE):
         with Path(file).open("a") as out:
             out.write(json.dumps(row) + "\n")

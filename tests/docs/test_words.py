@@ -10,7 +10,10 @@ import pytest
 
 from stages.cli.main import COMMANDS
 from stages.cli.sections import SECTIONS
+from stages.core.bus.base import Topics
 from stages.core.outcome import DeadReason, Outcome, Phase
+from stages.core.settings import PolitenessSettings
+from stages.scanner.settings import DEFAULT_RATE
 from tests.docs.blocks import DOCUMENTS, ROOT, SHELL, blocks_of
 
 #: Read by the program itself, not through the settings.
@@ -76,3 +79,23 @@ def test_every_word_of_a_result_is_explained() -> None:
     [phases] = re.findall(r"^Phases: (.*)\.$", text, re.MULTILINE)
     assert re.findall(r"`([a-z]+)`", phases) == [str(phase) for phase in Phase]
     assert all(f"`{reason}`" in text for reason in DeadReason)
+
+
+def test_the_readme_tells_the_defaults() -> None:
+    text = " ".join(read("README.md").split())
+    politeness = PolitenessSettings()
+    assert f"The default is {DEFAULT_RATE:,.0f} packets a second" in text
+    assert politeness.per_host == 2
+    assert f"at most two connections to a host and {politeness.per_prefix:.0f} a second to a /24" in text
+
+
+@pytest.mark.parametrize("file", DOCUMENTS)
+def test_topics_exist(file: str) -> None:
+    topics = Topics("longline")
+    known = {topics.hits, topics.banners, topics.tls, topics.scans, topics.dead}
+    assert set(re.findall(r"`(longline\.[a-z.]+\.v\d+)`", read(file))) - known == set()
+
+
+def test_the_ethics_come_first() -> None:
+    text = read("README.md")
+    assert text.index("## Scanning is not a private matter") < text.index("```sh")

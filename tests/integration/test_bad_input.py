@@ -89,9 +89,7 @@ def test_reading_a_database_that_is_not_there(town: Simnet, tmp_path: Path, word
 # --- no permission, no interface
 
 
-def test_packets_without_permission(
-    town: Simnet, tmp_path: Path, as_nobody: Callable[[list[str]], list[str]]
-) -> None:
+def test_packets_without_permission(town: Simnet, tmp_path: Path, as_nobody: Callable[[list[str]], list[str]]) -> None:
     code, text = said(town, tmp_path, *as_nobody([LONGLINE, "scan", "--engine", "packet", "-p", "80", "10.0.0.0/24"]))
     assert code == 1
     assert "CAP_NET_RAW" in text

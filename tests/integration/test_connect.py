@@ -28,9 +28,7 @@ def hits(net: Simnet, folder: Path, argv: list[str]) -> dict[str, dict[str, Any]
     return by_id
 
 
-def test_both_engines_find_the_same(
-    town: Simnet, tmp_path: Path, as_nobody: Callable[[list[str]], list[str]]
-) -> None:
+def test_both_engines_find_the_same(town: Simnet, tmp_path: Path, as_nobody: Callable[[list[str]], list[str]]) -> None:
     packet = hits(town, tmp_path, [LONGLINE, *plans.scan(town, rate=5_000), "-O", "hits"])
     connect = [LONGLINE, *plans.scan(town, rate=5_000, engine="connect"), "-O", "hits", "--connect-timeout", "3"]
     privileged = hits(town, tmp_path, connect)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from stages.simnet.network import Simnet
+from stages.sink.store import Collection
 from tests.integration import plans
-from tests.integration.stored import assert_true
+from tests.integration.stored import assert_true, documents
 from tests.integration.topics import Log
 from tests.integration.workers import Crew, Worker, until
 
@@ -30,6 +31,13 @@ SLOWLY = 500
 def resume(file: Path) -> tuple[str, str]:
     """How a scan is begun or gone on with; before its first checkpoint there is nothing to go on from."""
     return ("--resume" if file.exists() else "--checkpoint"), str(file)
+
+
+def assert_told(net: Simnet, store: str) -> None:
+    """The store knows one scan, from its start to its end, however often it was begun again."""
+    (told,) = documents(net, store, Collection.SCANS)
+    assert told.keys() >= {"start", "end"}, told
+    assert told["end"]["position"] == 12_288
 
 
 @pytest.mark.slow
@@ -59,6 +67,7 @@ def test_every_stage_over_kafka_and_mongodb(town: Simnet, log: Log, store: str, 
     for worker in workers:
         assert worker.stop() == 143, worker.tail()
     assert_true(town, store)
+    assert_told(town, store)
     assert not log.read(log.topics.dead)
 
 
@@ -77,3 +86,4 @@ def test_run_over_one_file(town: Simnet, crew: Crew, tmp_path: Path) -> None:
     assert cut >= KILLS // 2, "it was over before it was killed"
     assert run.start().wait(120) == 0, run.tail()
     assert_true(town, store)
+    assert_told(town, store)

@@ -121,7 +121,9 @@ def test_a_reader_that_goes_away_ends_the_pipe(town: Simnet, tmp_path: Path) -> 
         f"{LONGLINE} bannergrab -p 80 -d http-req --per-prefix 0 | head -n 3; echo ${{PIPESTATUS[@]}}"
     )
     with (tmp_path / "said").open("wb") as said:
-        shell = town.run(["bash", "-c", command], stdout=subprocess.PIPE, stderr=said, cwd=tmp_path, env=dict(os.environ))
+        shell = town.run(
+            ["bash", "-c", command], stdout=subprocess.PIPE, stderr=said, cwd=tmp_path, env=dict(os.environ)
+        )
         output, _ = shell.communicate(timeout=PATIENCE)
     *banners, codes = output.decode().splitlines()
     text = (tmp_path / "said").read_text()

@@ -13,7 +13,6 @@ from stages.scanner import packets
 from stages.scanner.engine import Counters, Plan
 from stages.scanner.engines import NotByPackets
 from stages.scanner.packets import RING_DELAY, Packets, plan_of
-from stages.scanner.targets import Targets
 from tests.servers.preparing import prepared
 
 
@@ -22,7 +21,7 @@ class Engine:
 
     refuse: OSError | None = None
 
-    def __init__(self, plan: Plan, on_answers: Callable[[Any], None], targets: Targets) -> None:
+    def __init__(self, plan: Plan, on_answers: Callable[[Any], None], *, mask: Callable[[Any], Any]) -> None:
         self.plan = plan
         self.calls: list[str] = []
         self.error: BaseException | None = None
@@ -51,7 +50,7 @@ class Engine:
 
 
 async def opened(monkeypatch: pytest.MonkeyPatch, refuse: OSError | None = None) -> tuple[Packets, Engine]:
-    monkeypatch.setattr(packets, "MaskedEngine", Engine)
+    monkeypatch.setattr(packets, "PacketEngine", Engine)
     monkeypatch.setattr(Engine, "refuse", refuse)
     scan = prepared()
     engine = await Packets.open(scan, scan.slices[0], lambda answers: None)
