@@ -23,9 +23,10 @@ def run(args: argparse.Namespace) -> int:
 
     import os
     import time
+    from contextlib import suppress
     from pathlib import Path
 
-    from stages.core.errors import UsageError
+    from stages.core.errors import HostError, UsageError
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
     from stages.core.settings import StoreSettings
@@ -46,15 +47,25 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError("-o/--output", settings.output, error.strerror or str(error)) from None
 
+    def write(chunk: bytes, *, flush: bool = False) -> None:
+        try:
+            out.write(chunk)
+            if flush:
+                out.flush()
+        except OSError as error:
+            with suppress(OSError):
+                out.close()  # what is left in its buffer cannot be written either
+            raise HostError(f"{settings.output}: {error.strerror}") from None
+
     async def main(_: Life) -> int:
         store = open_store(loaded.get("store", StoreSettings), loaded.get("sink", SinkSettings), read_only=True)
         async with reading(store) as opened:
             async for chunk in export(opened, collection, where, settings.format):
-                out.write(chunk)
+                write(chunk)
+        write(b"", flush=True)
         return 0
 
-    try:
+    if out is sys.stdout.buffer:
         return launch(main)
-    finally:
-        if out is not sys.stdout.buffer:
-            out.close()
+    with out:
+        return launch(main)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: Seconds between two pictures.
 REFRESH: Final = 0.5
 
+#: Characters of the progress bar; a narrower terminal has a shorter one.
+BAR: Final = 60
+
 
 def value(state: State, name: str) -> float:
     """The number of one metric; 0 while it does not exist yet."""
@@ -45,14 +48,16 @@ def render(state: State) -> Group:
     answers = outcomes(state, "longline_scanner_answers")
     table = Table(box=None, pad_edge=False)
     for column, justify in (("stage", "left"), ("done", "right"), ("in flight", "right"), ("behind", "right")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    table.add_column("outcomes")
-    table.add_row("scanner", f"{int(sent):,}", f"{rate:,.0f}/s" if state.scanning else "", "", answers)
+        table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("waiting", justify="right")
+    table.add_column("outcomes", no_wrap=True, overflow="ellipsis")  # a picture higher than the terminal would be cut
+    table.add_row("scanner", f"{int(sent):,}", f"{rate:,.0f}/s" if state.scanning else "", "", "", answers)
     for name, runner in state.runners.items():
         words = outcomes(state, f"longline_{name}_records_done") if name != "sink" else ""
         summary = runner.summary
-        table.add_row(name, f"{summary.done:,}", f"{runner.in_flight:,}", f"{state.lags.get(name, 0):,}", words)
-    bar = ProgressBar(total=max(targets, 1), completed=position, width=60)
+        behind = f"{state.lags.get(name, 0):,}"
+        table.add_row(name, f"{summary.done:,}", f"{runner.in_flight:,}", behind, f"{runner.waiting:,}", words)
+    bar = ProgressBar(total=max(targets, 1), completed=position, width=BAR)
     return Group(bar, table)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from stages import __version__
+from stages.cli.streams import standard
 from stages.core.errors import LonglineError
 
 #: command -> what it does. Its module is `stages.cli.<command>`.
@@ -30,9 +31,8 @@ COMMANDS: Final = {
     "config": "print the settings in force, and where each came from",
 }
 
-#: Exit codes of a shell convention: bad usage, and a closed pipe (128 + SIGPIPE).
+#: Exit code of a shell convention: bad usage.
 EXIT_USAGE: Final = 2
-EXIT_PIPE: Final = 141
 
 
 class Parser(argparse.ArgumentParser):
@@ -67,6 +67,18 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0 done, 1 failed, 2 bad input, 128 + n stopped by signal n."""
     words = list(sys.argv[1:] if argv is None else argv)
+    called = f"longline {words[0]}" if words and words[0] in COMMANDS else "longline"
+    try:
+        with standard():
+            return command(words, called)
+    except LonglineError as error:
+        if not error.quiet:
+            sys.stderr.write(f"{called}: {error}\n")
+        return error.exit_code
+
+
+def command(words: Sequence[str], called: str) -> int:
+    """The command that `words` name. Raises LonglineError, and SystemExit when argparse has said all."""
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage())
         return 0 if words else EXIT_USAGE
@@ -79,19 +91,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"longline: unknown command {name!r}" + (f"; did you mean {near[0]!r}?\n" if near else "\n"))
         return EXIT_USAGE
     module = importlib.import_module(f"stages.cli.{name}")
-    parser = Parser(prog=f"longline {name}", description=COMMANDS[name], allow_abbrev=False)
+    parser = Parser(prog=called, description=COMMANDS[name], allow_abbrev=False)
     parser.add_argument("-V", "--version", action="version", version=f"longline {__version__}")
-    try:
-        module.add_arguments(parser)
-        return int(module.run(parser.parse_args(words[1:])))
-    except LonglineError as error:
-        if not error.quiet:
-            sys.stderr.write(f"longline {name}: {error}\n")
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output went away; nothing more can be said to it, not even at exit.
-        sys.stdout = None
-        return EXIT_PIPE
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_args(words[1:])))
 
 
 if __name__ == "__main__":

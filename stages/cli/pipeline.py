@@ -22,12 +22,14 @@ from stages.core.bus.urls import open_publisher
 from stages.core.errors import LonglineError, UsageError
 from stages.core.lifecycle import Life
 from stages.core.metrics import Metrics
+from stages.core.resolving import resolver
 from stages.core.runner import Runner
 from stages.core.settings import BusSettings, ListSettings, Loaded, MetricsSettings, StoreSettings
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner.app import scan
 from stages.scanner.checkpoint import Checkpoint
 from stages.scanner.metrics import ScannerMetrics
+from stages.scanner.prepare import prepare
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.summary import Summary
 from stages.tlsgrab.settings import TlsgrabSettings
@@ -102,6 +104,12 @@ class Pipeline:
         self.state = State(Metrics())
 
     @property
+    def _scanner(self) -> ScannerSettings:
+        """The scan's settings, as far as they are its own here."""
+        settings: ScannerSettings = self._loaded.get("scanner", ScannerSettings)
+        return settings.model_copy(update={"checkpoint": None, "resume": None})
+
+    @property
     def checkpoint(self) -> Path:
         """Beside the file, as its secret must be in no record."""
         return Path(f"{self.file}.checkpoint")
@@ -110,9 +118,29 @@ class Pipeline:
         there = checkpoints.there(self.checkpoint, "--store")
         return checkpoints.read(self.checkpoint, "--store") if there else None
 
+    def _check(self, held: Checkpoint) -> None:
+        """Raise UsageError unless what is asked for goes together with the scan that was begun in the file."""
+        store = f"--store {self._bus.source}"
+        give_up = f"to give it up remove {self.checkpoint}"
+        if self._again:
+            if not held.finished:
+                problem = f"scan {held.scan} in {self.file} is unfinished: without --again it goes on; {give_up}"
+                raise UsageError("--again", None, problem)
+            return
+        lists = self._loaded.get("lists", ListSettings)
+        try:
+            prepare(self._scanner, lists, now_us=0, resolve=resolver(), held=held, held_at=store)
+        except UsageError as error:
+            if error.place != store:
+                raise
+            way = "--again scans anew" if held.finished else give_up
+            raise UsageError(store, None, f"{error.problem}; {way}, or name another file") from None
+
     async def run(self, life: Life) -> int:
         """To the end, or until told to stop. Raises what ended a stage."""
         held = await asyncio.to_thread(self._held)
+        if held is not None:
+            await asyncio.to_thread(self._check, held)
         finished = held is not None and held.finished and not self._again
         metrics = self.state.metrics
         async with guarded(self._loaded.get("lists", ListSettings), metrics) as guard:
@@ -141,6 +169,10 @@ class Pipeline:
                 for result in results:
                     if isinstance(result, BaseException):
                         raise result
+        if life.stopping.is_set():
+            log.info("stopped, the same command goes on; %s", progress(self.state))
+        else:
+            log.info("all is stored in %s; %s", self.file, progress(self.state))
         if finished and held is not None:
             done = sum(result.done for result in results if not isinstance(result, BaseException))
             rest = f"; {done} records that were left have been worked off" if done else ""
@@ -183,7 +215,7 @@ class Pipeline:
         self.state.scanning = True
         try:
             return await scan(
-                self._loaded.get("scanner", ScannerSettings),
+                self._scanner,
                 lists=self._loaded.get("lists", ListSettings),
                 publisher=publisher,
                 topics=topics_of(self._bus),

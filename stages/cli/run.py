@@ -13,6 +13,12 @@ from stages.core.options import add_section
 PLAIN = ("scanner", "lists", "store", "politeness", "runner", "metrics")
 PREFIXED = {"bannergrab": "banner", "tlsgrab": "tls"}
 
+#: Of the log only its size is a question here: what it is, where it is and who reads it is the run's own affair.
+BUS_OPTIONS = frozenset({"max_log_bytes"})
+
+#: What the scan's own options would say against the run's: its checkpoint stands beside its file.
+NOT_OF_SCAN = ("checkpoint", "resume")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", action="store_true", help="scan anew although the scan in the file is finished")
@@ -23,13 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to do with open ports: banner, tls, both by comma, or none (default: banner,tls)",
     )
     parser.add_argument("--view", action=argparse.BooleanOptionalAction, help="live view (default: on a terminal)")
-    add_settings(parser, *PLAIN)
+    add_settings(parser, *PLAIN, omit=NOT_OF_SCAN)
+    add_section(parser, SECTIONS["bus"], omit=SECTIONS["bus"].model_fields.keys() - BUS_OPTIONS)
     for name, prefix in PREFIXED.items():
-        add_section(parser, SECTIONS[name], prefix=prefix, omit=("port", "format"))
+        add_section(parser, SECTIONS[name], prefix=prefix, omit=("port", "format", "verbosity"))
 
 
 def run(args: argparse.Namespace) -> int:
-    loaded = load_settings(args, *PLAIN, prefixes=PREFIXED)
+    loaded = load_settings(args, *PLAIN, "bus", prefixes=PREFIXED)
 
     import os
     import sys

@@ -6,8 +6,10 @@ import argparse
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Final
 
 from stages.bannergrab.settings import BannergrabSettings
+from stages.core.errors import SettingError
 from stages.core.options import add_section, given
 from stages.core.settings import (
     BusSettings,
@@ -40,6 +42,9 @@ SECTIONS: Mapping[str, type[Section]] = {
     "export": ExportSettings,
 }
 
+#: A log that a command has no use for: it joins stages within one process, as tests do.
+_MEMORY: Final = "memory:"
+
 #: What can be read of a store (`stages.sink.store.Collection`; a test holds them equal).
 READING = ("services", "hits", "banners", "tls", "certificates", "scans")
 
@@ -59,4 +64,9 @@ def load_settings(args: argparse.Namespace, *names: str, prefixes: Mapping[str, 
     typed = {name: given(args, SECTIONS[name]) for name in names}
     typed |= {name: given(args, SECTIONS[name], prefix=prefix) for name, prefix in (prefixes or {}).items()}
     explicit = Path(args.settings) if getattr(args, "settings", None) else None
-    return load(SECTIONS, argv=typed, environ=os.environ, file=find_file(explicit, Path.cwd()))
+    loaded = load(SECTIONS, argv=typed, environ=os.environ, file=find_file(explicit, Path.cwd()))
+    bus = loaded.get("bus", BusSettings)
+    for url in (bus.source, bus.sink):
+        if url.startswith(_MEMORY):
+            raise SettingError("bus", url, "a log in memory ends with its process, and nobody else can read it")
+    return loaded

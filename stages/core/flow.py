@@ -13,6 +13,7 @@ so once per kind.
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -45,6 +46,10 @@ LOCAL_CEILING: Final = 5.0
 
 #: Seconds between two looks for what politeness delays for too long: it costs a walk over all waiting hosts.
 OVERDUE_EVERY: Final = 1.0
+
+#: Seconds for which politeness, and nothing else, has held records back when the log says so, and until it does again.
+POLITE_AFTER: Final = 10.0
+POLITE_EVERY: Final = 60.0
 
 _DONE: Final = End.DONE
 _OURS: Final = State.OURS
@@ -80,6 +85,8 @@ class Flow:
         self._retries: Delays[Job] = Delays()
         self._held: Delays[tuple[Feed, Entry, Chunk]] = Delays()
         self._overdue_at = 0.0
+        self._polite_since: float | None = None
+        self._polite_said = -math.inf
         self._full = False  # results pile up: nothing is begun until some are settled
         self._bugs: set[tuple[str, str]] = set()
 
@@ -146,10 +153,12 @@ class Flow:
             self._decode(feed, entry, chunk.lines, now)
         self._full = any(feed.backlog >= feed.high or feed.backlog_bytes >= HIGH_BYTES for feed in feeds)
         if self._full:
+            self._polite_since = None
             return False
         free = self.concurrency.limit - self.in_flight
         room = min(free, START_SLICE)
         if room <= 0:
+            self._polite_since = None
             return False
         ready = self._ready
         jobs = [ready.popleft() for _ in range(min(room, len(ready)))]
@@ -158,6 +167,10 @@ class Flow:
             jobs += gate.ready(now, room - len(jobs))
         if jobs:
             self._take(jobs)
+        if gate is not None and gate.waiting and len(jobs) < room:
+            self._polite(gate, now)
+        else:
+            self._polite_since = None
         return len(jobs) == room < free
 
     def put_off(self, now: float, epoch: int) -> None:
@@ -180,6 +193,26 @@ class Flow:
             if self._put_off:
                 times.append(self._overdue_at)
         return min((time for time in times if time is not None), default=None)
+
+    def _polite(self, gate: Gate[Job], now: float) -> None:
+        """There is room, and politeness leaves it free: say so once it lasts, or the user takes it for slowness."""
+        since = self._polite_since = now if self._polite_since is None else self._polite_since
+        if now - since < POLITE_AFTER or now - self._polite_said < POLITE_EVERY:
+            return
+        self._polite_said = now
+        held, limits = gate.holding(), gate.limits
+        reasons = []
+        if held.prefixes:
+            nets = "1 network" if held.prefixes == 1 else f"{held.prefixes:,} networks"
+            rate = f"--per-prefix {limits.per_prefix:g}, another {held.seconds:,.0f} s for the fullest"
+            reasons.append(f"{nets} at their rate ({rate})")
+        if held.hosts:
+            hosts = "1 host" if held.hosts == 1 else f"{held.hosts:,} hosts"
+            reasons.append(f"{hosts} with all their connections open (--per-host {limits.per_host})")
+        if not reasons:
+            reasons.append(f"the rate of all (--max-rate {limits.rate:g})")
+        name, why = self._stage.name, ", ".join(reasons)
+        log.info("%s: politeness sets the pace, not the network: %d records wait for %s", name, held.waiting, why)
 
     def _offer(self, job: Job, now: float) -> None:
         if self._gate is None or job.host is None:

@@ -47,6 +47,16 @@ class Limits:
     share: float = 1.0  #: of `rate`, that is this process's
 
 
+@dataclass(slots=True, frozen=True)
+class Holding:
+    """What of politeness holds items back now."""
+
+    waiting: int  #: items
+    hosts: int  #: that have all their connections under way
+    prefixes: int  #: that have used up their rate
+    seconds: float  #: that the rate of the most crowded of these prefixes takes for what waits there
+
+
 class _Prefix(Generic[T]):
     __slots__ = ("hosts", "key", "known", "listed", "tat", "waiting")
 
@@ -202,6 +212,12 @@ class Gate(Generic[T]):
                 self._tidy(h)
         self.waiting -= len(out)
         return out
+
+    def holding(self) -> Holding:
+        """Who holds back what waits. Walks over everything that waits: for a person, once in a while."""
+        hosts = sum(1 for h in self._hosts.values() if h.queue and h.active >= self._per_host)
+        crowds = [prefix.waiting for _, _, prefix in self._due if prefix.waiting]
+        return Holding(self.waiting, hosts, len(crowds), max(crowds, default=0) * self._interval)
 
     @property
     def remembered(self) -> int:

@@ -422,8 +422,10 @@ class Runner:
         flow.discard(lambda _: True)
         if self._error is None:
             await self._until(lambda: not flow.in_flight, total - grace)
+        # Nobody reads our output any more: nobody misses what is left.
+        level = logging.DEBUG if isinstance(self._error, LonglineError) and self._error.quiet else logging.WARNING
         if flow.in_flight:
-            log.warning("%s: %d records are still in flight and are dropped", self._stage.name, flow.in_flight)
+            log.log(level, "%s: %d records are still in flight and are dropped", self._stage.name, flow.in_flight)
             self._stage.cancel()
         left = max(deadline - loop.time(), 0.0)
         running = [s for s, task in zip(self._settlers, self._settling, strict=True) if not task.done()]
@@ -431,7 +433,7 @@ class Runner:
             await asyncio.gather(*(settler.flush(left) for settler in running))
         unsettled = sum(feed.backlog for feed in self._feeds)
         if unsettled:
-            log.warning("%s: %d results were not acknowledged in time", self._stage.name, unsettled)
+            log.log(level, "%s: %d results were not acknowledged in time", self._stage.name, unsettled)
 
     async def _on_revoke(self, feed: Feed, settler: Settler, partitions: Sequence[Partition]) -> None:
         """Partitions are taken away: drop what is not begun, finish what is in flight, settle, forget the rest."""

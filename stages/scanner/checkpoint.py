@@ -130,7 +130,7 @@ def read(path: str | Path, place: str = "--resume") -> Checkpoint:
 
 
 def there(path: str | Path, place: str = "--resume") -> bool:
-    """Whether there is something to read. Raises UsageError where that cannot be known: a folder that is closed to us."""
+    """Whether there is something to read. Raises UsageError where that cannot be known: a folder closed to us."""
     try:
         os.stat(path)
     except FileNotFoundError:

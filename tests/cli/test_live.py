@@ -21,6 +21,7 @@ class Runner:
     """What the view asks of a runner."""
 
     in_flight = 12
+    waiting = 34
     summary = SimpleNamespace(done=3456)
 
     async def lag(self) -> int:
@@ -58,6 +59,13 @@ def test_a_picture_names_every_stage() -> None:
     assert "bannergrab" in text
     assert "3,456" in text
     assert "ok 30  refused 2" in text
+    assert "34" in text
+
+
+def test_a_narrow_terminal_cuts_words_and_adds_no_lines() -> None:
+    out = io.StringIO()
+    Console(file=out, width=40).print(render(state()))
+    assert len(out.getvalue().splitlines()) == 4, out.getvalue()
 
 
 def test_the_line_of_the_log_says_the_same() -> None:

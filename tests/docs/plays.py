@@ -26,8 +26,13 @@ from tests.docs.stage import Stage
 #: A corner of the demo's Internet, and the documentation network (RFC 5737) that an example names.
 NET: Final = Spec(seed=11, targets=("10.0.0.0/20", "192.0.2.0/24"), local=("10.0.0.0/8", "192.0.2.0/24"))
 
-#: In a simulated network nothing comes later than this: not eight seconds of cooldown for each scan.
-QUICK: Final = {"LONGLINE_SCANNER_COOLDOWN_TIME": "2"}
+#: In a simulated network nothing comes later than this: not eight seconds of cooldown for each scan, nor ten for each
+#: server that says nothing.
+QUICK: Final = {
+    "LONGLINE_SCANNER_COOLDOWN_TIME": "2",
+    "LONGLINE_BANNERGRAB_READ_TIMEOUT": "3",
+    "LONGLINE_TLSGRAB_HANDSHAKE_TIMEOUT": "4",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Play:
     replace: Mapping[str, str] = field(default_factory=dict)  #: words as written -> words as typed
     environment: Mapping[str, str] = field(default_factory=dict)
     file: tuple[str, str] | None = None  #: (name, language): the same heading's block that is laid beside the commands
+    root: bool = False  #: builds networks by itself, and leaves nothing
     servers: bool = False  #: needs `{kafka}` and `{mongo}` of the replacements
     seen: Callable[[Stage], None] = seen.nothing_more
 
@@ -48,7 +54,8 @@ _ZMAP: Final = f"zmap -q -i {NEAR_LINK} -G {FAR_MAC} -b /dev/null -c 2 "
 #: 4,096 addresses show what 65,536 show, in a sixteenth of the time.
 _SMALLER: Final = {"10.0.0.0/16": "10.0.0.0/20"}
 
-#: `make demo` and `make test` are run whole by `.ci/run` and by whoever reads this; here their recipes are read.
+#: Of the verbs of make the recipes are read: `check` and `test` are what `.ci/run` runs, and this is part of `test`;
+#: what `demo` runs, test_demo.py runs; `bench` has a test in tests/bench, its benches are run by hand.
 PLAYS: Final[Mapping[str, Play]] = {
     "README.md: Two commands": Play("make", seen=seen.make_runs_the_demo_and_the_tests),
     "README.md: One process, one file": Play("simnet", _SMALLER, QUICK, seen=seen.a_whole_measurement),
@@ -64,6 +71,6 @@ PLAYS: Final[Mapping[str, Play]] = {
     "docs/benchmarks.md: How to repeat": Play("make", seen=seen.make_runs_the_benches),
     "docs/settings.md: Settings": Play("here", file=("longline.toml", "toml"), seen=seen.settings_of_the_file),
     "docs/simnet.md: The simulated Internet": Play(
-        "here", environment={**QUICK, "SHELL": "/bin/sh"}, seen=seen.what_stands_in_simnet
+        "here", environment={**QUICK, "SHELL": "/bin/sh"}, root=True, seen=seen.what_stands_in_simnet
     ),
 }

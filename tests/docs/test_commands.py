@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def test_every_command_runs(block: Block, tmp_path: Path, request: pytest.Fixtur
         return
     require(shutil.which("bash"), "bash")
     require("zmap " not in block.text or shutil.which("zmap", path="/usr/sbin:/usr/bin"), "ZMap (Debian: zmap)")
+    require(not play.root or os.geteuid() == 0, "root, for network namespaces")
     if play.ground == "simnet":
         stage.net = request.getfixturevalue("docs_net")
     servers = request.getfixturevalue("docs_servers") if play.servers else {}

@@ -17,10 +17,10 @@ from stages.simnet.network import NamespacesClosed, Simnet
 from stages.simnet.spec import Spec
 from tests.integration.topics import Log
 from tests.integration.workers import Crew
-from tests.simnet.conftest import as_nobody  # noqa: F401  (a fixture)
 from tests.require import require
 from tests.servers.kafka import KafkaServer
 from tests.servers.mongo import MongoServer, require_mongo
+from tests.simnet.conftest import as_nobody  # noqa: F401  (a fixture)
 
 #: 12,288 targets, some 600 of them open, of every kind.
 TOWN = Spec(seed=5, targets=("10.0.0.0/20",), ports=(22, 80, 443))

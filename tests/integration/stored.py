@@ -1,4 +1,4 @@
-"""What a store holds after a measurement, as `stages.simnet.compare` wants it; and what a SQLite log still has to do."""
+"""What a store holds after a measurement, as `stages.simnet.compare` wants it; what a SQLite log still has to do."""
 
 from __future__ import annotations
 

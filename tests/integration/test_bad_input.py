@@ -1,6 +1,6 @@
 """What goes wrong around the program: no broker, no database, no permission, no interface, no disk, no descriptors.
 
-(What is wrong in what a user types is in `tests/cli`.) Each ends, or goes on, with one clear line and never a traceback.
+(What is wrong in what a user types is in `tests/cli`.) Each ends or goes on with a clear line, never a traceback.
 """
 
 from __future__ import annotations
@@ -33,6 +33,37 @@ def said(net: Simnet, folder: Path, *argv: str) -> tuple[int, str]:
     with (folder / "said").open("wb") as file:
         code = net.run(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=folder).wait(60)
     return code, (folder / "said").read_text()
+
+
+# --- lists
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("scan", "-p", "80", "-b", "bad", "10.0.0.1"), "bad:2: '10.0.0.0/33': a prefix length"),
+        (("bannergrab", "-b", "bad"), "bad:2: '10.0.0.0/33': a prefix length"),
+        (("scan", "-p", "80", "-w", "empty"), "'empty': the allowlist is empty"),
+        (("scan", "-p", "80", "-b", "everything", "10.0.0.0/24"), "nothing is left to scan: of 256 addresses 256"),
+        (("scan", "-p", "80", "-w", "missing"), "'missing': No such file"),
+        (("scan", "-p", "80", "0.0.0.0/32"), "nothing is left to scan"),
+        (("bannergrab", "-p", "0"), "-p/--port: '0'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_lists_that_leave_nothing_to_do(town: Simnet, tmp_path: Path, words: tuple[str, ...], told: str) -> None:
+    (tmp_path / "bad").write_text("10.0.0.0/30\n10.0.0.0/33  # no such network\n")
+    (tmp_path / "empty").write_text("# nobody\n")
+    (tmp_path / "everything").write_text("0.0.0.0/0\n")
+    code, text = said(town, tmp_path, LONGLINE, *words)
+    assert code == 2
+    assert told in text
+    assert len(text.splitlines()) == 1, text
+
+
+def test_port_zero_can_be_scanned(town: Simnet, tmp_path: Path) -> None:
+    code, text = said(town, tmp_path, LONGLINE, "scan", "-p", "0", "-c", "0", "-o", "-", "10.0.0.0/28")
+    assert code == 0, text
 
 
 # --- no broker, no database

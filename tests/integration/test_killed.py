@@ -76,7 +76,7 @@ def test_every_stage_over_kafka_and_mongodb(town: Simnet, log: Log, store: str, 
 def test_run_over_one_file(town: Simnet, crew: Crew, tmp_path: Path) -> None:
     rnd = random.Random(12)
     store = f"sqlite:{tmp_path}/town.db"
-    run = crew.hire(Worker(town, tmp_path, *plans.run(town, store, rate=SLOWLY)))
+    run = crew.hire(Worker(town, tmp_path, *plans.run(town, store, rate=700)))
     cut = 0
     for _ in range(KILLS):
         run.start()

@@ -1,4 +1,4 @@
-"""Somebody wants to be left alone: a line in the blocklist file holds within five seconds, for the scan and the grabs."""
+"""Somebody wants to be left alone: a line in the blocklist file holds within five seconds, for scan and grabs."""
 
 from __future__ import annotations
 
