@@ -27,6 +27,9 @@ PREFIX = "longline-demo-"
 #: Packets per second: fast enough for a demonstration, and far below what any machine can send.
 DEFAULT_RATE = 40_000
 
+#: Seconds for a connection: the queue of a busy server, not a network, is what takes long here.
+PATIENCE = "30"
+
 #: After this long nothing is under way any more: the simulated Internet has no longer delay.
 COOLDOWN = 2
 
@@ -88,6 +91,10 @@ def command(net: Simnet, file: str, rate: int, view: bool | None) -> list[str]:
     words += ["--rate", str(rate), "--cooldown-time", str(COOLDOWN), "--seed", "1"]
     words += ["--engine", "connect" if loopback else "packet"]
     words += ["--banner-wait", "1", "--banner-data", "http-req", "--per-host", "4", "--per-prefix", "0"]
+    # One process plays all servers of this Internet, beside us on the same machine: it is met with patience, so that
+    # what is slow is not told as what is not there.
+    words += ["--banner-conn-timeout", PATIENCE, "--banner-conn-timeout-min", PATIENCE, "--banner-read-timeout", "6"]
+    words += ["--tls-conn-timeout", PATIENCE, "--tls-conn-timeout-min", PATIENCE, "--tls-concurrent", "100"]
     tls = sorted(set(spec.ports) & set(spec.tls_ports))
     words += ["--tls-ports", ",".join(map(str, tls))]
     words += ["--banner-ports", ",".join(str(port) for port in spec.ports if port not in tls)]

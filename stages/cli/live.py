@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from stages.core.errors import LonglineError
 
@@ -41,6 +42,11 @@ def outcomes(state: State, name: str) -> str:
     return "  ".join(f"{word} {n:,}" for n, word in seen)
 
 
+def short(words: str) -> Text:
+    """One line, cut where the terminal ends: a picture higher than the terminal could not be drawn over."""
+    return Text(words, no_wrap=True, overflow="ellipsis")
+
+
 def render(state: State) -> Group:
     """One picture."""
     targets, position = value(state, "longline_scanner_targets"), value(state, "longline_scanner_position")
@@ -50,15 +56,17 @@ def render(state: State) -> Group:
     for column, justify in (("stage", "left"), ("done", "right"), ("in flight", "right"), ("behind", "right")):
         table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("waiting", justify="right")
-    table.add_column("outcomes", no_wrap=True, overflow="ellipsis")  # a picture higher than the terminal would be cut
-    table.add_row("scanner", f"{int(sent):,}", f"{rate:,.0f}/s" if state.scanning else "", "", "", answers)
+    table.add_column("outcomes")
+    table.add_row("scanner", f"{int(sent):,}", f"{rate:,.0f}/s" if state.scanning else "", "", "", short(answers))
     for name, runner in state.runners.items():
         words = outcomes(state, f"longline_{name}_records_done") if name != "sink" else ""
         summary = runner.summary
         behind = f"{state.lags.get(name, 0):,}"
-        table.add_row(name, f"{summary.done:,}", f"{runner.in_flight:,}", behind, f"{runner.waiting:,}", words)
-    bar = ProgressBar(total=max(targets, 1), completed=position, width=BAR)
-    return Group(bar, table)
+        table.add_row(name, f"{summary.done:,}", f"{runner.in_flight:,}", behind, f"{runner.waiting:,}", short(words))
+    bar = ProgressBar(total=max(targets, 1), completed=position, width=BAR, finished_style="green")
+    probed = Table.grid(padding=(0, 1))  # a bar alone does not end its line
+    probed.add_row(bar, f"{position / max(targets, 1):.0%} probed")
+    return Group(probed, table)
 
 
 async def show(state: State, console: Console | None = None) -> None:

@@ -1,7 +1,7 @@
 """Logging: one line an event on standard error, never one per target.
 
 `LONGLINE_LOG` sets what is said: a level for all (`debug`), or levels by logger (`info,core.runner=debug,bus=error`);
-names are below `longline`.
+names are below `longline`. What the libraries under us warn of looks alike, under their own names.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ def parse_levels(text: str, default: str = "info") -> dict[str, int]:
     return levels
 
 
+class _Foreign(logging.StreamHandler[TextIO]):
+    """For what libraries warn of in their own loggers; without one, Python prints it bare (`logging.lastResort`)."""
+
+
 def set_up(environ: Mapping[str, str], *, default: str = "info", stream: TextIO | None = None) -> None:
     """Send Longline's logs to `stream` (standard error). May be called again; the last call holds."""
     levels = parse_levels(environ.get(VARIABLE, ""), default)
@@ -53,5 +57,12 @@ def set_up(environ: Mapping[str, str], *, default: str = "info", stream: TextIO 
     handler.setFormatter(_Lines())
     root.addHandler(handler)
     root.propagate = False
+    everything = logging.getLogger()
+    for other in [each for each in everything.handlers if isinstance(each, _Foreign)]:
+        everything.removeHandler(other)
+    foreign = _Foreign(handler.stream)
+    foreign.setLevel(logging.WARNING)
+    foreign.setFormatter(handler.formatter)
+    everything.addHandler(foreign)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)

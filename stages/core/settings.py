@@ -39,9 +39,8 @@ __all__ = [
 #: The pipe: standard input, standard output.
 PIPE: Final = "-"
 
-#: Schemes of a log (`stages.core.bus.urls` opens them) and of a store.
+#: Schemes of a log (`stages.core.bus.urls` opens them). Those of a store are the sink's (`stages.sink.app.STORES`).
 BUS_SCHEMES: Final = ("sqlite:", "kafka://", "memory:")
-STORE_SCHEMES: Final = ("sqlite:", "mongodb://", "mongodb+srv://")
 
 #: A SQLite log holds at most this much before its producers wait: some ten million hits.
 DEFAULT_LOG_BYTES: Final = 2**30
@@ -135,8 +134,10 @@ class StoreSettings(Section):
 
     @pydantic.field_validator("url")
     @classmethod
-    def _known_store(cls, value: str) -> str:
-        _url(value, STORE_SCHEMES)
+    def _is_url(cls, value: str) -> str:
+        scheme, colon, rest = value.partition(":")
+        if not scheme or not colon or not rest:
+            raise ValueError("not SCHEME:PLACE, such as sqlite:FILE or mongodb://HOST/DB")
         return value
 
 

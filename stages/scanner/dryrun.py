@@ -21,8 +21,8 @@ from typing import Final
 
 from stages.core.errors import MissingCapability, UsageError
 from stages.scanner.prepare import Prepared, Slice
+from stages.scanner.probes import WITHOUT_PORTS
 from stages.scanner.quantities import parse_mac, parse_source_ips
-from stages.scanner.settings import WITHOUT_PORTS
 from stages.scanner.space import Space
 from stages.scanner.targets import Ipv6Space
 

@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from typing import Final, TypeAlias
 
 from stages.scanner.answers import ECHOREPLY, ICMP, RST, SYNACK
+from stages.scanner.probes import REGISTRY
 from stages.scanner.rows import Answer, address_text
 
 Value: TypeAlias = str | int | float | bool | None
@@ -149,11 +150,11 @@ _LAST: Final = (
     Field("rtt", "float", "seconds from probe to answer", _rtt),
 )
 
-#: Probe module -> its fields in order. A new module adds its line.
-BY_PROBE: Final = {
-    "tcp_synscan": (*_FIRST, *_TCP, *_ICMP_ERROR, *_LAST),
-    "icmp_echoscan": (*_FIRST, *_ECHO, *_ICMP_ERROR, *_LAST),
-}
+#: What a probe module has beside the fields that all have.
+GROUPS: Final = {"tcp": _TCP, "echo": _ECHO}
+
+#: Probe module -> its fields in order.
+BY_PROBE: Final = {name: (*_FIRST, *GROUPS[entry.fields], *_ICMP_ERROR, *_LAST) for name, entry in REGISTRY.items()}
 
 
 def default_fields(probe: str, ports: int) -> tuple[Field, ...]:

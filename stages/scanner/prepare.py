@@ -22,8 +22,9 @@ from stages.core.times import rfc3339
 from stages.scanner.checkpoint import SECRET_BYTES, Checkpoint
 from stages.scanner.fields import Field, choose, default_fields
 from stages.scanner.ports import ports_text
+from stages.scanner.probes import WITHOUT_PORTS
 from stages.scanner.quantities import amount_of
-from stages.scanner.settings import WITHOUT_PORTS, ScannerSettings
+from stages.scanner.settings import ScannerSettings
 from stages.scanner.spec import MAX_RANGES, ScanSpec, range_texts, ranges_digest
 from stages.scanner.targets import Targets, choose_targets
 

@@ -14,15 +14,16 @@ from stages.core.bus.base import Publisher, Topics
 from stages.core.errors import LonglineError, ReaderGone
 from stages.core.records import Scan
 from stages.scanner import checkpoint as checkpoints
+from stages.scanner import outputs
 from stages.scanner.choice import open_engine
 from stages.scanner.delivery import Delivery
 from stages.scanner.destination import STDOUT, BusDestination, Destination, FileDestination
 from stages.scanner.engines import Engine
 from stages.scanner.hits import HitLines, HitSource
 from stages.scanner.metrics import ScannerMetrics
-from stages.scanner.outputs import OUTPUTS, Format
+from stages.scanner.outputs.base import Format
 from stages.scanner.prepare import Prepared, Slice
-from stages.scanner.settings import WITHOUT_PORTS
+from stages.scanner.probes import WITHOUT_PORTS
 from stages.scanner.summary import Summary, Tally
 from stages.scanner.watch import State, Watch
 from stages.scanner.writer import Writer
@@ -75,7 +76,7 @@ class Session:
         name = settings.output_file if settings.output_file is not None or publisher is not None else STDOUT
         self._file: FileDestination | None = None
         if name is not None:
-            module = OUTPUTS[settings.output_module or "csv"]
+            module = outputs.get(settings.output_module or "csv")
             self._file = FileDestination.open(name, module(Format(prepared.fields, hits, settings.header_row)))
 
     async def run(self) -> Summary:

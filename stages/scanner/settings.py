@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 
 from stages.core.settings import Seconds, Section, opt
+from stages.scanner import outputs, probes
 from stages.scanner.ports import parse_port_range, parse_ports
 from stages.scanner.quantities import parse_amount, parse_mac, parse_si, parse_source_ips
 
@@ -19,12 +20,6 @@ DEFAULT_RATE: Final = 10_000.0
 
 #: ZMap's source ports: the ephemeral range of Linux (ip(7), ip_local_port_range).
 DEFAULT_SOURCE_PORTS: Final = "32768-61000"
-
-#: The names that the registries know (a test holds them equal); the registries themselves import numpy.
-PROBE_MODULES: Final = ("tcp_synscan", "icmp_echoscan")
-#: Probe modules that take no -p.
-WITHOUT_PORTS: Final = ("icmp_echoscan",)
-OUTPUT_MODULES: Final = ("csv", "json", "list", "hits", "null")
 
 #: Answers that the window of --dedup-method window remembers, as in ZMap.
 DEFAULT_WINDOW: Final = 1_000_000
@@ -107,7 +102,7 @@ class ScannerSettings(Section):
     )
     interface: str | None = opt(None, "-i", "--interface", metavar="NAME", help="interface; default: the route's")
     probe_module: str = opt(
-        "tcp_synscan", "-M", "--probe-module", metavar="NAME", help="kind of probe", choices=PROBE_MODULES
+        "tcp_synscan", "-M", "--probe-module", metavar="NAME", help="kind of probe", choices=probes.NAMES
     )
     probe_args: str | None = opt(
         None,
@@ -123,7 +118,7 @@ class ScannerSettings(Section):
         "--output-module",
         metavar="NAME",
         help="format of the results; default: csv",
-        choices=OUTPUT_MODULES,
+        choices=outputs.NAMES,
     )
     output_fields: str | None = opt(
         None,

@@ -15,14 +15,12 @@ from typing import Final
 from stages.core.bus.base import Topics
 from stages.core.errors import UsageError
 from stages.core.metrics import Metrics
-from stages.core.settings import StoreSettings
+from stages.core.settings import StoreSettings, masked
 from stages.sink.metrics import SinkMetrics
 from stages.sink.retention import before
 from stages.sink.settings import SinkSettings
 from stages.sink.stage import SinkStage
 from stages.sink.store import Store
-
-_SQLITE: Final = "sqlite:"
 
 
 def topics_of(topics: Topics) -> tuple[str, ...]:
@@ -30,18 +28,32 @@ def topics_of(topics: Topics) -> tuple[str, ...]:
     return (topics.hits, topics.banners, topics.tls, topics.scans)
 
 
+def _sqlite(store: StoreSettings, sink: SinkSettings, read_only: bool) -> Store:
+    from stages.sink.sqlite import SqliteStore
+
+    return SqliteStore(store.url.partition(":")[2], read_only=read_only, cache_bytes=sink.cache_bytes)
+
+
+def _mongodb(store: StoreSettings, sink: SinkSettings, read_only: bool) -> Store:
+    from stages.sink.mongo import MongoStore
+
+    return MongoStore(store.url, store.database, timeout=sink.timeout)
+
+
+#: Scheme of `--store` -> what opens it. The libraries that a store needs are imported there.
+STORES: Final[dict[str, Callable[[StoreSettings, SinkSettings, bool], Store]]] = {
+    "sqlite": _sqlite,
+    "mongodb": _mongodb,
+    "mongodb+srv": _mongodb,
+}
+
+
 def open_store(store: StoreSettings, sink: SinkSettings, *, read_only: bool = False) -> Store:
-    """The store that `store.url` names, not yet opened. The libraries it needs are imported here."""
-    url = store.url
-    if url.startswith(_SQLITE):
-        from stages.sink.sqlite import SqliteStore
-
-        return SqliteStore(url.removeprefix(_SQLITE), read_only=read_only, cache_bytes=sink.cache_bytes)
-    if url.startswith(("mongodb://", "mongodb+srv://")):
-        from stages.sink.mongo import MongoStore
-
-        return MongoStore(url, store.database, timeout=sink.timeout)
-    raise UsageError("--store", url, "not sqlite:FILE or mongodb://...")
+    """The store that `store.url` names, not yet opened. Raises UsageError for a scheme that none has."""
+    scheme = store.url.partition(":")[0]
+    if scheme not in STORES:
+        raise UsageError("--store", masked(store.url), f"not one of {', '.join(f'{name}:...' for name in STORES)}")
+    return STORES[scheme](store, sink, read_only)
 
 
 def build(store: StoreSettings, sink: SinkSettings, metrics: Metrics | None = None) -> SinkStage:

@@ -60,6 +60,8 @@ def test_a_picture_names_every_stage() -> None:
     assert "3,456" in text
     assert "ok 30  refused 2" in text
     assert "34" in text
+    assert text.splitlines()[0].strip() == "0% probed"
+    assert text.splitlines()[1].startswith("stage")
 
 
 def test_a_narrow_terminal_cuts_words_and_adds_no_lines() -> None:
@@ -70,6 +72,18 @@ def test_a_narrow_terminal_cuts_words_and_adds_no_lines() -> None:
 
 def test_the_line_of_the_log_says_the_same() -> None:
     assert progress(state()) == "scanner 250 sent; bannergrab 3456 done, 12 in flight, 0 behind"
+
+
+def test_a_finished_bar_does_not_look_like_an_empty_one() -> None:
+    pictures = []
+    for position in (0, 1000):
+        now = state()
+        metric: Any = now.metrics["longline_scanner_position"]
+        metric.set(position)
+        out = io.StringIO()
+        Console(file=out, width=80, force_terminal=True, color_system="standard").print(render(now))
+        pictures.append(out.getvalue().splitlines()[0])
+    assert pictures[0] != pictures[1]
 
 
 async def test_it_draws_until_cancelled_and_asks_for_the_lag() -> None:

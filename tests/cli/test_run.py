@@ -66,3 +66,44 @@ def test_a_signal_drains_and_the_next_start_goes_on(tmp_path: Path) -> None:
     (scan,) = stored(tmp_path, "scans")
     assert scan["end"]["position"] == 1501  # type: ignore[index]
     assert [service["port"] for service in stored(tmp_path, "services")] == [port]
+
+
+def test_another_scan_than_the_finished_one_is_refused_with_the_difference(tmp_path: Path) -> None:
+    with talker(greet) as (host, port):
+        assert longline(*words(tmp_path, host, port)).returncode == 0
+        other = longline(*words(tmp_path, host, port, "127.0.0.9"))
+        assert other.returncode == 2
+        assert f"--store sqlite:{tmp_path}/scan.db: scan " in other.stderr
+        assert "addresses: 1 -> 2" in other.stderr
+        assert "--again scans anew" in other.stderr
+        anew = longline(*words(tmp_path, host, port, "127.0.0.9", "--again"))
+        assert anew.returncode == 0, anew.stderr
+    assert len(stored(tmp_path, "scans")) == 2
+
+
+def test_an_unfinished_scan_is_not_given_up_by_mistake(tmp_path: Path) -> None:
+    with talker(greet) as (host, port):
+        typed = words(tmp_path, host, port, "-r", "200")
+        typed[typed.index("-p") + 1] = f"{port},1-1500"
+        run = subprocess.Popen(argv(*typed), stderr=subprocess.PIPE, text=True)
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "200 probes/s" in line:
+                break
+        run.send_signal(signal.SIGTERM)
+        assert "stopped, the same command goes on" in run.stderr.read()
+        run.wait(PATIENCE)
+        run.stderr.close()
+        for more, told in (("--again", "without --again it goes on"), ("127.0.0.9", "addresses: 1 -> 2")):
+            refused = longline(*typed, more)
+            assert refused.returncode == 2
+            assert told in refused.stderr
+            assert f"to give it up remove {tmp_path}/scan.db.checkpoint" in refused.stderr
+
+
+def test_a_tiny_log_is_enough_and_the_end_is_said(tmp_path: Path) -> None:
+    with talker(greet) as (host, port):
+        ran = longline(*words(tmp_path, host, port, "--max-log-bytes", "10k"))
+    assert ran.returncode == 0, ran.stderr
+    assert f"all is stored in {tmp_path}/scan.db" in ran.stderr
+    assert len(stored(tmp_path, "banners")) == 1

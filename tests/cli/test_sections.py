@@ -41,3 +41,9 @@ def test_every_section_validates_with_its_defaults() -> None:
 
 def test_what_can_be_read_is_what_the_store_has() -> None:
     assert set(READING) == set(Collection)
+
+
+def test_a_log_in_memory_joins_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGLINE_BUS_URL", "memory:x")
+    with pytest.raises(SettingError, match="ends with its process"):
+        load_settings(argparse.Namespace())

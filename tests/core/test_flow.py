@@ -9,7 +9,7 @@ from stages.core.bus.memory import MemoryBus
 from stages.core.concurrency import Concurrency
 from stages.core.errors import Fused, HostError
 from stages.core.feed import Feed
-from stages.core.flow import NOT_BEFORE, OVERDUE_EVERY, START_SLICE, Flow
+from stages.core.flow import NOT_BEFORE, OVERDUE_EVERY, POLITE_AFTER, POLITE_EVERY, START_SLICE, Flow
 from stages.core.job import Desk, Job
 from stages.core.offsets import Offsets
 from stages.core.outcome import DeadReason, Outcome
@@ -321,3 +321,43 @@ def test_results_after_the_partition_is_gone_are_dropped() -> None:
     assert (b.flow.in_flight, b.feed.records) == (0, 0)
     assert b.gate is not None
     assert b.gate.remembered == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        (Limits(per_prefix=2), "1 network at their rate (--per-prefix 2"),
+        (Limits(per_host=1), "1 host with all their connections open (--per-host 1)"),
+        (Limits(rate=1, burst=1), "the rate of all (--max-rate 1)"),
+    ],
+)
+def test_it_is_said_that_politeness_and_not_the_network_is_slow(
+    limits: Limits, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    b = Bench(limits=limits)
+    b.accept(*(b"10.0.0.1 %d" % n for n in range(90)))
+    with caplog.at_level(logging.INFO, "longline.core.flow"):
+        b.begin()
+        b.now = POLITE_AFTER - 0.1
+        b.begin()
+        assert caplog.messages == []
+        b.now = POLITE_AFTER
+        b.begin()
+        (message,) = caplog.messages
+        b.now += POLITE_EVERY / 2
+        b.begin()
+        assert len(caplog.messages) == 1
+        b.now += POLITE_EVERY / 2
+        b.begin()
+        assert len(caplog.messages) == 2
+    assert "echo: politeness sets the pace, not the network" in message
+    assert told in message
+
+
+def test_a_full_hand_is_not_politeness(caplog: pytest.LogCaptureFixture) -> None:
+    b = Bench(limits=Limits(per_host=1), capacity=2)
+    b.accept(*(b"10.0.0.%d 1" % n for n in range(1, 9)))
+    with caplog.at_level(logging.INFO, "longline.core.flow"):
+        for b.now in (0.0, POLITE_AFTER, 2 * POLITE_AFTER):
+            b.begin()
+    assert caplog.messages == []

@@ -67,3 +67,13 @@ def test_a_traceback_is_shown() -> None:
         logging.getLogger("longline.x").exception("it broke")
     assert "it broke\nTraceback" in stream.getvalue()
     assert stream.getvalue().rstrip().endswith("ValueError: why")
+
+
+def test_a_library_warns_in_the_same_form() -> None:
+    stream = io.StringIO()
+    set_up({}, stream=stream)
+    set_up({}, stream=stream)
+    logging.getLogger("somelibrary.conn").info("not seen")
+    logging.getLogger("somelibrary.conn").error("unable to connect")
+    (line,) = stream.getvalue().splitlines()
+    assert line.endswith("Z ERROR somelibrary.conn unable to connect")

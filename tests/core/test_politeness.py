@@ -288,3 +288,21 @@ def test_a_cut_keeps_exactly_what_can_be_done(lengths: list[int], keep: int) -> 
         gone = [n for h, n in out if h == host]
         assert gone == list(range(length - len(gone), length))  # the last ones, in their order
     assert len(out) == sum(lengths) - gate.waiting
+
+
+def test_who_holds_back_what_waits() -> None:
+    gate: Gate[int] = Gate(Limits(per_host=1, per_prefix=10, prefix_burst=1))
+    assert (gate.holding().waiting, gate.holding().hosts, gate.holding().prefixes) == (0, 0, 0)
+    for n in range(40):
+        gate.offer(n, f"10.0.0.{n}", 0.0)
+    gate.offer(40, "10.0.0.1", 0.0)
+    gate.offer(41, "10.0.1.1", 0.0)
+    assert len(everything(gate, 0.0)) == 2
+    held = gate.holding()
+    assert (held.waiting, held.hosts, held.prefixes) == (40, 0, 1)
+    assert held.seconds == pytest.approx(4.0)
+    unlimited: Gate[int] = Gate(Limits(per_host=1))
+    for n in range(3):
+        unlimited.offer(n, "10.0.0.1", 0.0)
+    everything(unlimited, 0.0)
+    assert (unlimited.holding().waiting, unlimited.holding().hosts, unlimited.holding().prefixes) == (2, 1, 0)

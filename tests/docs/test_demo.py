@@ -16,15 +16,6 @@ from tests.require import require
 #: The one figure of the report that is not a function of the seed.
 DURATION = re.compile(r" in \d+(\.\d+)? s: ")
 
-#: For a machine that does much else: slow servers of the simulated Internet are no part of the truth. So many
-#: handshakes at once wait for each other there that the last one must not run into its timeout.
-PATIENT = {
-    "LONGLINE_BANNERGRAB_CONN_TIMEOUT_MIN": "4",
-    "LONGLINE_TLSGRAB_CONN_TIMEOUT_MIN": "4",
-    "LONGLINE_TLSGRAB_CONCURRENT": "100",
-}
-
-
 def without_duration(text: str) -> str:
     assert len(DURATION.findall(text)) == 1
     return DURATION.sub(" in N s: ", text).strip()
@@ -34,7 +25,7 @@ def without_duration(text: str) -> str:
 def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
     require(os.geteuid() == 0, "root, for the demo in a namespace")
     require(shutil.which("nft", path="/usr/sbin:/sbin:" + os.environ.get("PATH", "")), "nftables")
-    ran = Stage(tmp_path, environment=PATIENT).run("longline demo --no-view")
+    ran = Stage(tmp_path).run("longline demo --no-view")
     assert ran.code == 0, ran.err + ran.out
     shown = one("README.md", "Two commands", "").text
     assert without_duration(ran.out) == without_duration(shown)

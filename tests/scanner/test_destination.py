@@ -11,18 +11,18 @@ from stages.core.bus.memory import MemoryBus
 from stages.core.errors import HostError, ReaderGone, RecordError, Unavailable, UsageError
 from stages.core.outcome import DeadReason
 from stages.core.records import Scan, prefix_key
-from stages.scanner import destination
+from stages.scanner import destination, outputs
 from stages.scanner.destination import BusDestination, FileDestination
 from stages.scanner.fields import default_fields
 from stages.scanner.hits import HitLines, HitSource
-from stages.scanner.outputs import OUTPUTS, Format
+from stages.scanner.outputs.base import Format
 from tests.servers.answers import synack
 
 HITS = HitLines(HitSource("s", "tcp_synscan"))
 
 
 def csv(path: Path) -> FileDestination:
-    return FileDestination.open(str(path), OUTPUTS["csv"](Format(default_fields("tcp_synscan", 1), HITS)))
+    return FileDestination.open(str(path), outputs.get("csv")(Format(default_fields("tcp_synscan", 1), HITS)))
 
 
 async def test_a_file_is_changed_by_begin_not_by_open(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ async def test_a_reader_that_went_away() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     stream = os.fdopen(writing, "wb")
-    file = FileDestination("-", stream, OUTPUTS["csv"](Format(default_fields("tcp_synscan", 1), HITS)))
+    file = FileDestination("-", stream, outputs.get("csv")(Format(default_fields("tcp_synscan", 1), HITS)))
     with pytest.raises(ReaderGone):
         await file.begin(append=False)
     await file.settle()  # a pipe has no disk

@@ -1,23 +1,31 @@
-"""Output modules: how answers are written. One file each, one line each in the registry."""
+"""Output modules: how answers are written. One file each, one line each in the registry.
+
+A module's file is imported when it is asked for.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from stages.scanner.outputs.base import Format, OutputModule
-from stages.scanner.outputs.csv import Csv
-from stages.scanner.outputs.hits import Hits
-from stages.scanner.outputs.json import Json
-from stages.scanner.outputs.list import List
-from stages.scanner.outputs.null import Null
+if TYPE_CHECKING:
+    from stages.scanner.outputs.base import Format, OutputModule
 
-__all__ = ["OUTPUTS", "Format", "OutputModule"]
-
-OUTPUTS: Final[dict[str, Callable[[Format], OutputModule]]] = {
-    "csv": Csv,
-    "json": Json,
-    "list": List,
-    "hits": Hits,
-    "null": Null,
+#: Name -> file and class.
+REGISTRY: Final = {
+    "csv": ("stages.scanner.outputs.csv", "Csv"),
+    "json": ("stages.scanner.outputs.json", "Json"),
+    "list": ("stages.scanner.outputs.list", "List"),
+    "hits": ("stages.scanner.outputs.hits", "Hits"),
+    "null": ("stages.scanner.outputs.null", "Null"),
 }
+
+NAMES: Final = tuple(REGISTRY)
+
+
+def get(name: str) -> Callable[[Format], OutputModule]:
+    """The output module called `name`. Raises KeyError for an unknown one."""
+    file, made = REGISTRY[name]
+    module: Callable[[Format], OutputModule] = getattr(importlib.import_module(file), made)
+    return module

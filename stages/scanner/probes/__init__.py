@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from typing import Final
 
 from stages.scanner.probes.base import ProbeModule
 
-_FILES: Final = {
-    "tcp_synscan": "stages.scanner.probes.tcp_synscan",
-    "icmp_echoscan": "stages.scanner.probes.icmp_echoscan",
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of a probe module without loading it."""
+
+    file: str
+    fields: str  #: its own group of output fields (`stages.scanner.fields.GROUPS`)
+    ports: bool = True  #: False: `-p` is refused
+
+
+REGISTRY: Final = {
+    "tcp_synscan": Entry("stages.scanner.probes.tcp_synscan", fields="tcp"),
+    "icmp_echoscan": Entry("stages.scanner.probes.icmp_echoscan", fields="echo", ports=False),
 }
 
-NAMES: Final = tuple(_FILES)
+NAMES: Final = tuple(REGISTRY)
+WITHOUT_PORTS: Final = tuple(name for name, entry in REGISTRY.items() if not entry.ports)
 
 
 def get(name: str, args: str | None = None) -> ProbeModule:
@@ -21,7 +33,7 @@ def get(name: str, args: str | None = None) -> ProbeModule:
     Raises ValueError for an unknown name or bad arguments, OSError where the template cannot be built or a file of the
     arguments cannot be read.
     """
-    if name not in _FILES:
+    if name not in REGISTRY:
         raise ValueError(f"unknown probe module {name!r}; there are {', '.join(NAMES)}")
-    module: ProbeModule = importlib.import_module(_FILES[name]).module(args or "")
+    module: ProbeModule = importlib.import_module(REGISTRY[name].file).module(args or "")
     return module
