@@ -35,17 +35,30 @@ COMMANDS: Final = {
 EXIT_USAGE: Final = 2
 
 
+#: How argparse begins what it says of words that it has no use for.
+UNRECOGNIZED: Final = "unrecognized arguments: "
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, with the nearest known option named when one is unknown."""
 
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Targets may stand between the options too, as getopt(3) has it: `10.0.0.0/24 -p 80 10.0.2.0/24`."""
+        known, more = self.parse_known_args(words)
+        if not more:
+            return known
+        if not any(word.startswith("-") for word in more):
+            return self.parse_intermixed_args(words)
+        self.error(f"{UNRECOGNIZED}{' '.join(more)}")
+
     def error(self, message: str) -> NoReturn:
-        prefix = "unrecognized arguments: "
-        if message.startswith(prefix):
-            words = message.removeprefix(prefix).split()
+        if message.startswith(UNRECOGNIZED):
+            words = message.removeprefix(UNRECOGNIZED).split()
             typed = next((word for word in words if word.startswith("-")), words[0])
             known = [flag for action in self._actions for flag in action.option_strings]
             near = difflib.get_close_matches(typed.partition("=")[0], known, n=1, cutoff=0.5)
-            message = f"unknown option {typed!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            what = "unknown option" if typed.startswith("-") else "nothing to do with"
+            message = f"{what} {typed!r}" + (f"; did you mean {near[0]!r}?" if near else "")
         sys.stderr.write(f"{self.prog}: {message}\n")
         raise SystemExit(EXIT_USAGE)
 
@@ -94,7 +107,7 @@ def command(words: Sequence[str], called: str) -> int:
     parser = Parser(prog=called, description=COMMANDS[name], allow_abbrev=False)
     parser.add_argument("-V", "--version", action="version", version=f"longline {__version__}")
     module.add_arguments(parser)
-    return int(module.run(parser.parse_args(words[1:])))
+    return int(module.run(parser.parse(words[1:])))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
+#: Exit codes of a command that could not be started, as a shell has them.
+EXIT_NOT_FOUND = 127
+EXIT_NOT_EXECUTABLE = 126
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the simulated Internet (default: 1)")
@@ -50,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         )
         truth = spec.truth()
     except ValueError as error:
-        raise UsageError("longline simnet", None, str(error)) from None
+        raise UsageError("the network", None, str(error)) from None
     if args.truth:
         for ip, port, kind in truth.services():
             sys.stdout.write(f"{ip},{port},{kind.name.lower()}\n")
@@ -58,6 +62,10 @@ def run(args: argparse.Namespace) -> int:
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
     try:
         with Simnet(spec) as net:
-            return shell(net, words)
+            try:
+                return shell(net, words)
+            except (FileNotFoundError, PermissionError) as error:  # of starting it, as a shell would say it
+                sys.stderr.write(f"longline simnet: {words[0] if words else 'the shell'}: {error.strerror}\n")
+                return EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
     except SimnetError as error:
         raise HostError(str(error)) from error

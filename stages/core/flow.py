@@ -203,12 +203,12 @@ class Flow:
         held, limits = gate.holding(), gate.limits
         reasons = []
         if held.prefixes:
-            nets = "1 network" if held.prefixes == 1 else f"{held.prefixes:,} networks"
+            nets = "1 network at its rate" if held.prefixes == 1 else f"{held.prefixes:,} networks at their rate"
             rate = f"--per-prefix {limits.per_prefix:g}, another {held.seconds:,.0f} s for the fullest"
-            reasons.append(f"{nets} at their rate ({rate})")
+            reasons.append(f"{nets} ({rate})")
         if held.hosts:
-            hosts = "1 host" if held.hosts == 1 else f"{held.hosts:,} hosts"
-            reasons.append(f"{hosts} with all their connections open (--per-host {limits.per_host})")
+            hosts = "1 host with all its" if held.hosts == 1 else f"{held.hosts:,} hosts with all their"
+            reasons.append(f"{hosts} connections open (--per-host {limits.per_host})")
         if not reasons:
             reasons.append(f"the rate of all (--max-rate {limits.rate:g})")
         name, why = self._stage.name, ", ".join(reasons)

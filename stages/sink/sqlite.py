@@ -48,10 +48,10 @@ CHECKPOINT_PAGES: Final = 16_384
 #: Rows fetched at once by a reader: what it holds in memory.
 READ_ROWS: Final = 500
 
-#: Rows of one statement. sqlite3 lets go of the interpreter's lock for each step and then waits to have it again, up to
-#: 5 ms while another thread computes; one step for many rows lets the two really work at once. 10 columns of 256 rows
-#: are far below SQLITE_MAX_VARIABLE_NUMBER (32,766).
-STATEMENT_ROWS: Final = 256
+#: Rows of one statement: as many of the first size as there are, the rest in smaller ones. sqlite3 lets go of the
+#: interpreter's lock for each step and then waits to have it again, up to 5 ms while another thread computes; one step
+#: for many rows lets the two really work at once. 10 columns of 1,024 rows are below SQLite's limit of 32,766 values.
+STATEMENT_ROWS: Final = (1_024, 256, 64, 16, 4, 1)
 
 #: Observations removed in one transaction: a purge must not hold up the sink.
 PURGE_ROWS: Final = 5_000
@@ -309,13 +309,12 @@ class SqliteStore:
 
 def _insert(connection: sqlite3.Connection, sql: Callable[[str, int], str], kind: str, rows: list[Row]) -> int:
     """Run an insert over all rows, many at a time. Returns how many rows changed."""
-    changed = 0
-    for start in range(0, len(rows), STATEMENT_ROWS):
-        part = rows[start : start + STATEMENT_ROWS]
-        if len(part) == STATEMENT_ROWS:
-            changed += connection.execute(sql(kind, STATEMENT_ROWS), list(chain.from_iterable(part))).rowcount
-        else:
-            changed += connection.executemany(sql(kind, 1), part).rowcount
+    changed = start = 0
+    for size in STATEMENT_ROWS:
+        while len(rows) - start >= size:
+            part = rows[start : start + size]
+            changed += connection.execute(sql(kind, size), list(chain.from_iterable(part))).rowcount
+            start += size
     return changed
 
 

@@ -45,6 +45,7 @@ def test_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -
         ),
         (["bannergrab", "--concurent", "5"], "did you mean '--concurrent'?"),
         (["sink", "--zzzzzz"], "unknown option '--zzzzzz'"),
+        (["query", "services", "hosts"], "longline query: nothing to do with 'hosts'"),
     ],
 )
 def test_unknown_option_names_the_nearest(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,3 +90,9 @@ def test_bad_input_is_one_line_that_names_place_and_value_and_exit_code_2(words:
     assert told in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.stdout == ""
+
+
+def test_targets_may_stand_between_the_options() -> None:
+    ran = longline("scan", "127.0.0.1", "-p", "1", "127.0.0.3", "--engine", "connect", "-q", "-c", "0", "127.0.0.5")
+    assert ran.returncode == 0, ran.stderr
+    assert "3 of 3 IPv4 targets" in ran.stderr

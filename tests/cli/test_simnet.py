@@ -42,3 +42,10 @@ def test_bad_input() -> None:
 
 def test_default_is_the_demos_internet() -> None:
     assert Spec().targets == ("10.0.0.0/16",)
+
+
+def test_a_command_that_cannot_be_started_is_said_as_a_shell_says_it() -> None:
+    require(os.geteuid() == 0, "root, for network namespaces")
+    for command, code, told in (("no-such", 127, "No such file or directory"), ("/tmp", 126, "Permission denied")):
+        ran = longline("simnet", "--targets", "10.0.0.0/28", "--ports", "80", "--", command)
+        assert (ran.returncode, ran.stderr) == (code, f"longline simnet: {command}: {told}\n")

@@ -326,8 +326,8 @@ def test_results_after_the_partition_is_gone_are_dropped() -> None:
 @pytest.mark.parametrize(
     ("limits", "told"),
     [
-        (Limits(per_prefix=2), "1 network at their rate (--per-prefix 2"),
-        (Limits(per_host=1), "1 host with all their connections open (--per-host 1)"),
+        (Limits(per_prefix=2), "1 network at its rate (--per-prefix 2"),
+        (Limits(per_host=1), "1 host with all its connections open (--per-host 1)"),
         (Limits(rate=1, burst=1), "the rate of all (--max-rate 1)"),
     ],
 )

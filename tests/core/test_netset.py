@@ -184,3 +184,16 @@ def test_is_name():
     assert not is_name(".")
     assert not is_name("10.0.0.1")
     assert not is_name("a" * 250 + ".org")
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_an_address_has_one_number(number: int) -> None:
+    assert parse_address(str(IPv4Address(number))) == (4, number)
+
+
+@pytest.mark.parametrize(
+    "text", ["1.2.3", "1.2.3.4.5", "01.2.3.4", "1.2.3.256", "1.2.3.+4", "1.2.3. 4", "١.2.3.4", "1..2.3"]
+)
+def test_what_is_nearly_an_address(text: str) -> None:
+    with pytest.raises(ValueError, match="not an IPv4 address"):
+        parse_address(text)

@@ -46,7 +46,7 @@ def said(net: Simnet, folder: Path, *argv: str) -> tuple[int, str]:
         (("scan", "-p", "80", "-w", "empty"), "'empty': the allowlist is empty"),
         (("scan", "-p", "80", "-b", "everything", "10.0.0.0/24"), "nothing is left to scan: of 256 addresses 256"),
         (("scan", "-p", "80", "-w", "missing"), "'missing': No such file"),
-        (("scan", "-p", "80", "0.0.0.0/32"), "nothing is left to scan"),
+        (("scan", "-p", "80", "--no-lift", "10.0.0.0/24"), "nothing is left to scan"),
         (("bannergrab", "-p", "0"), "-p/--port: '0'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

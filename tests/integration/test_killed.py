@@ -80,7 +80,7 @@ def test_run_over_one_file(town: Simnet, crew: Crew, tmp_path: Path) -> None:
     cut = 0
     for _ in range(KILLS):
         run.start()
-        time.sleep(rnd.uniform(0.5, WITHIN + 1.0))
+        time.sleep(rnd.uniform(0.5, WITHIN + 0.5))
         cut += run.running
         run.kill()
     assert cut >= KILLS // 2, "it was over before it was killed"

@@ -27,7 +27,7 @@ def test_addresses_in_rows() -> None:
         assert _long(_short(address)) == address
 
 
-@pytest.mark.parametrize("n", [1, STATEMENT_ROWS - 1, STATEMENT_ROWS, STATEMENT_ROWS + 1, 2 * STATEMENT_ROWS])
+@pytest.mark.parametrize("n", [1, 2, STATEMENT_ROWS[0] - 1, STATEMENT_ROWS[0], STATEMENT_ROWS[0] + 1])
 async def test_batches_of_any_size_with_a_repeat(sqlite_store: SqliteStore, n: int) -> None:
     first = [banner(f"10.0.{i >> 8}.{i & 255}") for i in range(n)]
     written = await write(sqlite_store, *first)

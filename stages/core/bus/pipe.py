@@ -170,6 +170,8 @@ class PipeSource:
             os.fstat(self.fd)
         except OSError as error:
             raise HostError(f"descriptor {self.fd} cannot be read: {error.strerror}") from None
+        if os.isatty(self.fd):
+            log.info("reading from the terminal, one target a line; ^D on a line of its own ends")
         self.ready = True
 
     async def poll(self, max_records: int, timeout: float) -> list[Chunk]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import resource
 import subprocess
@@ -391,3 +392,16 @@ def test_a_process(tmp_path: Path, given_as: str) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out").read_bytes() == data
     assert all(json.loads(line)["reason"] == "schema" for line in done.stderr.splitlines())
+
+
+async def test_who_types_is_told_what_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = os.openpty()
+    try:
+        source = PipeSource("t", theirs)
+        with caplog.at_level(logging.INFO, "longline.bus.pipe"):
+            await source.start(never)
+        assert "reading from the terminal" in caplog.text
+        await source.close()
+    finally:
+        os.close(ours)
+        os.close(theirs)

@@ -1,0 +1,94 @@
+"""SIGKILL, twenty times in one run, at random points: nothing is lost, nothing stands twice.
+
+The points are random and the same each time (a seeded generator); what the processes are doing then is not, and that is
+meant. Each is started again with the command it had; the scanner goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from stages.simnet.network import Simnet
+from stages.sink.store import Collection
+from tests.integration import plans
+from tests.integration.stored import assert_true, documents
+from tests.integration.topics import Log
+from tests.integration.workers import Crew, Worker, until
+
+KILLS = 20
+
+#: Seconds from one kill to the next, at most: enough for a process to start and do something, or for half of that.
+WITHIN = 3.0
+
+#: Probes per second: the scan takes about as long as the killing.
+SLOWLY = 500
+
+
+def resume(file: Path) -> tuple[str, str]:
+    """How a scan is begun or gone on with; before its first checkpoint there is nothing to go on from."""
+    return ("--resume" if file.exists() else "--checkpoint"), str(file)
+
+
+def assert_told(net: Simnet, store: str) -> None:
+    """The store knows one scan, from its start to its end, however often it was begun again."""
+    (told,) = documents(net, store, Collection.SCANS)
+    assert told.keys() >= {"start", "end"}, told
+    assert told["end"]["position"] == 12_288
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_every_stage_over_kafka_and_mongodb(town: Simnet, log: Log, store: str, crew: Crew, tmp_path: Path) -> None:
+    rnd = random.Random(11)
+    checkpoint = tmp_path / "checkpoint"
+    workers = plans.stages(crew, town, tmp_path, log.words, store, bannergrabs=2, member=True)
+    scan = crew.hire(Worker(town, tmp_path, *plans.scan(town, rate=SLOWLY), *log.words, name="scan"))
+    for worker in workers:
+        worker.start()
+    crew.all_ready(workers)
+    scan.start(*resume(checkpoint))
+    victims = [*workers, scan] * (KILLS // (len(workers) + 1))
+    rnd.shuffle(victims)
+    cut = 0
+    for victim in victims:
+        time.sleep(rnd.uniform(0, WITHIN))
+        if victim is scan:
+            cut += scan.running
+        victim.kill()
+        victim.start(*(resume(checkpoint) if victim is scan else ()))
+    assert cut >= 2, "the scan was over before it was killed"
+    assert scan.wait() == 0, scan.tail()
+    crew.all_ready(workers)
+    until(log.drained, "everything is stored", 120)
+    for worker in workers:
+        assert worker.stop() == 143, worker.tail()
+    assert_true(town, store)
+    assert_told(town, store)
+    import orjson
+    for t in (log.topics.hits, log.topics.banners, log.topics.tls, log.topics.scans):
+        ids=[orjson.loads(v)["id"] for v,_ in log.read(t)]
+        print("FIG", t, len(ids), len(set(ids)))
+    print("FIG cut", cut, [(w.name, w.starts) for w in (*workers, scan)])
+    assert not log.read(log.topics.dead)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_run_over_one_file(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    rnd = random.Random(12)
+    store = f"sqlite:{tmp_path}/town.db"
+    run = crew.hire(Worker(town, tmp_path, *plans.run(town, store, rate=700)))
+    cut = 0
+    for _ in range(KILLS):
+        run.start()
+        time.sleep(rnd.uniform(0.5, WITHIN + 0.5))
+        cut += run.running
+        run.kill()
+    assert cut >= KILLS // 2, "it was over before it was killed"
+    assert run.start().wait(120) == 0, run.tail()
+    assert_true(town, store)
+    assert_told(town, store)
