@@ -123,6 +123,18 @@ class Section(pydantic.BaseModel):
         """First line of the docstring, for help and documentation."""
         return (cls.__doc__ or cls.__name__).strip().splitlines()[0]
 
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        """`concurrent = true` in a file would be 1 otherwise."""
+        if (
+            isinstance(value, bool)
+            and info.field_name
+            and "bool" not in str(cls.model_fields[info.field_name].annotation)
+        ):
+            raise ValueError("not a value of this setting, which is not a yes or no")
+        return value
+
     @pydantic.field_validator("*", mode="after")
     @classmethod
     def _among_the_choices(cls, value: Any, info: pydantic.ValidationInfo) -> Any:

@@ -55,7 +55,8 @@ def _url(value: str, schemes: tuple[str, ...]) -> None:
             if value == scheme:
                 raise ValueError(f"nothing follows {scheme}")
             return
-    raise ValueError(f"not one of {', '.join(scheme + '...' for scheme in schemes)}")
+    shown = [PIPE, *(scheme + "..." for scheme in schemes if scheme != "memory:")]  # memory: is for tests
+    raise ValueError(f"not one of {', '.join(shown)}")
 
 
 class BusSettings(Section):

@@ -52,7 +52,7 @@ def test_bus_urls():
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({"BUS_URL": "http://x"}, "LONGLINE_BUS_URL: 'http://x': not one of sqlite:"),
+        ({"BUS_URL": "http://x"}, "LONGLINE_BUS_URL: 'http://x': not one of -, sqlite:"),
         ({"BUS_FROM": "sqlite:"}, "LONGLINE_BUS_FROM: 'sqlite:': nothing follows"),
         ({"BUS_SECURITY_PROTOCOL": "SASL_SSL"}, "needs sasl_username and sasl_password"),
         ({"BUS_SSL_KEY_FILE": "k"}, "belong together"),
@@ -112,3 +112,10 @@ def test_no_heavy_library_is_imported():
     code = f"import sys, stages.core.settings, stages.core.options; print([m for m in {heavy!r} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+def test_true_is_no_number(tmp_path: Path) -> None:
+    file = tmp_path / "longline.toml"
+    file.write_text("[runner]\nspan = true\n")
+    with pytest.raises(SettingError, match=r"\[runner\] span: True: not a value of this setting"):
+        load({"runner": RunnerSettings}, argv={}, environ={}, file=file)
