@@ -127,11 +127,8 @@ class Section(pydantic.BaseModel):
     @classmethod
     def _true_is_no_number(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
         """`concurrent = true` in a file would be 1 otherwise."""
-        if (
-            isinstance(value, bool)
-            and info.field_name
-            and "bool" not in str(cls.model_fields[info.field_name].annotation)
-        ):
+        annotation = cls.model_fields[info.field_name].annotation if info.field_name else None
+        if isinstance(value, bool) and "bool" not in str(annotation):
             raise ValueError("not a value of this setting, which is not a yes or no")
         return value
 
