@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
                     stop=life.stopping,
                     metrics=ScannerMetrics(metrics),
                     checkpoint=beside(bus.sink),
+                    # One file, one scan: the same command goes on with it, after whatever ended it.
+                    resume=settings.checkpoint is not None,
                     status=sys.stderr if publisher is None else None,  # on a log metrics take its place
                 )
             finally:

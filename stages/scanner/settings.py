@@ -163,7 +163,7 @@ class ScannerSettings(Section):
         None, "--scan", metavar="NAME", help="name of the scan, in every record; default: its time and seed"
     )
     checkpoint: str | None = opt(
-        None, "--checkpoint", metavar="FILE", help="write there how far the scan has come, to go on from it"
+        None, "--checkpoint", metavar="FILE", help="write there how far it has come; started again with it, it goes on"
     )
     resume: str | None = opt(None, "--resume", metavar="FILE", help="go on from this checkpoint")
     dryrun: bool = opt(False, "-d", "--dryrun", help="print the packets instead of sending them")

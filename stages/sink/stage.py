@@ -69,6 +69,7 @@ class SinkStage:
         self._writes: set[asyncio.Task[None]] = set()
         self._opening = asyncio.Lock()
         self._opened = False
+        self._reaching: asyncio.Task[None] | None = None
 
     @property
     def capacity(self) -> int:
@@ -93,6 +94,21 @@ class SinkStage:
             await self._open()
         except Unavailable as error:
             log.warning("%s is out of reach, records wait: %s", self.store.name, error)
+            self._reaching = asyncio.create_task(self._reach(), name="sink reach")
+
+    async def _reach(self) -> None:
+        """Go on trying, so that a sink to which nothing comes is ready when its store is."""
+        failures = 0
+        while not self._opened:
+            await self._sleep(backoff(failures, RETRY_FIRST, RETRY_CEILING))
+            failures += 1
+            try:
+                await self._open()
+            except Unavailable as error:
+                log.debug("%s is still out of reach: %s", self.store.name, error)
+            except LonglineError as error:  # for good: the next record's write raises it
+                log.error("%s: %s", self.store.name, error)
+                return
 
     def take(self, jobs: Sequence[Job]) -> None:
         self._waiting.extend(jobs)
@@ -109,6 +125,10 @@ class SinkStage:
 
     async def close(self) -> None:
         self.cancel()
+        if self._reaching is not None:
+            self._reaching.cancel()
+            await asyncio.gather(self._reaching, return_exceptions=True)
+            self._reaching = None
         await asyncio.gather(*self._writes, return_exceptions=True)
         self.ready = False
         await self.store.close()

@@ -74,3 +74,23 @@ def test_dry_run_prints_packets_and_sends_none() -> None:
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("tcp { source: ") == 2
     assert ran.stdout.count("ip { saddr: 10.0.0.9 | daddr: 10.1.0.") == 2
+
+
+def test_the_same_command_with_the_same_checkpoint_goes_on(tmp_path: Path) -> None:
+    with talker(lambda connection: None) as (host, port):
+        words = ["scan", *QUICK, "-e", "3", "-p", f"{port},1-1500", "--checkpoint", str(tmp_path / "c"), host]
+        words += ["-o", str(tmp_path / "found.csv")]
+        first = subprocess.Popen(argv(*words, "-r", "200"), stderr=subprocess.PIPE, text=True)
+        assert first.stderr is not None
+        for line in first.stderr:
+            if "200 probes/s" in line:
+                break
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(PATIENCE) == 128 + signal.SIGTERM
+        first.stderr.close()
+        rest = longline(*words, "-r", "5000")
+        assert rest.returncode == 0, rest.stderr
+        again = longline(*words, "-r", "5000")
+        assert again.returncode == 0
+        assert "is finished" in again.stderr
+    assert (tmp_path / "found.csv").read_text().splitlines() == ["saddr,sport", f"{host},{port}"]

@@ -398,3 +398,24 @@ async def test_stopped_while_the_database_is_away(mongo_server: MongoServer) -> 
     assert not stage.ready
     assert runner.summary.left == 17
     assert bus.lag("sink") == 17
+
+
+async def test_a_sink_without_records_is_ready_when_its_store_is(faulty: Faulty) -> None:
+    faulty.opens = [Unavailable("not yet")] * 3
+    stage = SinkStage(faulty, SinkSettings(), sleep=_nap)
+    await stage.start()
+    async with asyncio.timeout(10):
+        while not stage.ready:
+            await asyncio.sleep(0.001)
+    assert not faulty.opens
+    await stage.close()
+
+
+async def test_a_sink_that_is_closed_tries_no_more(faulty: Faulty) -> None:
+    faulty.opens = [Unavailable("not yet")] * 1_000_000
+    stage = SinkStage(faulty, SinkSettings(), sleep=_nap)
+    await stage.start()
+    await stage.close()
+    left = len(faulty.opens)
+    await asyncio.sleep(0.01)
+    assert len(faulty.opens) == left
