@@ -10,6 +10,9 @@ from hypothesis import settings
 # Before anything of ours is imported: the guard reads the environment once.
 os.environ["LONGLINE_CONFINE"] = "1"
 
+# Suites that several test files share: their assertions are to be explained too.
+pytest.register_assert_rewrite("tests.sink.contract", "tests.core.bus.contract")
+
 # No example has a deadline: a machine may be busy, and the first call of a kernel compiles it.
 settings.register_profile("longline", deadline=None)
 settings.load_profile("longline")

@@ -16,6 +16,7 @@ from tests.require import require
 #: The one figure of the report that is not a function of the seed.
 DURATION = re.compile(r" in \d+(\.\d+)? s: ")
 
+
 def without_duration(text: str) -> str:
     assert len(DURATION.findall(text)) == 1
     return DURATION.sub(" in N s: ", text).strip()

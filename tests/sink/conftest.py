@@ -13,8 +13,6 @@ from stages.sink.sqlite import SqliteStore
 from stages.sink.store import Store
 from tests.servers.mongo import MongoServer
 
-pytest.register_assert_rewrite("tests.sink.contract")
-
 _NUMBERS = count()
 
 
