@@ -25,6 +25,7 @@ from stages.core.metrics import Metrics
 from stages.core.resolving import resolver
 from stages.core.runner import Runner
 from stages.core.settings import BusSettings, ListSettings, Loaded, MetricsSettings, StoreSettings
+from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner.app import scan
 from stages.scanner.checkpoint import Checkpoint
@@ -95,12 +96,15 @@ class State:
 class Pipeline:
     """One `longline run`."""
 
-    def __init__(self, loaded: Loaded, *, grabs: tuple[str, ...], again: bool, view: bool) -> None:
+    def __init__(
+        self, loaded: Loaded, *, grabs: tuple[str, ...], again: bool, view: bool, setup: Setup | None = None
+    ) -> None:
         self.file, self._bus = embedded(loaded)
         self._loaded: Any = _Embedded(loaded, self._bus)
         self._grabs = grabs
         self._again = again
         self._view = view
+        self._setup = setup
         self.state = State(Metrics())
 
     @property
@@ -224,6 +228,7 @@ class Pipeline:
                 checkpoint=self.checkpoint,
                 resume=not self._again,
                 on_policy=on_policy,
+                setup=self._setup,
             )
         finally:
             self.state.scanning = False

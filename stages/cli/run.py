@@ -6,9 +6,14 @@ Kill it and start it again: it goes on where it was. It ends when the scan has e
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from stages.cli.sections import SECTIONS, add_settings, load_settings
 from stages.core.options import add_section
+
+if TYPE_CHECKING:
+    from stages.core.settings import Loaded
+    from stages.net.privileges import Setup
 
 PLAIN = ("scanner", "lists", "store", "politeness", "runner", "metrics")
 PREFIXED = {"bannergrab": "banner", "tlsgrab": "tls"}
@@ -38,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     loaded = load_settings(args, *PLAIN, "bus", prefixes=PREFIXED)
 
+    from stages.net.privileges import Setup
+
+    with Setup() as setup:  # before there are other threads: numpy starts some when it is imported
+        return _run(args, loaded, setup)
+
+
+def _run(args: argparse.Namespace, loaded: Loaded, setup: Setup) -> int:
     import os
     import sys
 
@@ -49,5 +61,5 @@ def run(args: argparse.Namespace) -> int:
 
     view = sys.stderr.isatty() if args.view is None else args.view
     set_up(os.environ, default="warning" if view else LEVELS[loaded.get("scanner", ScannerSettings).verbosity])
-    pipeline = Pipeline(loaded, grabs=parse_grabs(args.grab), again=args.again, view=view)
+    pipeline = Pipeline(loaded, grabs=parse_grabs(args.grab), again=args.again, view=view, setup=setup)
     return launch(pipeline.run)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from stages.cli.sections import add_settings, load_settings
+
+if TYPE_CHECKING:
+    from stages.core.settings import Loaded
+    from stages.net.privileges import Setup
 
 SECTIONS = ("scanner", "lists", "bus", "metrics")
 
@@ -17,6 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     loaded = load_settings(args, *SECTIONS)
 
+    from stages.net.privileges import Setup
+
+    with Setup() as setup:  # before there are other threads: numpy starts some when it is imported
+        return _scan(loaded, setup)
+
+
+def _scan(loaded: Loaded, setup: Setup) -> int:
     import os
 
     from stages.cli.assembly import LEVELS, started, topics_of, watched
@@ -60,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
                     # One file, one scan: the same command goes on with it, after whatever ended it.
                     resume=settings.checkpoint is not None,
                     status=sys.stderr if publisher is None else None,  # on a log metrics take its place
+                    setup=setup,
                 )
             finally:
                 if publisher is not None:

@@ -27,6 +27,7 @@ from stages.core.policy import Policy
 from stages.core.reload import Reloader
 from stages.core.resolving import resolver
 from stages.core.settings import ListSettings
+from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner.checkpoint import Checkpoint
 from stages.scanner.dryrun import dry_run
@@ -52,13 +53,16 @@ async def scan(
     resume: bool = False,
     resolve: Resolve | None = None,
     on_policy: Callable[[Policy], None] | None = None,
+    setup: Setup | None = None,
 ) -> Summary:
     """Do a scan, to its end or until `stop` is set; then sending ends and the cooldown is kept.
 
     `publisher`: where hits and the scan's own records go; without one results go to --output-file only. `status`: a
     stream for the status line. `checkpoint`: the file, if the settings name none; `resume`: go on from it if it is
     there. `on_policy`: takes the scan's address policy, and with it the duty to update it; without it the lists are
-    watched here. Raises UsageError, MissingCapability, Confined, HostError, and what the publisher raises for good.
+    watched here. `setup`: who has the capabilities for packets; None: this process.
+
+    Raises UsageError, MissingCapability, Confined, HostError, and what the publisher raises for good.
     """
     lists = lists if lists is not None else ListSettings()
     resolve = resolve if resolve is not None else resolver()
@@ -79,6 +83,7 @@ async def scan(
         status=None if settings.quiet else status,
         checkpoint=path,
         resumed=held is not None,
+        setup=setup,
     )
     reloader: Reloader | None = None
     if on_policy is not None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
 from stages.core.errors import Confined, HostError, MissingCapability
 from stages.net.confine import ConfinedError, check_address
+from stages.net.privileges import Setup
 from stages.scanner.connect import ConnectEngine, ConnectPlan, Ipv4Targets, Ipv6Targets, Targeted
 from stages.scanner.engines import Engine, NotByPackets
 from stages.scanner.permutation import Permutation
@@ -32,15 +33,18 @@ KERNEL_SYN_BYTES: Final = 74
 CONNECT_PROBE: Final = "tcp_synscan"
 
 
-async def open_engine(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None]) -> Engine:
-    """The engine for a slice, opened. `on_answers` takes batches, possibly in another thread.
+async def open_engine(
+    prepared: Prepared, part: Slice, on_answers: Callable[[Any], None], setup: Setup | None = None
+) -> Engine:
+    """The engine for a slice, opened. `on_answers` takes batches, possibly in another thread. `setup` has the
+    capabilities that packets need; None: this process has.
 
     Raises UsageError, MissingCapability, Confined, HostError.
     """
     settings = prepared.settings
     if settings.engine != "connect" and part.version == 4:
         try:
-            return await _open_packets(prepared, part, on_answers)
+            return await _open_packets(prepared, part, on_answers, setup)
         except (MissingCapability, NotByPackets) as error:
             wish = _only_packets(prepared)
             if settings.engine == "packet" or wish is not None:
@@ -54,13 +58,15 @@ async def open_engine(prepared: Prepared, part: Slice, on_answers: Callable[[Any
     return _connect(prepared, part, on_answers)
 
 
-async def _open_packets(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None]) -> Engine:
+async def _open_packets(
+    prepared: Prepared, part: Slice, on_answers: Callable[[Any], None], setup: Setup | None
+) -> Engine:
     if not hasattr(socket, "AF_PACKET"):
         raise MissingCapability("AF_PACKET", "sending packets", "this system has none; use --engine connect")
     try:
         from stages.scanner.packets import Packets
 
-        return await Packets.open(prepared, part, on_answers)
+        return await Packets.open(prepared, part, on_answers, setup)
     except ImportError as error:
         raise MissingCapability(f"the library {error.name}", "sending packets", "use --engine connect") from None
 

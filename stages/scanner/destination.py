@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO, Final, Protocol
 
 from stages.core.bus.base import Output, Publisher, Topics
-from stages.core.errors import HostError, LonglineError, ReaderGone, UsageError
+from stages.core.errors import HostError, LonglineError, ReaderGone, Unavailable, UsageError
 from stages.core.pacing import backoff
 from stages.core.records import Scan
 from stages.scanner.hits import HitLines
@@ -28,6 +28,9 @@ STDOUT: Final = "-"
 #: Records handed to the bus at once: a transaction of some milliseconds, and what is published twice at most when a
 #: write fails half-way.
 PUBLISH_BATCH: Final = 2_000
+
+#: Seconds between two looks, while a full log makes us wait, whether to give it up.
+LOOK_SECONDS: Final = 0.25
 
 #: Seconds between two tries to publish.
 FIRST_BACKOFF: Final = 0.1
@@ -130,7 +133,7 @@ class BusDestination:
         on_retry: Callable[[], None] = lambda: None,
         give_up: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`on_retry` is called for each failed try; `give_up`: whether to stop trying."""
+        """`on_retry` is called for each failed try; `give_up`: whether to stop trying, or waiting for room."""
         self._publisher = publisher
         self._topics = topics
         self._hits = hits
@@ -158,7 +161,7 @@ class BusDestination:
         attempt = 0
         while True:
             try:
-                await self._publisher.publish(outputs)
+                await self._patiently(outputs)
             except LonglineError as error:
                 if not error.retry or self._give_up():
                     raise
@@ -171,3 +174,16 @@ class BusDestination:
                 if attempt:
                     log.info("the log can be written again")
                 return
+
+    async def _patiently(self, outputs: list[Output]) -> None:
+        """Publish. A full log makes us wait as long as its readers need, but not for ever once the scan is stopped."""
+        publishing = asyncio.ensure_future(self._publisher.publish(outputs))
+        try:
+            while not (await asyncio.wait([publishing], timeout=LOOK_SECONDS))[0]:
+                if self._give_up():
+                    raise Unavailable("the log takes nothing any more: it is full, and nobody reads it")
+            publishing.result()
+        finally:
+            if not publishing.done():
+                publishing.cancel()
+                await asyncio.wait([publishing])

@@ -14,6 +14,7 @@ from typing import Final
 from stages.core.errors import Confined, HostError, MissingCapability, UsageError
 from stages.net.confine import ConfinedError
 from stages.net.path import OnLink, OwnAddress
+from stages.net.privileges import Setup
 from stages.scanner import probes
 from stages.scanner.answers import AnswerArray
 from stages.scanner.engine import PacketEngine, Plan
@@ -47,8 +48,11 @@ class Packets:
         self.rate = plan.rate
 
     @classmethod
-    async def open(cls, prepared: Prepared, part: Slice, on_answers: Callable[[AnswerArray], None]) -> Packets:
+    async def open(
+        cls, prepared: Prepared, part: Slice, on_answers: Callable[[AnswerArray], None], setup: Setup | None = None
+    ) -> Packets:
         """Find the way out and open the sockets; nothing is sent but ARP. `on_answers` is called in another thread.
+        `setup` has the capabilities for it; None: this process has.
 
         Raises UsageError, MissingCapability, NotByPackets, Confined, HostError.
         """
@@ -56,7 +60,7 @@ class Packets:
         targets = prepared.targets
         engine = PacketEngine(plan, on_answers, mask=lambda rows: Mask(rows, targets.policy, targets.generation))
         try:
-            await asyncio.to_thread(engine.open)
+            await asyncio.to_thread(setup.run if setup is not None else _plainly, engine.open)
         except OSError as error:
             raise _mapped(error) from None
         return cls(engine, plan)
@@ -109,6 +113,10 @@ class Packets:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.close)
+
+
+def _plainly(work: Callable[[], None]) -> None:
+    work()
 
 
 def plan_of(prepared: Prepared, part: Slice) -> Plan:

@@ -60,11 +60,16 @@ class Progress:
         self._max_runtime = max_runtime
         self._done_at: float | None = None
 
+    def sent_all(self, now: float) -> None:
+        """Sending has ended; the first time counts. `line` finds it out by itself, but only when it is asked."""
+        if self._done_at is None:
+            self._done_at = now
+
     def line(self, sample: Sample, *, sending: bool) -> str:
         """The status now; call it about once a second."""
         start, before = self._start, self._before
-        if not sending and self._done_at is None:
-            self._done_at = sample.now
+        if not sending:
+            self.sent_all(sample.now)
         age = max(sample.now - start.now, 1e-9)
         step = max(sample.now - before.now, 1e-9)
         self._before = sample

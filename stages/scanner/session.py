@@ -13,6 +13,7 @@ from typing import Any, Final, TextIO
 from stages.core.bus.base import Publisher, Topics
 from stages.core.errors import LonglineError, ReaderGone
 from stages.core.records import Scan
+from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner import outputs
 from stages.scanner.choice import open_engine
@@ -30,7 +31,7 @@ from stages.scanner.writer import Writer
 
 log = logging.getLogger("longline.scanner.session")
 
-#: Seconds that a stopped scan goes on trying a log that is out of reach.
+#: Seconds that a stopped scan goes on trying a log that is out of reach, or full, and takes nothing meanwhile.
 STOP_PATIENCE: Final = 10.0
 
 #: What ends a scan before all that was received is written: then its last position is not settled.
@@ -51,6 +52,7 @@ class Session:
         status: TextIO | None,
         checkpoint: Path | None,
         resumed: bool,
+        setup: Setup | None = None,
     ) -> None:
         """Opens the output file, and changes nothing in it. Raises UsageError when it cannot be written."""
         settings, spec = prepared.settings, prepared.spec
@@ -60,10 +62,11 @@ class Session:
         self._status = status
         self._path = checkpoint
         self._resumed = resumed
+        self._setup = setup
         self._tally = Tally()
         self._state = State(position=prepared.checkpoint.position)
         self._engines: dict[str, None] = {}
-        self._impatient_since: float | None = None
+        self._moved = (0.0, -1)  # when a stopped scan last saw the log move, and results written until then
         self._delivery: Delivery | None = None
         transport = "icmp" if settings.probe_module in WITHOUT_PORTS else "tcp"
         hits = HitLines(HitSource(spec.scan, spec.probe, transport, spec.vantage, socket.gethostname()))
@@ -88,8 +91,10 @@ class Session:
         delivery = self._delivery = Delivery(asyncio.get_running_loop())
         try:
             for part in self._prepared.slices:
-                engine = await open_engine(self._prepared, part, delivery.put)
+                engine = await open_engine(self._prepared, part, delivery.put, self._setup)
                 try:
+                    if self._setup is not None:
+                        self._setup.close()  # IPv4 comes first: whatever follows needs no capabilities
                     self._say(engine, part)
                     if task is None:
                         writer = await self._begin(engine)
@@ -241,13 +246,13 @@ class Session:
         )  # fmt: skip
 
     def _out_of_patience(self) -> bool:
-        """Asked after each failed try to publish: whether the scan was told to stop some time ago."""
+        """Asked when the log takes nothing: whether the scan was told to stop, and nothing was written for a while."""
         if not self._stop.is_set():
             return False
         now = time.monotonic()
-        if self._impatient_since is None:
-            self._impatient_since = now
-        return now - self._impatient_since > STOP_PATIENCE
+        if self._moved[1] != self._tally.written:
+            self._moved = (now, self._tally.written)
+        return now - self._moved[0] > STOP_PATIENCE
 
 
 def _now_us() -> int:

@@ -102,7 +102,8 @@ class Summary:
 
     def text(self) -> str:
         """One line for the log."""
-        left = "" if self.complete else f", stopped ({self.reason}) at {self.position} of {self.targets}"
+        why = self.reason if self.reason == "stopped" else f"ended ({self.reason})"
+        left = "" if self.complete else f", {why} at {self.position} of {self.targets}"
         drops = f", {self.counters.ring_drops} packets dropped by this host" if self.counters.ring_drops else ""
         return (
             f"scan {self.scan}: {self.tally.success} open of {self.counters.sent} probes "

@@ -83,6 +83,8 @@ def _helper(argv: list[str], text: str = "") -> str:
         raise TemplateError(f"the template helper failed: {last}") from error
     except subprocess.TimeoutExpired as error:
         raise TemplateError(f"the template helper did not end within {_HELPER_SECONDS} s") from error
+    except OSError as error:
+        raise TemplateError(f"the template helper cannot be started: {error.strerror or error}") from error
     return done.stdout
 
 

@@ -83,6 +83,8 @@ class Watch:
                 await asyncio.wait([writer], timeout=TICK)
                 now = time.monotonic()
                 self._look()
+                if not engine.sending:
+                    progress.sent_all(now)
                 if engine.failure is not None:
                     raise engine.failure
                 if stop.is_set() and state.stopped_at is None:

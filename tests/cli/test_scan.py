@@ -7,8 +7,10 @@ import signal
 import subprocess
 from pathlib import Path
 
+from stages.net.privileges import KEPT
 from tests.cli.command import PATIENCE, argv, longline
 from tests.servers.talkers import nobody, talker
+from tests.servers.veth import ROOT, environment, veth
 
 QUICK = ("--engine", "connect", "-c", "0", "-q")
 
@@ -94,3 +96,23 @@ def test_the_same_command_with_the_same_checkpoint_goes_on(tmp_path: Path) -> No
         assert again.returncode == 0
         assert "is finished" in again.stderr
     assert (tmp_path / "found.csv").read_text().splitlines() == ["saddr,sport", f"{host},{port}"]
+
+
+def test_while_packets_are_read_no_thread_has_a_capability_for_the_network() -> None:
+    with veth() as net:
+        scan = subprocess.Popen(
+            net.argv(net.near_pid, argv("scan", "-q", "-c", "60", "-p", "80", "10.2.0.0/28")),
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment(),
+        )  # fmt: skip
+        assert scan.stderr is not None
+        assert "packet engine" in (said := scan.stderr.readline()), said
+        threads = [
+            dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
+            for task in Path(f"/proc/{scan.pid}/task").iterdir()
+        ]
+        scan.send_signal(signal.SIGINT)
+        scan.send_signal(signal.SIGTERM)
+        scan.wait(PATIENCE)
+        scan.stderr.close()
+    assert len(threads) > 1
+    assert {int(thread[name], 16) & ~KEPT for thread in threads for name in ("CapPrm", "CapEff", "CapAmb")} == {0}

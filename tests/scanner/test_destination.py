@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -128,3 +129,34 @@ async def test_a_stopped_scan_does_not_try_for_ever() -> None:
     to = BusDestination(Flaky(Unavailable("no broker")), Topics(), HITS, give_up=lambda: True)  # type: ignore[arg-type]
     with pytest.raises(Unavailable):
         await to.write([synack()])
+
+
+class Full:
+    """A log that takes nothing: nobody reads it."""
+
+    async def publish(self, outputs: object) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_stopped_scan_does_not_wait_for_ever_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(destination, "LOOK_SECONDS", 0.01)
+    asked: list[int] = []
+
+    def give_up() -> bool:
+        asked.append(1)
+        return len(asked) > 2
+
+    to = BusDestination(Full(), Topics(), HITS, give_up=give_up)  # type: ignore[arg-type]
+    with pytest.raises(Unavailable, match="the log takes nothing"):
+        await asyncio.wait_for(to.write([synack()]), 10)
+    assert len(asked) >= 3
+
+
+async def test_who_waits_for_room_can_be_cancelled() -> None:
+    to = BusDestination(Full(), Topics(), HITS)  # type: ignore[arg-type]
+    task = asyncio.create_task(to.write([synack()]))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -53,3 +53,11 @@ def test_nothing_is_promised_before_anything_was_sent() -> None:
 def test_a_runtime_limit_bounds_the_time_left() -> None:
     progress = Progress(Sample(0, 0, 0, 0, 0), last=10**9, cooldown=2, max_runtime=10)
     assert " 0:05 42% (7s left)" in progress.line(Sample(5, 50, 0, 0, 50), sending=True)
+
+
+def test_the_average_ends_with_the_sending_not_with_the_next_line() -> None:
+    progress = Progress(Sample(0, 0, 0, 0, 0), last=1000, cooldown=2)
+    progress.sent_all(0.5)
+    progress.sent_all(0.9)
+    line = progress.line(Sample(1, 1000, 10, 0, 1000), sending=False)
+    assert line.startswith(" 0:01 40% (1s left); send: 1000 done (2.00 Kp/s avg);")

@@ -245,6 +245,27 @@ async def test_a_stopped_scan_leaves_a_log_that_stays_away(
     assert checkpoint.read(tmp_path / "c").position == 0
 
 
+async def test_a_stopped_scan_leaves_a_log_that_is_full(
+    port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(session, "STOP_PATIENCE", 0.05)
+    monkeypatch.setattr(destination, "LOOK_SECONDS", 0.01)
+
+    class Unread(Wall):
+        async def publish(self, outputs: list[Output]) -> None:
+            if outputs[0].topic == Topics().hits:
+                await asyncio.Event().wait()
+
+    stop = asyncio.Event()
+    task = asyncio.create_task(run(port, Unread(), stop=stop, path=tmp_path / "c"))
+    await asyncio.sleep(0.2)
+    assert not task.done()
+    stop.set()
+    with pytest.raises(Unavailable, match="nobody reads it"):
+        await asyncio.wait_for(task, 30)
+    assert checkpoint.read(tmp_path / "c").position == 0
+
+
 async def test_a_disk_that_is_full_ends_the_scan(port: int) -> None:
     with pytest.raises(HostError, match="No space left on device"):
         await run(port, output_file="/dev/full")

@@ -36,4 +36,7 @@ def test_the_record_is_flat_and_json() -> None:
 def test_one_line() -> None:
     assert summary().text() == "scan s: 50 open of 200 probes (25.00%) in 2.5 s, 0 results written"
     text = summary(complete=False, reason="stopped", position=9, counters=Counters(sent=200, ring_drops=3)).text()
-    assert text.endswith("3 packets dropped by this host, stopped (stopped) at 9 of 256")
+    assert text.endswith("3 packets dropped by this host, stopped at 9 of 256")
+    assert (
+        summary(complete=False, reason="max-runtime", position=9).text().endswith(", ended (max-runtime) at 9 of 256")
+    )

@@ -80,3 +80,9 @@ def test_scapy_stays_out_of_this_process() -> None:
     code = "import sys\nfrom stages.scanner import probes\nprobes.get('tcp_synscan')\nprint('scapy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_helper_that_cannot_be_started_is_told(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(cache / "none"))
+    with pytest.raises(templates.TemplateError, match="helper cannot be started: No such file"):
+        templates.get("tcp_synscan", "linux")
