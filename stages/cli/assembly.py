@@ -240,7 +240,7 @@ async def run_stage(life: Life, loaded: Loaded, make: Callable[[Policy, Metrics]
         async with watched(loaded.get("metrics", MetricsSettings), metrics, {name: lambda: runner.ready}):
             summary = await runner.run()
     log.info(
-        "%s: %d taken, %d done, %d answered, %d skipped, %d dead, %d left",
+        "%s: %d taken, %d done, %d answered at intake, %d skipped, %d dead, %d left",
         name, summary.taken, summary.done, summary.answered, summary.skipped, summary.dead, summary.left,
     )  # fmt: skip
     return 0
