@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,13 @@ def test_run_by_ordinary_connections_as_an_ordinary_user(
     town: Simnet, tmp_path: Path, as_nobody: Callable[[list[str]], list[str]]
 ) -> None:
     """No part of the pipeline needs a privilege."""
-    place = tmp_path / "open"
-    place.mkdir()
-    place.chmod(0o777)
-    for folder in (tmp_path, tmp_path.parent):
-        folder.chmod(0o755)
-    store = f"sqlite:{place}/town.db"
-    argv = as_nobody([LONGLINE, *plans.run(town, store, rate=3_000), "--engine", "connect"])
-    with (tmp_path / "said").open("wb") as said:
-        run = town.run(argv, stdout=said, stderr=said, stdin=subprocess.DEVNULL, cwd=place)
-        code = run.wait(PATIENCE)
-    assert code == 0, (tmp_path / "said").read_text()
-    assert_true(town, store)
+    # Not below tmp_path: pytest's folder is closed to others.
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o777)
+        store = f"sqlite:{place}/town.db"
+        argv = as_nobody([LONGLINE, *plans.run(town, store, rate=3_000), "--engine", "connect"])
+        with (tmp_path / "said").open("wb") as said:
+            run = town.run(argv, stdout=said, stderr=said, stdin=subprocess.DEVNULL, cwd=place)
+            code = run.wait(PATIENCE)
+        assert code == 0, (tmp_path / "said").read_text()
+        assert_true(town, store)
