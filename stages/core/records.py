@@ -14,15 +14,18 @@ from binascii import Error as _Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from hashlib import blake2b, sha256
 from ipaddress import IPv6Address
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import orjson
 
 from stages.core.errors import RecordError
 from stages.core.outcome import DeadReason, Outcome, Phase, Via
 from stages.core.times import from_rfc3339, rfc3339
+
+_E = TypeVar("_E", bound=StrEnum)
 
 #: Version of the record schema, in every record as `v`.
 VERSION: Final = 1
@@ -311,7 +314,9 @@ def _text(d: dict[str, Any], key: str) -> str:
 
 def _optional(d: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
     value = d.get(key)
-    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+    if value is None:
+        return None
+    if not isinstance(value, kind) or isinstance(value, bool):
         _bad(f"{key} is {value!r}")
     return value
 
@@ -385,15 +390,25 @@ def _hit(d: dict[str, Any]) -> Hit:
     )
 
 
+#: A look-up of a dict takes a tenth of the time of a call of the enumeration.
+_OUTCOMES: Final = {str(word): word for word in Outcome}
+_PHASES: Final = {str(word): word for word in Phase}
+_VIAS: Final = {str(word): word for word in Via}
+
+
+def _word(words: dict[str, _E], kind: type[_E], value: object) -> _E:
+    word = words.get(value) if isinstance(value, str) else None
+    if word is None:
+        _bad(f"{str(value)!r} is not a valid {kind.__name__}")
+    return word
+
+
 def _ending(d: dict[str, Any]) -> dict[str, Any]:
-    try:
-        ending: dict[str, Any] = {
-            "outcome": Outcome(str(d.get("outcome"))),
-            "phase": Phase(str(d.get("phase"))),
-            "via": Via(str(d.get("via", "connect"))),
-        }
-    except ValueError as error:
-        _bad(str(error))
+    ending: dict[str, Any] = {
+        "outcome": _word(_OUTCOMES, Outcome, d.get("outcome")),
+        "phase": _word(_PHASES, Phase, d.get("phase")),
+        "via": _word(_VIAS, Via, d.get("via", "connect")),
+    }
     for key in ("connect", "first_byte", "ended"):
         ending[key] = _optional(d, key, (int, float))
     ending["hit"] = _optional(d, "hit", str)

@@ -216,8 +216,9 @@ class SqliteFile:
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             self._writer.execute("BEGIN IMMEDIATE")
+            alone = len(group) == 1
             for fn, future in group:
-                outcomes.append((future, *self._piece(fn)))
+                outcomes.append((future, *(self._alone(fn) if alone else self._piece(fn))))
                 if not self._writer.in_transaction:
                     raise _Broken
             self._writer.execute("COMMIT")
@@ -237,6 +238,18 @@ class SqliteFile:
                 future.set_exception(mapped(raised, self.path) if isinstance(raised, sqlite3.Error) else raised)
         for listener in self._listeners:
             listener()
+
+    def _alone(self, fn: Work) -> tuple[Any, BaseException | None]:
+        """Without a savepoint, for which SQLite would copy each page before its first change; a failure takes back
+        the whole transaction, and an empty one is committed in its place."""
+        connection = self._writer
+        try:
+            return fn(connection), None
+        except BaseException as error:  # handed to whoever asked
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+                connection.execute("BEGIN")
+            return None, error
 
     def _piece(self, fn: Work) -> tuple[Any, BaseException | None]:
         connection = self._writer
@@ -293,6 +306,9 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys = ON")
+        # Where savepoints keep the pages that they may have to put back: by default a temporary file, written page by
+        # page; in memory it is bounded by what one transaction changes.
+        connection.execute("PRAGMA temp_store = MEMORY")
     except (sqlite3.Error, LonglineError) as error:
         if connection is not None:
             connection.close()

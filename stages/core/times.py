@@ -25,8 +25,26 @@ def rfc3339(us: int) -> str:
     return f"{_second(seconds)}{rest:06d}Z"
 
 
+#: Shape of what `rfc3339` writes: `2026-11-21T07:10:00` and `.000001Z` behind it.
+_WHOLE: Final = 19
+_LENGTH: Final = 27
+
+
+@lru_cache(maxsize=64)
+def _whole(text: str) -> int:
+    return _any_form(f"{text}.000000Z")
+
+
 def from_rfc3339(text: str) -> int:
     """The inverse of `rfc3339`; any offset is accepted. Raises ValueError."""
+    if len(text) == _LENGTH and text[_WHOLE] == "." and text[-1] == "Z":  # our own form: records of a second share it
+        digits = text[_WHOLE + 1 : -1]
+        if digits.isdecimal() and digits.isascii():
+            return _whole(text[:_WHOLE]) + int(digits)
+    return _any_form(text)
+
+
+def _any_form(text: str) -> int:
     moment = _dt.datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"no offset from UTC in {text!r}")

@@ -10,7 +10,7 @@ from stages.core.settings import Seconds, Section, Size, opt
 
 #: Records written together. In a large batch more of them touch the same pages and share one wait for the disk
 #: (measured: 8,000 in one transaction are written twice as fast as 2,000); all of it lies in memory meanwhile.
-DEFAULT_BATCH: Final = 4_096
+DEFAULT_BATCH: Final = 8_192
 
 #: Rows that `longline query` shows unless told otherwise.
 DEFAULT_LIMIT: Final = 100
