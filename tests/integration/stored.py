@@ -9,20 +9,31 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from pymongo import AsyncMongoClient
+
 from stages.core.settings import StoreSettings
 from stages.simnet.compare import Difference, Found, compare
 from stages.simnet.expectation import Expected
 from stages.simnet.network import Simnet
 from stages.sink.app import open_store
+from stages.sink.mongo import MongoStore
 from stages.sink.settings import SinkSettings
-from stages.sink.store import Collection, Filter
+from stages.sink.store import Collection, Filter, Store
+
+
+def _store(url: str) -> Store:
+    """MongoDB is read by PyMongo's async client: motor keeps a pool of threads for good, and a thread stays in the
+    network namespace that it was made in."""
+    if url.startswith("mongodb:"):
+        return MongoStore(url, StoreSettings().database, client=AsyncMongoClient)
+    return open_store(StoreSettings(url=url), SinkSettings(), read_only=True)
 
 
 def documents(net: Simnet, url: str, collection: Collection) -> list[dict[str, Any]]:
     """All documents of a collection, read from inside the near namespace."""
 
     async def read() -> list[dict[str, Any]]:
-        store = open_store(StoreSettings(url=url), SinkSettings(), read_only=True)
+        store = _store(url)
         await store.open()
         try:
             return [dict(document) async for document in store.find(collection, Filter())]
@@ -35,7 +46,7 @@ def documents(net: Simnet, url: str, collection: Collection) -> list[dict[str, A
 
 def count(net: Simnet, url: str, collection: Collection) -> int:
     async def read() -> int:
-        store = open_store(StoreSettings(url=url), SinkSettings(), read_only=True)
+        store = _store(url)
         await store.open()
         try:
             return await store.count(collection)
