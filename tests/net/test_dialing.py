@@ -417,7 +417,8 @@ def test_many_at_once_each_gets_its_own(engine: Engine) -> None:
         connection.close()
 
     # One server on all loopback addresses, many targets: each answer names the address that was dialled.
-    with talker(handler, "0.0.0.0") as (_, port), nobody() as closed:
+    # Its queue holds all of them: a SYN that is dropped comes again only after a second.
+    with talker(handler, "0.0.0.0", backlog=1024) as (_, port), nobody() as closed:
         targets = [(f"127.3.{number >> 8}.{number & 255}", port) for number in range(5 * LAUNCH_SLICE)]
         got = engine.converse([*targets, closed], script(first=5.0, idle=5.0).begin)
     assert [conversation.body.decode() for conversation in got[:-1]] == [host for host, _ in targets]
