@@ -153,7 +153,8 @@ class SqliteFile:
         self.write_sync(lambda connection: _migrate(connection, self.path, part, migrations))
 
     def listen(self, callback: Callable[[], None]) -> None:
-        """Call `callback` in the writer thread after each commit of this process; it must not block or raise."""
+        """Call `callback` in the writer thread after each commit of this process, before the writes that it holds return;
+        it must not block or raise."""
         with self._gate:
             self._listeners = (*self._listeners, callback)
 
@@ -231,13 +232,13 @@ class SqliteFile:
                 return
             failure = error if isinstance(error, sqlite3.Error) else outcomes[-1][2]
             outcomes = [(future, None, failure) for _, future in group]
+        for listener in self._listeners:  # first: who is told that it is written finds the listeners told as well
+            listener()
         for future, result, raised in outcomes:
             if raised is None:
                 future.set_result(result)
             else:
                 future.set_exception(mapped(raised, self.path) if isinstance(raised, sqlite3.Error) else raised)
-        for listener in self._listeners:
-            listener()
 
     def _alone(self, fn: Work) -> tuple[Any, BaseException | None]:
         """Without a savepoint, for which SQLite would copy each page before its first change; a failure takes back
