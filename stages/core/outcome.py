@@ -83,11 +83,11 @@ _UNREACHABLES: Final = frozenset(
         _errno.EHOSTUNREACH,
         _errno.ENETUNREACH,
         _errno.EHOSTDOWN,
-        _errno.ENONET,
         _errno.ENOPROTOOPT,
         _errno.EPROTO,
         _errno.EOPNOTSUPP,
         _errno.EMSGSIZE,
+        getattr(_errno, "ENONET", _errno.EHOSTUNREACH),  # only Linux has it (icmp_err_convert: host isolated)
     }
 )
 
