@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _scan(loaded: Loaded, setup: Setup) -> int:
+    import asyncio
     import os
 
     from stages.cli.assembly import LEVELS, started, topics_of, watched
@@ -36,10 +37,12 @@ def _scan(loaded: Loaded, setup: Setup) -> int:
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
     from stages.core.metrics import Metrics
+    from stages.core.resolving import resolver
     from stages.core.settings import PIPE, BusSettings, ListSettings, MetricsSettings
     from stages.scanner.app import scan
     from stages.scanner.checkpoint import beside
     from stages.scanner.metrics import ScannerMetrics
+    from stages.scanner.prepare import prepare
     from stages.scanner.settings import ScannerSettings
 
     settings = loaded.get("scanner", ScannerSettings)
@@ -48,6 +51,9 @@ def _scan(loaded: Loaded, setup: Setup) -> int:
     set_up(os.environ, default=LEVELS[settings.verbosity])
 
     async def main(life: Life) -> int:
+        if bus.sink != PIPE:
+            # What is wrong with the arguments is said at once, however long the broker is out of reach.
+            await asyncio.to_thread(lambda: prepare(settings, lists, now_us=0, resolve=resolver()))
         metrics = Metrics()
         topics = topics_of(bus)
         publisher = None if bus.sink == PIPE else open_publisher(bus.sink, bus, main=topics.hits, stage="scanner")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from stages.bannergrab.settings import BannergrabSettings
+from stages.cli import reach
 from stages.core.errors import SettingError
 from stages.core.options import add_section, given
 from stages.core.settings import (
@@ -58,9 +59,12 @@ def add_settings(parser: argparse.ArgumentParser, *names: str, omit: Collection[
         add_section(parser, SECTIONS[name], omit=omit)
 
 
-def load_settings(args: argparse.Namespace, *names: str, prefixes: Mapping[str, str] | None = None) -> Loaded:
+def load_settings(
+    args: argparse.Namespace, *names: str, prefixes: Mapping[str, str] | None = None, remote: bool = True
+) -> Loaded:
     """All sections: defaults < file < environment < what was typed for `names` (and under `prefixes`: section ->
-    prefix of its options). Raises SettingError."""
+    prefix of its options). Raises SettingError, and Confined where LONGLINE_CONFINE is set and the bus or store in
+    `names` is on another host; `remote` False: the command reaches neither, whatever is set."""
     typed = {name: given(args, SECTIONS[name]) for name in names}
     typed |= {name: given(args, SECTIONS[name], prefix=prefix) for name, prefix in (prefixes or {}).items()}
     explicit = Path(args.settings) if getattr(args, "settings", None) else None
@@ -69,4 +73,8 @@ def load_settings(args: argparse.Namespace, *names: str, prefixes: Mapping[str, 
     for url in (bus.source, bus.sink):
         if url.startswith(_MEMORY):
             raise SettingError("bus", url, "a log in memory ends with its process, and nobody else can read it")
+    if remote and "bus" in names:
+        reach.check(bus.source, bus.sink)
+    if remote and "store" in names:
+        reach.check(loaded.get("store", StoreSettings).url)
     return loaded

@@ -82,6 +82,26 @@ def test_a_broker_that_is_not_there(town: Simnet, crew: Crew, tmp_path: Path, st
     assert "Traceback" not in worker.text
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("scan", "-p", "80", "10.0.0.0/33"), "'10.0.0.0/33': a prefix length"),
+        (("scan", "-p", "80", "-b", "none", "10.0.0.0/24"), "'none': No such file"),
+        (("bannergrab", "-b", "none"), "'none': No such file"),
+        (("bannergrab", "-d", "none"), "'none': No such file"),
+        (("tlsgrab", "-w", "none"), "'none': No such file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_bad_arguments_are_said_before_a_broker_is_waited_for(
+    town: Simnet, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    code, text = said(town, tmp_path, LONGLINE, *words, "--bus", f"kafka://{NOBODY}")
+    assert code == 2
+    assert told in text
+    assert len(text.splitlines()) == 1, text
+
+
 def test_a_broker_that_comes_later(town: Simnet, log: Log, crew: Crew, tmp_path: Path) -> None:
     with ExitStack() as stack:
         with town.inside():
