@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import orjson
 import pytest
 
 from stages.simnet.compare import compare
@@ -22,6 +27,7 @@ from tests.integration.stored import assert_true, behind, found
 from tests.integration.test_pipes import banner
 from tests.integration.topics import Log
 from tests.integration.workers import LONGLINE, Crew, Worker, until
+from tests.require import require
 from tests.servers.proxy import Proxy
 
 #: Nobody listens there.
@@ -286,3 +292,36 @@ def test_run_with_sixty_four_descriptors(town: Simnet, crew: Crew, tmp_path: Pat
     part = [e for e in town.expected() if e.ip.split(".")[2] in ("4", "5")]
     difference = compare(part, found(town, store))
     assert not difference, difference.lines()
+
+
+#: A namespace of its own with twenty source ports, and one server that answers late.
+FEW_PORTS = """
+import socket, subprocess, sys, threading, time
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as range_:
+    range_.write("40000 40019")
+
+def talk(connection):
+    with connection:
+        time.sleep(0.3)
+        connection.sendall(b"late\\n")
+
+def serve(server):
+    while True:
+        threading.Thread(target=talk, args=(server.accept()[0],), daemon=True).start()
+
+threading.Thread(target=serve, args=(socket.create_server(("127.0.0.1", 8099), backlog=200),), daemon=True).start()
+sys.exit(subprocess.run(sys.argv[1:], stdin=sys.stdin).returncode)
+"""
+
+
+def test_more_connections_than_source_ports(tmp_path: Path) -> None:
+    """Port exhaustion lowers the concurrency and is tried again; it is never told as something about the target."""
+    require(os.geteuid() == 0 and shutil.which("unshare"), "root and unshare, for a namespace")
+    wrap = ["unshare", "--net", sys.executable, "-c", FEW_PORTS]
+    words = ["bannergrab", "-c", "60", "--per-host", "60", "--per-prefix", "0", "--idle-timeout", "0.2"]
+    argv, lines = [*wrap, LONGLINE, *words], "127.0.0.1:8099\n" * 60
+    done = subprocess.run(argv, input=lines, capture_output=True, text=True, cwd=tmp_path, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "this host is at its limit, at most 30 at once now: connect: Cannot assign" in done.stderr
+    assert Counter(orjson.loads(line)["outcome"] for line in done.stdout.splitlines()) == {"ok": 60}
