@@ -22,7 +22,7 @@ from stages.core.lists import Lists, read_lists
 from stages.core.metrics import Metrics
 from stages.core.policy import Policy
 from stages.core.politeness import Limits
-from stages.core.reload import Reloader
+from stages.core.reload import Reloader, counted
 from stages.core.resolving import resolver
 from stages.core.runner import Runner
 from stages.core.settings import (
@@ -63,12 +63,16 @@ class Guard:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy  #: of stages whose records name single addresses
         self._all = [policy]
+        self._newest: Lists | None = None
 
     def also(self, policy: Policy) -> None:
-        """Keep `policy` (a scan's) up to date too."""
+        """Keep `policy` (a scan's) up to date too, from what was reloaded already."""
+        if self._newest is not None:
+            policy.update(self._newest)
         self._all.append(policy)
 
     def update(self, lists: Lists) -> None:
+        self._newest = lists
         for policy in self._all:
             policy.update(lists)
 
@@ -77,14 +81,13 @@ class Guard:
 async def guarded(lists: ListSettings, metrics: Metrics) -> AsyncIterator[Guard]:
     """Read the lists, and watch them while the block lasts."""
     resolve = resolver()
-    reloads = metrics.counter("longline_list_reloads", "Reloads of the address lists", "result", ("ok", "failed"))
     guard: Guard | None = None
 
     def apply(new: Lists) -> None:
         assert guard is not None
         guard.update(new)
 
-    reloader = Reloader(lists, resolve, apply, on_result=lambda ok: reloads.add(1, "ok" if ok else "failed"))
+    reloader = Reloader(lists, resolve, apply, on_result=counted(metrics))
     read = await asyncio.to_thread(read_lists, lists, resolve)
     guard = Guard(Policy.for_records(read, lists))
     reloader.start(named=read.named)

@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 
 from stages.core.errors import LonglineError
 from stages.core.lists import Lists, read_lists
+from stages.core.metrics import Metrics
 from stages.core.netset import Resolve
 from stages.core.settings import ListSettings
 
@@ -41,6 +42,12 @@ def signature(file: str) -> Signature:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def counted(metrics: Metrics) -> Callable[[bool], None]:
+    """An `on_result` for `Reloader` that counts in `metrics`."""
+    reloads = metrics.counter("longline_list_reloads", "Reloads of the address lists", "result", ("ok", "failed"))
+    return lambda ok: reloads.add(1, "ok" if ok else "failed")
 
 
 class Reloader:

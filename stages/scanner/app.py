@@ -22,9 +22,10 @@ from typing import TextIO
 
 from stages.core.bus.base import Publisher, Topics
 from stages.core.errors import UsageError
+from stages.core.lists import Lists
 from stages.core.netset import Resolve
 from stages.core.policy import Policy
-from stages.core.reload import Reloader
+from stages.core.reload import Reloader, counted
 from stages.core.resolving import resolver
 from stages.core.settings import ListSettings
 from stages.net.privileges import Setup
@@ -66,7 +67,14 @@ async def scan(
     """
     lists = lists if lists is not None else ListSettings()
     resolve = resolve if resolve is not None else resolver()
+    metrics = metrics if metrics is not None else ScannerMetrics()
     path, held, place = await asyncio.to_thread(_held, settings, checkpoint, resume)
+
+    def apply(new: Lists) -> None:
+        prepared.targets.policy.update(new)
+
+    # Made before the lists are read: a change from here on is seen. It watches from `start` on.
+    reloader = Reloader(lists, resolve, apply, on_result=counted(metrics.all)) if on_policy is None else None
     prepared = await asyncio.to_thread(
         lambda: prepare(settings, lists, now_us=_now_us(), resolve=resolve, held=held, held_at=place)
     )
@@ -79,17 +87,15 @@ async def scan(
         publisher=publisher,
         topics=topics or Topics(),
         stop=stop or asyncio.Event(),
-        metrics=metrics or ScannerMetrics(),
+        metrics=metrics,
         status=None if settings.quiet else status,
         checkpoint=path,
         resumed=held is not None,
         setup=setup,
     )
-    reloader: Reloader | None = None
     if on_policy is not None:
         on_policy(prepared.targets.policy)
-    else:
-        reloader = Reloader(lists, resolve, prepared.targets.policy.update)
+    if reloader is not None:
         reloader.start(named=prepared.lists.named)
     try:
         return await session.run()

@@ -22,7 +22,7 @@ class ScannerMetrics:
     """All metrics of the scanner in `metrics`, or in a set of their own where nobody serves them."""
 
     def __init__(self, metrics: Metrics | None = None) -> None:
-        metrics = metrics if metrics is not None else Metrics()
+        self.all = metrics = metrics if metrics is not None else Metrics()
         counter, gauge = metrics.counter, metrics.gauge
         self.sent = counter("longline_scanner_probes_sent", "Probes that left this host")
         self.send_failures = counter(

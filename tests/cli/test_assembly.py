@@ -36,6 +36,9 @@ def test_a_reload_reaches_every_policy() -> None:
     guard.update(Lists(block=NetSet.parse(["8.8.8.0/24"], "list")))
     assert first.blocked("8.8.8.8")
     assert second.blocked("8.8.8.8")
+    third = Policy()  # a scan that read its lists just before the reload
+    guard.also(third)
+    assert third.blocked("8.8.8.8")
 
 
 async def test_lists_are_read_and_watched(tmp_path: Path) -> None:

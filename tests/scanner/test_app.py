@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 
 from stages.core import records
+from stages.core.metrics import Counter
 from stages.core.policy import Policy
 from stages.core.records import Hit
 from stages.core.settings import ListSettings
 from stages.scanner import checkpoint
 from stages.scanner.app import scan
+from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.settings import ScannerSettings
 from tests.require import require
 from tests.servers.veth import NEAR, ROOT, Veth, environment, veth
@@ -282,10 +284,23 @@ async def test_lists_are_watched_unless_somebody_else_does(port: int, tmp_path: 
     assert given[0].blocked("127.68.0.3")
     # A network that asks while the scan runs is left alone from then on.
     slow = settings.model_copy(update={"targets": ("127.68.0.0/24",), "rate": 100.0})
-    task = asyncio.create_task(scan(slow, lists=lists))
-    await asyncio.sleep(0.1)
-    (tmp_path / "block").write_text("127.68.0.0/24\n")
-    summary = await task
+    metrics = ScannerMetrics()
+    task = asyncio.create_task(scan(slow, lists=lists, metrics=metrics))
+    async with asyncio.timeout(20):
+        while not metrics.sent.total:
+            await asyncio.sleep(0.01)
+        # What cannot be read as a whole is counted, and changes nothing.
+        reloads = metrics.all["longline_list_reloads"]
+        assert isinstance(reloads, Counter)
+        (tmp_path / "block").write_text("127.68.0.0/24\n127.68.0.0/99\n")
+        while not reloads.value("failed"):
+            await asyncio.sleep(0.01)
+        before = metrics.sent.total
+        while metrics.sent.total == before:
+            await asyncio.sleep(0.01)
+        (tmp_path / "block").write_text("127.68.0.0/24\n")
+        summary = await task
+    assert reloads.value("ok") == 1
     assert summary.complete
     assert summary.counters.sent < 200
 
