@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    loaded = load_settings(args, *PLAIN, "bus", prefixes=PREFIXED, remote=False)
+    loaded = load_settings(args, *PLAIN, "bus", prefixes=PREFIXED, own_file=True)
 
     from stages.net.privileges import Setup
 

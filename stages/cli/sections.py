@@ -46,6 +46,8 @@ SECTIONS: Mapping[str, type[Section]] = {
 #: A log that a command has no use for: it joins stages within one process, as tests do.
 _MEMORY: Final = "memory:"
 
+_SQLITE: Final = "sqlite:"
+
 #: What can be read of a store (`stages.sink.store.Collection`; a test holds them equal).
 READING = ("services", "hits", "banners", "tls", "certificates", "scans")
 
@@ -60,11 +62,11 @@ def add_settings(parser: argparse.ArgumentParser, *names: str, omit: Collection[
 
 
 def load_settings(
-    args: argparse.Namespace, *names: str, prefixes: Mapping[str, str] | None = None, remote: bool = True
+    args: argparse.Namespace, *names: str, prefixes: Mapping[str, str] | None = None, own_file: bool = False
 ) -> Loaded:
     """All sections: defaults < file < environment < what was typed for `names` (and under `prefixes`: section ->
     prefix of its options). Raises SettingError, and Confined where LONGLINE_CONFINE is set and the bus or store in
-    `names` is on another host; `remote` False: the command reaches neither, whatever is set."""
+    `names` is on another host; `own_file`: the command's one log is its store's file, whatever is set."""
     typed = {name: given(args, SECTIONS[name]) for name in names}
     typed |= {name: given(args, SECTIONS[name], prefix=prefix) for name, prefix in (prefixes or {}).items()}
     explicit = Path(args.settings) if getattr(args, "settings", None) else None
@@ -73,8 +75,22 @@ def load_settings(
     for url in (bus.source, bus.sink):
         if url.startswith(_MEMORY):
             raise SettingError("bus", url, "a log in memory ends with its process, and nobody else can read it")
-    if remote and "bus" in names:
-        reach.check(bus.source, bus.sink)
-    if remote and "store" in names:
-        reach.check(loaded.get("store", StoreSettings).url)
+    urls = [("--store", loaded.get("store", StoreSettings).url)] if "store" in names else []
+    if "bus" in names and not own_file:
+        urls += [
+            ("--bus" if bus.from_ is None else "--from", bus.source),
+            ("--bus" if bus.to is None else "--to", bus.sink),
+        ]
+    for option, url in urls:
+        _folder_of(option, url)
+        if not own_file:
+            reach.check(url)
     return loaded
+
+
+def _folder_of(option: str, url: str) -> None:
+    """Raise SettingError if `url` is a file in a folder that is not there; SQLite says only that it cannot open it."""
+    if url.startswith(_SQLITE):
+        folder = Path(url.removeprefix(_SQLITE)).parent
+        if not folder.exists():
+            raise SettingError(option, url, f"there is no folder {folder}")

@@ -49,6 +49,11 @@ DEFAULT_LOG_BYTES: Final = 2**30
 DEFAULT_HIGH_WATER: Final = 8_192
 
 
+def _file_url(value: str) -> str:
+    """`sqlite://FILE`, as some write it, is `sqlite:FILE`: one spelling, so that log and store are the same file."""
+    return value.replace("sqlite://", "sqlite:", 1) if value.startswith("sqlite://") else value
+
+
 def _url(value: str, schemes: tuple[str, ...]) -> None:
     for scheme in schemes:
         if value.startswith(scheme):
@@ -113,6 +118,7 @@ class BusSettings(Section):
     @classmethod
     def _known_transport(cls, value: str | None) -> str | None:
         if value is not None and value != PIPE:
+            value = _file_url(value)
             _url(value, BUS_SCHEMES)
         return value
 
@@ -139,7 +145,7 @@ class StoreSettings(Section):
         scheme, colon, rest = value.partition(":")
         if not scheme or not colon or not rest:
             raise ValueError("not SCHEME:PLACE, such as sqlite:FILE or mongodb://HOST/DB")
-        return value
+        return _file_url(value)
 
 
 class MetricsSettings(Section):

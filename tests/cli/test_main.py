@@ -80,6 +80,13 @@ def test_help_of_every_command_imports_nothing_heavy(command: str) -> None:
         (["bannergrab", "-c", "0"], "-c/--concurrent"),
         (["run", "-p", "80", "--store", "mongodb://db", "127.0.0.1"], "one SQLite file"),
         (["run", "-p", "80", "--grab", "banner,ssh", "127.0.0.1"], "'ssh'"),
+        (["run", "-p", "80", "--store", "sqlite:/nonexistent/x.db", "127.0.0.1"], "there is no folder /nonexistent"),
+        (["bannergrab", "-p", "80", "--dead", "/nonexistent/dead"], "--dead: '/nonexistent/dead': cannot be written"),
+        (
+            ["bannergrab", "--from", "sqlite:/nonexistent/x.db"],
+            "--from: 'sqlite:/nonexistent/x.db': there is no folder",
+        ),
+        (["sink", "--store", "sqlite:/nonexistent/x.db"], "--store: 'sqlite:/nonexistent/x.db': there is no folder"),
         (["query", "services", "--outcome", "great"], "'great'"),
         (["scan", "--bus", "kafak://x", "-p", "80", "127.0.0.1"], "kafak://x"),
     ],

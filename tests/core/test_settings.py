@@ -46,6 +46,10 @@ def test_bus_urls():
     assert (bus.source, bus.sink) == ("-", "-")
     bus = with_environment(BUS_URL="sqlite:scan.db", BUS_TO="kafka://a:9092,b:9092").section("bus")
     assert (bus.source, bus.sink) == ("sqlite:scan.db", "kafka://a:9092,b:9092")
+    # Two spellings of a file are one: `run` has its logs and its store in it.
+    one = with_environment(BUS_URL="sqlite://scan.db", STORE_URL="sqlite://scan.db")
+    assert one.section("bus").url == one.section("store").url == "sqlite:scan.db"
+    assert with_environment(STORE_URL="sqlite:///srv/scan.db").section("store").url == "sqlite:/srv/scan.db"
     bus = with_environment(BUS_FROM="-", BUS_URL="memory:x").section("bus")
     assert (bus.source, bus.sink) == ("-", "memory:x")
 

@@ -31,7 +31,7 @@ import orjson
 from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Source
 from stages.core.bus.batching import Headers, is_whole
 from stages.core.bus.topics import is_side
-from stages.core.errors import HostError, ReaderGone
+from stages.core.errors import HostError, ReaderGone, UsageError
 from stages.core.records import MAX_RECORD_BYTES, b64
 
 log = logging.getLogger("longline.bus.pipe")
@@ -289,7 +289,7 @@ class PipePublisher:
             try:
                 self._dead_fd = os.open(self._dead_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
             except OSError as error:
-                raise HostError(f"{self._dead_file}: {error.strerror}") from None
+                raise UsageError("--dead", self._dead_file, f"cannot be written: {error.strerror}") from None
         self._worker = _Worker("pipe-writer")
         self.ready = True
 

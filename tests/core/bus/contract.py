@@ -1,4 +1,5 @@
-"""What every transport promises: subclass `BusContract`, or `GroupContract`, and give it a fixture `bus`.
+"""What every transport promises: subclass `FlowContract`, `BusContract` or `GroupContract`, and give it a fixture
+`bus`.
 
 The fixture yields a `Harness`: it makes sources and publishers of one log, knows how one of its consumers dies, and
 closes what is left. Every consumer here has the same group unless it says otherwise.
@@ -93,7 +94,20 @@ def ends(chunks: Sequence[Chunk]) -> dict[Partition, int]:
     return {(chunk.topic, chunk.partition): chunk.next_offset for chunk in chunks}
 
 
-class BusContract:
+class FlowContract:
+    """What every transport promises, a pipe too: nothing is lost or changed on the way, and order is kept."""
+
+    async def test_settle_publishes_and_commits(self, bus: Harness) -> None:
+        publisher, source = await bus.publisher(), await bus.source()
+        await publisher.publish(bus.outputs(20))
+        chunks = await read(source, 20)
+        assert await source.lag() == 20
+        await publisher.settle(bus.outputs(3), source, ends(chunks))
+        again = await read(source, 3)
+        assert sorted(lines(again)) == sorted(output.value for output in bus.outputs(3))
+        await source.commit(ends(again))
+        assert await source.lag() == 0
+
     async def test_order_within_a_key(self, bus: Harness) -> None:
         publisher = await bus.publisher()
         source = await bus.source()
@@ -120,6 +134,76 @@ class BusContract:
             for line in chunk.lines:
                 homes.setdefault(line.partition(b":")[0], set()).add(chunk.partition)
         assert all(len(home) == 1 for home in homes.values())
+
+    async def test_settle_without_source_publishes(self, bus: Harness) -> None:
+        publisher, source = await bus.publisher(), await bus.source()
+        await publisher.settle(bus.outputs(4), None, {})
+        await publisher.publish([])
+        await publisher.settle([], None, {})
+        assert len(lines(await read(source, 4))) == 4
+
+    async def test_oversized_and_undecodable_values_are_handed_on(self, bus: Harness) -> None:
+        publisher, source = await bus.publisher(), await bus.source()
+        big = b"x" * 1_000_001
+        bad = b"\xff\xfe{\x00"
+        values = [b"a", big, bad, b"b"]
+        publishing = asyncio.create_task(publisher.publish([Output(bus.topic(HITS), b"k", value) for value in values]))
+        assert lines(await read(source, 4)) == values
+        await publishing
+
+    async def test_poll_of_nothing_keeps_everything(self, bus: Harness) -> None:
+        publisher, source = await bus.publisher(), await bus.source()
+        await publisher.publish(bus.outputs(10))
+        for _ in range(3):
+            assert await source.poll(0, 0.02) == []
+        assert source.ready
+        got = await read(source, 4, max_records=4)
+        assert await source.poll(0, 0.02) == []
+        got += await read(source, 10 - len(lines(got)))
+        assert sorted(lines(got)) == sorted(output.value for output in bus.outputs(10))
+
+    async def test_poll_takes_about_what_is_asked(self, bus: Harness) -> None:
+        publisher, source = await bus.publisher(), await bus.source()
+        await publisher.publish(bus.outputs(300))
+        left = 300
+        async with asyncio.timeout(DEADLINE):
+            while left:
+                chunks = await source.poll(20, 0.2)
+                assert len(lines(chunks)) <= 20
+                left -= len(lines(chunks))
+
+    async def test_an_empty_log_gives_nothing(self, bus: Harness) -> None:
+        source = await bus.source()
+        await nothing_more(source)
+        assert await source.lag() == 0
+        assert not source.ended
+        assert source.ready
+
+    async def test_a_waiting_poll_sees_what_comes(self, bus: Harness) -> None:
+        publisher, source = await bus.publisher(), await bus.source()
+        waiting = asyncio.create_task(read(source, 1))
+        await asyncio.sleep(0.05)
+        await publisher.publish(bus.outputs(1))
+        assert lines(await waiting) == [b"k0:0"]
+
+    async def test_publishers_at_once_lose_nothing(self, bus: Harness) -> None:
+        publishers = [await bus.publisher() for _ in range(3)]
+        source = await bus.source()
+        await asyncio.gather(*[publisher.publish(bus.outputs(50)) for publisher in publishers for _ in range(2)])
+        assert sorted(lines(await read(source, 300))) == sorted([o.value for o in bus.outputs(50)] * 6)
+
+    async def test_closed_twice_and_never_started(self, bus: Harness) -> None:
+        source, publisher = await bus.source(), await bus.publisher()
+        for client in (source, publisher):
+            await client.close()
+            await client.close()
+        assert not source.ready
+        await bus.make_source([bus.topic(HITS)], "h").close()
+        await bus.make_publisher().close()
+
+
+class BusContract(FlowContract):
+    """What a log promises besides: what is published stays there, and what is not committed comes again."""
 
     async def test_what_was_published_before_the_first_consumer_is_read(self, bus: Harness) -> None:
         publisher = await bus.publisher()
@@ -165,13 +249,6 @@ class BusContract:
         await publisher.settle([], source, ends(await read(source, 20)))
         await bus.crash(source)
         await nothing_more(await bus.source())
-
-    async def test_settle_without_source_publishes(self, bus: Harness) -> None:
-        publisher, source = await bus.publisher(), await bus.source()
-        await publisher.settle(bus.outputs(4), None, {})
-        await publisher.publish([])
-        await publisher.settle([], None, {})
-        assert len(lines(await read(source, 4))) == 4
 
     async def test_only_the_positions_given_are_committed(self, bus: Harness) -> None:
         publisher, source = await bus.publisher(), await bus.source()
@@ -233,13 +310,6 @@ class BusContract:
         await source.commit(ends(chunks))
         assert await source.lag() == 0
 
-    async def test_oversized_and_undecodable_values_are_handed_on(self, bus: Harness) -> None:
-        publisher, source = await bus.publisher(), await bus.source()
-        big = b"x" * 1_000_001
-        bad = b"\xff\xfe{\x00"
-        await publisher.publish([Output(bus.topic(HITS), b"k", value) for value in (b"a", big, bad, b"b")])
-        assert lines(await read(source, 4)) == [b"a", big, bad, b"b"]
-
     async def test_two_groups_are_independent(self, bus: Harness) -> None:
         publisher = await bus.publisher()
         banner, tls = await bus.source(group="banner"), await bus.source(group="tls")
@@ -257,56 +327,6 @@ class BusContract:
         assert {chunk.topic for chunk in chunks} == {bus.topic(HITS), bus.topic(BANNERS)}
         await source.commit(ends(chunks))
         assert await source.lag() == 0
-
-    async def test_poll_of_nothing_keeps_everything(self, bus: Harness) -> None:
-        publisher, source = await bus.publisher(), await bus.source()
-        await publisher.publish(bus.outputs(10))
-        for _ in range(3):
-            assert await source.poll(0, 0.02) == []
-        assert source.ready
-        got = await read(source, 4, max_records=4)
-        assert await source.poll(0, 0.02) == []
-        got += await read(source, 10 - len(lines(got)))
-        assert sorted(lines(got)) == sorted(output.value for output in bus.outputs(10))
-
-    async def test_poll_takes_about_what_is_asked(self, bus: Harness) -> None:
-        publisher, source = await bus.publisher(), await bus.source()
-        await publisher.publish(bus.outputs(300))
-        left = 300
-        async with asyncio.timeout(DEADLINE):
-            while left:
-                chunks = await source.poll(20, 0.2)
-                assert len(lines(chunks)) <= 20
-                left -= len(lines(chunks))
-
-    async def test_an_empty_log_gives_nothing(self, bus: Harness) -> None:
-        source = await bus.source()
-        await nothing_more(source)
-        assert await source.lag() == 0
-        assert not source.ended
-        assert source.ready
-
-    async def test_a_waiting_poll_sees_what_comes(self, bus: Harness) -> None:
-        publisher, source = await bus.publisher(), await bus.source()
-        waiting = asyncio.create_task(read(source, 1))
-        await asyncio.sleep(0.05)
-        await publisher.publish(bus.outputs(1))
-        assert lines(await waiting) == [b"k0:0"]
-
-    async def test_publishers_at_once_lose_nothing(self, bus: Harness) -> None:
-        publishers = [await bus.publisher() for _ in range(3)]
-        source = await bus.source()
-        await asyncio.gather(*[publisher.publish(bus.outputs(50)) for publisher in publishers for _ in range(2)])
-        assert sorted(lines(await read(source, 300))) == sorted([o.value for o in bus.outputs(50)] * 6)
-
-    async def test_closed_twice_and_never_started(self, bus: Harness) -> None:
-        source, publisher = await bus.source(), await bus.publisher()
-        for client in (source, publisher):
-            await client.close()
-            await client.close()
-        assert not source.ready
-        await bus.make_source([bus.topic(HITS)], "h").close()
-        await bus.make_publisher().close()
 
 
 class GroupContract(BusContract):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from base64 import b64decode
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,12 +17,12 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.core.bus.base import Chunk, Output
+from stages.core.bus.base import Chunk, Output, Publisher, Source
 from stages.core.bus.memory import MemoryBus
 from stages.core.bus.pipe import MAX_LINE_BYTES, LineSplitter, PipePublisher, PipeSource
-from stages.core.errors import HostError, ReaderGone
+from stages.core.errors import HostError, ReaderGone, UsageError
 from stages.core.schema import DeadModel
-from tests.core.bus.contract import BANNERS, DEAD, DEADLINE, HITS, ends, lines, never, read
+from tests.core.bus.contract import BANNERS, DEAD, DEADLINE, HITS, FlowContract, Harness, ends, lines, never, read
 
 Run = Callable[[Awaitable[None]], None]
 
@@ -63,6 +63,31 @@ async def whole(source: PipeSource, max_records: int = 100) -> list[Chunk]:
     while not source.ended:
         chunks += await source.poll(max_records, 0.2)
     return chunks
+
+
+class PipeHarness(Harness):
+    """One pipe: what its publishers write of HITS, its source reads."""
+
+    def __init__(self, ends_of_pipe: list[int]) -> None:
+        super().__init__()
+        self._read, self._write = ends_of_pipe
+
+    def make_source(self, topics: Sequence[str], group: str) -> Source:
+        return PipeSource(topics[0], self._read)
+
+    def make_publisher(self) -> Publisher:
+        return PipePublisher(self.topic(HITS), self._write)
+
+
+@pytest.fixture
+async def bus(pipe: list[int]) -> AsyncIterator[PipeHarness]:
+    harness = PipeHarness(pipe)
+    yield harness
+    await harness.close()
+
+
+class TestPipe(FlowContract):
+    """The contract over a pipe: of what a log promises, all but memory."""
 
 
 # --- lines
@@ -350,7 +375,7 @@ async def test_a_full_disk() -> None:
 
 
 async def test_dead_letters_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match="No such file"):
+    with pytest.raises(UsageError, match=r"--dead: .*/no/dead': cannot be written: No such file"):
         await PipePublisher(BANNERS, dead=str(tmp_path / "no" / "dead")).start()
     with pytest.raises(HostError, match="not open"):
         await PipePublisher(BANNERS).publish([Output(BANNERS, b"k", b"x")])
