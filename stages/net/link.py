@@ -130,17 +130,18 @@ def resolve(
     source: int,
     target: int,
     *,
+    vlan: int | None = None,
     tries: int = ARP_TRIES,
     wait: float = ARP_WAIT_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> bytes:
-    """The MAC of `target` (u32), an address on the link, by ARP.
+    """The MAC of `target` (u32), an address on the link, by ARP; with a tag if `vlan` is one.
 
     Raises NoNeighbour, NoRawAccess, ConfinedError, OSError.
     """
     confine.check_packets(link.name)
     asked = target.to_bytes(4, "big")
-    request = headers.arp_request(link.mac, source.to_bytes(4, "big"), asked)
+    request = headers.arp_request(link.mac, source.to_bytes(4, "big"), asked, vlan)
     with packet_socket() as sock:
         sock.bind((link.name, headers.ETHERTYPE_ARP))
         sock.setblocking(False)

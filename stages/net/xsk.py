@@ -81,7 +81,7 @@ def memory(size: int) -> npt.NDArray[np.uint8]:
 def post(
     addresses: Any, lengths: Any, producer: Any, base: Any, stride: Any, first: Any, count: Any, of: Any, less: Any
 ) -> None:
-    """Write descriptors for rows first .. first + count - 1: row i lies at base + i * stride and has of[i] - less bytes.
+    """Write descriptors for rows first .. first + count - 1: row i is at base + i * stride and has of[i] - less bytes.
 
     The ring is seen twice: `addresses` as u64 x 2, `lengths` as u32 x 4.
     """
@@ -148,7 +148,11 @@ class XskSender:
         self._fd = self._socket.fileno()
         try:
             self._set_up(start - start % CHUNK_BYTES, -(-(rows.blocks.nbytes + start % CHUNK_BYTES) // CHUNK_BYTES))
-            self._join(socket.if_nametoindex(interface), queue, copy, clock() + busy, clock, sleep)
+            try:
+                index = socket.if_nametoindex(interface)
+            except OSError as error:
+                raise OSError(errno.ENODEV, f"no interface {interface!r}") from error
+            self._join(index, queue, copy, clock() + busy, clock, sleep)
             options = self._socket.getsockopt(_SOL_XDP, _OPTIONS, 4)
             self.zero_copy = bool(struct.unpack("=I", options)[0] & _OPTIONS_ZEROCOPY)
             if self.zero_copy and (number := self._kick()) not in (0, errno.EAGAIN):

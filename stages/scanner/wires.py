@@ -45,12 +45,13 @@ class Outlets:
 
     def close(self) -> None:
         """Idempotent."""
-        while self.wires:
-            self.wires.pop().close()
+        for wire in self.wires:
+            wire.close()
 
 
 def open_outlets(engine: str, way: Path, threads: int, make: MakeRows) -> Outlets:
-    """`engine`: one of ENGINES, or `auto`. Raises OSError: the reason why the engine, or the last one, does not work."""
+    """`engine`: one of ENGINES, or `auto`. Raises OSError when it, or every one of them, does not work: the text says
+    why. What one may not do at all (NoRawAccess) the others may not either."""
     passed_over: dict[str, str] = {}
     for name in ENGINES if engine == "auto" else (engine,):
         outlets = Outlets(name, passed_over=passed_over)
@@ -58,12 +59,13 @@ def open_outlets(engine: str, way: Path, threads: int, make: MakeRows) -> Outlet
             _OPEN[name](outlets, way, threads, make)
         except OSError as error:
             outlets.close()
-            if name == engine or name == ENGINES[-1] or isinstance(error, PermissionError):
+            if name == engine or isinstance(error, PermissionError):
                 raise
             passed_over[name] = error.strerror or str(error)
+            last = error
         else:
             return outlets
-    raise AssertionError("an engine was opened, or the last one's error raised")
+    raise OSError(last.errno, "; ".join(f"{name}: {why}" for name, why in passed_over.items())) from last
 
 
 def _xdp(outlets: Outlets, way: Path, threads: int, make: MakeRows) -> None:
@@ -84,6 +86,8 @@ def _packet(outlets: Outlets, way: Path, threads: int, make: MakeRows) -> None:
 
 
 def _ip(outlets: Outlets, way: Path, threads: int, make: MakeRows) -> None:
+    if way.vlan is not None:
+        raise links.InterfaceError(errno.EPFNOSUPPORT, "raw IP sockets send no VLAN tags")
     for _ in range(threads):
         outlets.rows.append(make(link_header=False))
         outlets.wires.append(RawIpSender(way.interface, outlets.rows[-1]))
