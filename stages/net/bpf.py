@@ -29,6 +29,15 @@ JGE: Final = 0x35
 JSET: Final = 0x45
 RET: Final = 0x06
 
+_LD_IMMEDIATE: Final = 0x00
+_PACKET_LOADS: Final = frozenset({0x20, 0x28, 0x30, 0x40, 0x48, 0x50, 0xB1})  # loads at an offset in the packet
+
+#: Offsets from here on are no offsets in the packet but what the kernel knows about it (linux/filter.h, SKF_AD_*).
+_ANCILLARY: Final = 0xFFFFF000
+_VLAN_ID: Final = _ANCILLARY + 44
+_VLAN_PRESENT: Final = _ANCILLARY + 48
+_VLAN_MASK: Final = 0xFFF
+
 _MAX_JUMP: Final = 255
 _INSTRUCTION: Final = struct.Struct("=HBBI")
 
@@ -67,6 +76,29 @@ def assemble(program: Sequence[Op | str]) -> bytes:
         return distance
 
     return b"".join(_INSTRUCTION.pack(op.code, reach(i, op.yes), reach(i, op.no), op.k) for i, op in enumerate(ops))
+
+
+def without_link_header(code: bytes, header: int, ethertype: int) -> bytes:
+    """The program for packets that lack the `header` bytes of link header which it was written for. They are all of
+    the kind `ethertype`, which was the header's last two bytes."""
+    out = []
+    for operation, yes, no, k in _INSTRUCTION.iter_unpack(code):
+        if operation == LD_H and k == header - 2:
+            operation, k = _LD_IMMEDIATE, ethertype
+        elif operation in _PACKET_LOADS and k < _ANCILLARY:
+            if k < header:
+                raise ValueError(f"the filter looks at byte {k} of the link header")
+            k -= header
+        out.append(_INSTRUCTION.pack(operation, yes, no, k))
+    return b"".join(out)
+
+
+def of_vlan(code: bytes, vlan: int) -> bytes:
+    """The program for packets with this 802.1Q tag only, which the kernel has taken out already; 0: also for those
+    without a tag."""
+    tagged: list[Op | str] = [] if vlan == 0 else [Op(LD_W, _VLAN_PRESENT), Op(JEQ, 1, "tagged"), Op(RET, 0), "tagged"]
+    ours: list[Op | str] = [Op(LD_W, _VLAN_ID), Op(AND, _VLAN_MASK), Op(JEQ, vlan, "ours"), Op(RET, 0), "ours"]
+    return assemble([*tagged, *ours]) + code
 
 
 def attach(sock: socket.socket, code: bytes) -> None:

@@ -74,13 +74,15 @@ _S8 = np.uint64(8)
 _S16 = np.uint64(16)
 
 
-def arp_request(source_mac: bytes, source_ip: bytes, target_ip: bytes) -> bytes:
-    """A whole Ethernet frame that asks who has `target_ip` (4 bytes)."""
+def arp_request(source_mac: bytes, source_ip: bytes, target_ip: bytes, vlan: int | None = None) -> bytes:
+    """A whole Ethernet frame, with an 802.1Q tag if `vlan` is one, that asks who has `target_ip` (4 bytes)."""
     frame = _ARP.pack(
         BROADCAST, source_mac, ETHERTYPE_ARP,
         _ARP_ETHERNET, ETHERTYPE_IPV4, MAC_BYTES, 4, _ARP_REQUEST,
         source_mac, source_ip, NO_MAC, target_ip,
     )  # fmt: skip
+    if vlan is not None:
+        frame = frame[:12] + struct.pack("!HH", ETHERTYPE_VLAN, vlan) + frame[12:]
     return frame.ljust(_ETHERNET_MIN, b"\0")
 
 
@@ -92,6 +94,11 @@ def arp_reply(frame: bytes) -> tuple[bytes, bytes] | None:
     if (ethertype, hardware, protocol, hlen, plen) != (ETHERTYPE_ARP, _ARP_ETHERNET, ETHERTYPE_IPV4, MAC_BYTES, 4):
         return None
     return (ip, mac) if operation == _ARP_REPLY else None
+
+
+def vlan_header(target_mac: bytes, source_mac: bytes, vlan: int) -> bytes:
+    """An Ethernet header with an 802.1Q tag, IPv4 behind it. Priority 0, not eligible to be dropped."""
+    return target_mac + source_mac + struct.pack("!HHH", ETHERTYPE_VLAN, vlan, ETHERTYPE_IPV4)
 
 
 @piece

@@ -1,7 +1,7 @@
-"""The way out for a scan's frames: interface, source address, and the two MACs of every frame.
+"""The way out for a scan's packets: interface, source address, and who takes the frames.
 
-A scan has one way: that of its targets which lie behind a gateway. Targets on the link itself would each need a MAC of
-their own; only a single one is supported here, and `OnLink` says so otherwise.
+A scan has one way: one interface, and one gateway for the targets that are not on the link. Those on the link itself
+(`Path.near`) have a MAC each, found by `stages.net.neighbours`.
 """
 
 from __future__ import annotations
@@ -10,88 +10,163 @@ import errno
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from stages.net import headers
 from stages.net import link as links
 from stages.net import route as routes
 
+Ranges = Sequence[tuple[int, int]]
+
+#: So many targets, spread over the scan, are asked for their route.
+_SAMPLES: Final = 16
+
 
 class OnLink(OSError):
-    """The targets are on the link: there is no gateway that takes the frames for all of them."""
+    """More targets are on the link than can be asked for their MACs."""
 
 
 class OwnAddress(OSError):
     """The targets are addresses of this host: frames on a wire do not get there."""
 
 
+class NotOurs(OSError):
+    """A source address is not an address of this host: answers would go elsewhere."""
+
+
+class TooLong(OSError):
+    """A packet is longer than the interface carries."""
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Where frames go out, and what they carry."""
+    """Where frames go out, and what they carry. Without Ethernet headers the MACs are zeros."""
 
     interface: str
     source: int  #: u32
     source_mac: bytes
-    target_mac: bytes  #: the gateway's, or the only target's
+    target_mac: bytes | None  #: the gateway's; None: there is none, all targets are on the link
     gateway: int | None
     mtu: int
+    ethernet: bool = True  #: packets stand behind an Ethernet header
+    vlan: int | None = None  #: their 802.1Q tag
+    near: tuple[tuple[int, int], ...] = ()  #: ranges of targets on the link; their MACs are not known yet
 
 
 def find(
-    targets: Sequence[int],
+    ranges: Ranges,
     *,
     interface: str | None = None,
     source: int | None = None,
     source_mac: bytes | None = None,
     gateway_mac: bytes | None = None,
+    vlan: int | None = None,
+    macs: bool = True,
 ) -> Path:
-    """The path to `targets` (u32; a sample of the scan, at least one). What is given is not looked up.
+    """The path to targets, `ranges` of u32 (first, last), sorted, at least one. What is given is not looked up.
+    `macs` False: the kernel will find them.
 
-    Raises InterfaceError, NoRoute, OnLink, OwnAddress, NoNeighbour, NoRawAccess, ConfinedError, OSError.
+    Raises InterfaceError, NoRoute, OwnAddress, NoNeighbour, NoRawAccess, ConfinedError, OSError.
     """
     if interface is not None:
         links.check_usable(links.interface(interface))
-    found: list[routes.Route] = []
-    missing: routes.NoRoute | None = None
-    for target in targets:
-        try:
-            found.append(routes.route(target, interface))
-        except routes.NoRoute as error:
-            missing = error
-    if not found and (interface is None or gateway_mac is None) and missing is not None:
-        raise missing
-    away = [way for way in found if not way.local]
-    if found and not away:
-        raise OwnAddress(errno.EADDRNOTAVAIL, f"{_text(targets[0])} is an address of this host itself")
-    way = next((way for way in away if way.gateway is not None), away[0] if away else None)
+    named = interface  # asked for a way through an interface the kernel says "on the link" where it has no route
+    way = _way(ranges, named, needed=interface is None or gateway_mac is None)
     if way is not None:
         interface = way.interface
     assert interface is not None
     link = links.interface(interface)
     links.check_usable(link)
     if link.loopback:
-        raise OwnAddress(errno.EADDRNOTAVAIL, f"{_text(targets[0])} is reached through loopback")
+        raise OwnAddress(errno.EADDRNOTAVAIL, f"{_text(ranges[0][0])} is reached through loopback")
     if source is None:
         source = link.address if way is None or way.source is None else way.source
     if source is None:
         raise links.InterfaceError(errno.EADDRNOTAVAIL, f"interface {interface} has no IPv4 address")
     gateway = None if way is None else way.gateway
+    if not (link.ethernet and macs):
+        none = headers.NO_MAC
+        return Path(interface, source, none, none, gateway, link.mtu, link.ethernet, vlan)
+    own = link.mac if source_mac is None else source_mac
+    if gateway_mac is None and not link.arp:
+        gateway_mac = link.mac  # nobody looks at it: dummy, or a tunnel with Ethernet headers and no neighbours
+    near: Ranges = ()
     if gateway_mac is None:
-        gateway_mac = _next_hop(link, source, gateway, targets)
-    return Path(interface, source, link.mac if source_mac is None else source_mac, gateway_mac, gateway, link.mtu)
+        connected = routes.connected(interface)
+        near, far = overlap(ranges, connected), less(ranges, connected)
+        if far and gateway is None:
+            behind = _way(far, named, needed=not near)
+            gateway = None if behind is None else behind.gateway
+            if behind is not None and gateway is None:  # no route of the main table says so, another rule does
+                near = ranges
+        if gateway is not None and far:
+            known = None if vlan is not None else routes.neighbours(interface).get(gateway)
+            gateway_mac = known or links.resolve(link, source, gateway, vlan=vlan)
+    return Path(interface, source, own, gateway_mac, gateway, link.mtu, True, vlan, tuple(near))
 
 
-def _next_hop(link: links.Interface, source: int, gateway: int | None, targets: Sequence[int]) -> bytes:
-    if not link.arp:
-        return link.mac  # nobody looks at it: dummy, or a tunnel with Ethernet headers and no neighbours
-    hop = gateway
-    if hop is None:
-        if len(set(targets)) > 1:
-            raise OnLink(
-                errno.EHOSTUNREACH,
-                f"the targets are on the link of {link.name} itself, without a gateway: use the connect engine,"
-                " or name the MAC that takes their frames",
-            )
-        hop = targets[0]
-    return routes.neighbour(link.name, hop) or links.resolve(link, source, hop)
+def _way(ranges: Ranges, interface: str | None, *, needed: bool) -> routes.Route | None:
+    """The route of a sample of the targets: one through a gateway if there is one. Raises NoRoute if one is `needed`,
+    OwnAddress."""
+    step = max(len(ranges) // _SAMPLES, 1)
+    samples = [first for first, _ in ranges[::step][:_SAMPLES]]
+    found: list[routes.Route] = []
+    missing: routes.NoRoute | None = None
+    for target in [*samples, ranges[-1][1]]:
+        try:
+            found.append(routes.route(target, interface))
+        except routes.NoRoute as error:
+            missing = error
+    if not found:
+        if needed and missing is not None:
+            raise missing
+        return None
+    away = [way for way in found if not way.local]
+    if not away:
+        raise OwnAddress(errno.EADDRNOTAVAIL, f"{_text(ranges[0][0])} is an address of this host itself")
+    return next((way for way in away if way.gateway is not None), away[0])
+
+
+def check_source(address: int) -> None:
+    """Raise NotOurs unless `address` (u32) is one of this host."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind((_text(address), 0))
+        except OSError as error:
+            raise NotOurs(errno.EADDRNOTAVAIL, f"{_text(address)} is not an address of this host") from error
+
+
+def overlap(some: Ranges, others: Ranges) -> list[tuple[int, int]]:
+    """What is in both; both sorted."""
+    out: list[tuple[int, int]] = []
+    i = j = 0
+    while i < len(some) and j < len(others):
+        first, last = max(some[i][0], others[j][0]), min(some[i][1], others[j][1])
+        if first <= last:
+            out.append((first, last))
+        if some[i][1] < others[j][1]:
+            i += 1
+        else:
+            j += 1
+    return out
+
+
+def less(some: Ranges, others: Ranges) -> list[tuple[int, int]]:
+    """What is in `some` and not in `others`; both sorted."""
+    out: list[tuple[int, int]] = []
+    j = 0
+    for first, last in some:
+        while j < len(others) and others[j][1] < first:
+            j += 1
+        k = j
+        while k < len(others) and others[k][0] <= last:
+            if first < others[k][0]:
+                out.append((first, others[k][0] - 1))
+            first = max(first, others[k][1] + 1)
+            k += 1
+        if first <= last:
+            out.append((first, last))
+    return out
 
 
 def _text(address: int) -> str:

@@ -6,7 +6,8 @@ the block back. What arrives while all blocks are taken is dropped and counted.
 
 On veth with a real TCP stack behind it packets come as they left the other stack: super-frames of up to 64 KiB (a block
 is larger) and checksums that nobody has finished (TP_STATUS_CSUMNOTREADY: not to be verified). The kernel takes the
-outer VLAN tag out of the frame; further tags are stepped over here.
+outer VLAN tag out of the frame; further tags are stepped over here. On an interface without link headers (tun, PPP,
+tunnels) a packet begins with its IPv4 header.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from stages.net.headers import load16
 from stages.net.jit import kernel, piece
 from stages.net.packetsocket import PACKET_IGNORE_OUTGOING, SOL_PACKET, interface_error, packet_socket
 
+_ETHERTYPE_ALL: Final = 3  # ETH_P_ALL
 _PACKET_RX_RING: Final = 5
 _PACKET_STATISTICS: Final = 6
 _PACKET_VERSION: Final = 10
@@ -55,13 +57,13 @@ _NANOSECONDS: Final = 8
 _CAPTURED: Final = 12
 _STATUS: Final = 20
 _MAC: Final = 24
+_NETWORK: Final = 26
 
 #: Columns of the table: offset of the IPv4 header in the block, end of what was captured, arrival in microseconds since
 #: the epoch, and whether its layer 4 checksum is meant to be right already.
 IP, END, TIME, FINISHED = range(4)
 COLUMNS: Final = 4
 
-_ETHERNET: Final = headers.ETHERNET_BYTES
 _TAG: Final = headers.VLAN_TAG_BYTES
 _IPV4: Final = np.uint64(headers.ETHERTYPE_IPV4)
 _VLAN: Final = np.uint64(headers.ETHERTYPE_VLAN)
@@ -75,9 +77,26 @@ _ZERO = np.uint64(0)
 class Ring:
     """A receive ring on one interface, with a kernel filter. One reader."""
 
-    def __init__(self, interface: str, filter_code: bytes, *, blocks: int = BLOCKS) -> None:
-        """Raises NoRawAccess, OSError (ENODEV; ENOMEM: the ring cannot be had)."""
+    def __init__(
+        self,
+        interface: str,
+        filter_code: bytes,
+        *,
+        blocks: int = BLOCKS,
+        vlan: int | None = None,
+        link_header: bool = True,
+    ) -> None:
+        """The filter is written for Ethernet. `vlan`: only what carries this tag. `link_header` False: packets come
+        without one.
+
+        Raises NoRawAccess, OSError (ENODEV; ENOMEM: the ring cannot be had)."""
         self._interface = interface
+        # Who asks for IPv4 does not get what bears a tag for which there is an interface: that takes it away.
+        protocol = headers.ETHERTYPE_IPV4 if vlan is None else _ETHERTYPE_ALL
+        if vlan is not None:
+            filter_code = bpf.of_vlan(filter_code, vlan)
+        if not link_header:
+            filter_code = bpf.without_link_header(filter_code, headers.ETHERNET_BYTES, headers.ETHERTYPE_IPV4)
         self._socket = packet_socket()
         try:
             # Bound last, so that nothing arrives before the filter is in place.
@@ -88,7 +107,7 @@ class Ring:
             request = (BLOCK_BYTES, blocks, _FRAME_BYTES, size // _FRAME_BYTES, RETIRE_MS, 0, 0)
             self._socket.setsockopt(SOL_PACKET, _PACKET_RX_RING, struct.pack("7I", *request))
             self._map = mmap.mmap(self._socket.fileno(), size)
-            self._socket.bind((interface, headers.ETHERTYPE_IPV4))
+            self._socket.bind((interface, protocol))
         except OSError:
             self._socket.close()
             raise
@@ -143,6 +162,11 @@ def _native32(data: Any, offset: Any) -> Any:
     )
 
 
+@piece
+def _native16(data: Any, offset: Any) -> Any:
+    return np.int64(data[offset]) | np.int64(data[offset + 1]) << 8
+
+
 @kernel
 def packets(block: Any, table: Any) -> Any:
     """Walk a block (u8): fill rows of `table` (i64, MAX_PACKETS x COLUMNS); returns (packets seen, rows written).
@@ -153,12 +177,12 @@ def packets(block: Any, table: Any) -> Any:
     at = _native32(block, _BLOCK_FIRST)
     rows = 0
     for _ in range(count):
-        frame = at + np.int64(block[at + _MAC]) + (np.int64(block[at + _MAC + 1]) << 8)
+        frame = at + _native16(block, at + _MAC)
+        ip = at + _native16(block, at + _NETWORK)
         captured = _native32(block, at + _CAPTURED)
         end = frame + captured
-        ip = frame + _ETHERNET
         if ip <= end:
-            ethertype = load16(block, ip - 2)
+            ethertype = load16(block, ip - 2) if ip > frame else _IPV4
             while ethertype in (_VLAN, _QINQ) and ip + _TAG <= end:
                 ip += _TAG
                 ethertype = load16(block, ip - 2)

@@ -21,7 +21,10 @@ from pyroute2.netlink.exceptions import NetlinkError
 #: States of a neighbour entry whose MAC is to be believed (linux/neighbour.h): reachable, stale, delay, probe, noarp,
 #: permanent. A stale one may be wrong, but the kernel itself would use it.
 _NUD_VALID: Final = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80
+_NO_MAC: Final = "00:00:00:00:00:00"  # what an interface without ARP notes for its neighbours
+_RTN_UNICAST: Final = 1
 _RTN_LOCAL: Final = 2
+_TABLE_MAIN: Final = 254
 
 _T = TypeVar("_T")
 
@@ -57,14 +60,63 @@ def route(target: int, interface: str | None = None) -> Route:
     )
 
 
-def neighbour(interface: str, address: int) -> bytes | None:
-    """The MAC that the kernel knows for `address` (u32) on `interface`; None if it knows none."""
-    name = str(ipaddress.IPv4Address(address))
+def neighbours(interface: str) -> dict[int, bytes]:
+    """The MACs that the kernel knows for addresses (u32) on `interface`."""
     index = socket.if_nametoindex(interface)
-    for entry in _ask(lambda netlink: list(netlink.get_neighbours(family=socket.AF_INET, ifindex=index))):
-        if entry.get("dst") == name and entry["state"] & _NUD_VALID and entry.get("lladdr"):
-            return bytes.fromhex(entry.get("lladdr").replace(":", ""))
-    return None
+    entries = _ask(lambda netlink: list(netlink.get_neighbours(family=socket.AF_INET, ifindex=index)))
+    return {
+        int(ipaddress.IPv4Address(entry.get("dst"))): bytes.fromhex(entry.get("lladdr").replace(":", ""))
+        for entry in entries
+        if entry["state"] & _NUD_VALID and entry.get("lladdr", _NO_MAC) != _NO_MAC
+    }
+
+
+def connected(interface: str) -> list[tuple[int, int]]:
+    """Ranges (first, last) of addresses which the main table says are on the link of `interface`, without a gateway.
+
+    The most specific route to an address decides, and of several to one prefix that of the lowest metric.
+    """
+    index = socket.if_nametoindex(interface)
+    routes = _ask(lambda netlink: list(netlink.get_routes(family=socket.AF_INET, table=_TABLE_MAIN)))
+    best: dict[tuple[int, int], tuple[int, bool]] = {}
+    for entry in routes:
+        first = int(ipaddress.IPv4Address(entry.get("dst") or "0.0.0.0"))
+        prefix = first, first + (1 << (32 - entry["dst_len"])) - 1
+        near = entry["type"] == _RTN_UNICAST and entry.get("oif") == index and entry.get("gateway") is None
+        metric = entry.get("priority") or 0
+        if prefix not in best or metric < best[prefix][0]:
+            best[prefix] = metric, near
+    return paint([(first, last, near) for (first, last), (_, near) in best.items()])
+
+
+def paint(prefixes: list[tuple[int, int, bool]]) -> list[tuple[int, int]]:
+    """Ranges of the addresses for which the smallest prefix (first, last, flag) that holds them has its flag set.
+
+    Prefixes lie within each other or apart.
+    """
+    out: list[tuple[int, int]] = []
+    around: list[tuple[int, bool]] = []  # (last, flag), the smallest at the end
+    at = 0
+
+    def until(end: int) -> None:
+        nonlocal at
+        if around and around[-1][1] and at <= end:
+            if out and out[-1][1] == at - 1:
+                out[-1] = out[-1][0], end
+            else:
+                out.append((at, end))
+        at = max(at, end + 1)
+
+    for first, last, flag in sorted(prefixes, key=lambda prefix: (prefix[0], -prefix[1])):
+        while around and around[-1][0] < first:
+            until(around[-1][0])
+            around.pop()
+        until(first - 1)
+        around.append((last, flag))
+    while around:
+        until(around[-1][0])
+        around.pop()
+    return out
 
 
 def _ask(question: Callable[[IPRoute], _T]) -> _T:

@@ -1,9 +1,9 @@
 """Which engine does a slice of the scan: packets where it can be, ordinary connections otherwise.
 
-`auto` falls back only from what cannot be done by packets at all (no privilege, no AF_PACKET, no numba; targets that
-are this host itself or its neighbours), and says so in one line; never from what the user asked for by name: with `-i`
-or `-S` a scan that left by another way would be a wrong answer, and a probe that is no TCP SYN has no form without
-packets.
+How packets leave is chosen where they are sent from (`stages.scanner.wires`). `auto` falls back to connections only
+from what cannot be done by packets at all (no privilege, no AF_PACKET, no numba; targets that are this host itself, or
+too many neighbours), and says so in one line; never from what the user asked for by name: with `-i` or `-S` a scan that
+left by another way would be a wrong answer, and a probe that is no TCP SYN has no form without packets.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
 from stages.core.errors import Confined, HostError, MissingCapability
@@ -23,6 +23,9 @@ from stages.scanner.permutation import Permutation
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.quantities import packets_per_second
 from stages.scanner.space import Space
+
+if TYPE_CHECKING:
+    from stages.scanner.packets import Packets
 
 log = logging.getLogger("longline.scanner.engine")
 
@@ -44,10 +47,10 @@ async def open_engine(
     settings = prepared.settings
     if settings.engine != "connect" and part.version == 4:
         try:
-            return await _open_packets(prepared, part, on_answers, setup)
+            return _told(await _open_packets(prepared, part, on_answers, setup))
         except (MissingCapability, NotByPackets) as error:
             wish = _only_packets(prepared)
-            if settings.engine == "packet" or wish is not None:
+            if settings.engine != "auto" or wish is not None:
                 raise
             log.warning("ordinary connections (--engine connect): %s", error)
     wish = _only_packets(prepared)
@@ -60,7 +63,7 @@ async def open_engine(
 
 async def _open_packets(
     prepared: Prepared, part: Slice, on_answers: Callable[[Any], None], setup: Setup | None
-) -> Engine:
+) -> Packets:
     if not hasattr(socket, "AF_PACKET"):
         raise MissingCapability("AF_PACKET", "sending packets", "this system has none; use --engine connect")
     try:
@@ -69,6 +72,14 @@ async def _open_packets(
         return await Packets.open(prepared, part, on_answers, setup)
     except ImportError as error:
         raise MissingCapability(f"the library {error.name}", "sending packets", "use --engine connect") from None
+
+
+def _told(engine: Packets) -> Packets:
+    """One line on what was passed over."""
+    if engine.passed_over:
+        reasons = "; ".join(f"not {name}: {why}" for name, why in engine.passed_over.items())
+        log.info("%s engine; %s", engine.name, reasons)
+    return engine
 
 
 def _connect(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None]) -> Engine:
@@ -110,5 +121,6 @@ def _only_packets(prepared: Prepared) -> str | None:
         ("-S", settings.source_ip),
         ("-G", settings.gateway_mac),
         ("--source-mac", settings.source_mac),
+        ("--vlan", settings.vlan),
     )
     return next((flag for flag, value in asked if value is not None), None)

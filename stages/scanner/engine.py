@@ -1,4 +1,4 @@
-"""The packet engine: a plan, sender threads, one receive thread.
+"""The engine that sends packets: a plan, sender threads, one receive thread.
 
     open    find the way out, make sockets, ring and filter, load the kernels: everything that can fail, before a packet
     start   begin to send and to receive
@@ -10,26 +10,28 @@ people (from `stages.net`); the app maps them.
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from stages.net import confine, path, siphash
-from stages.net.packetsocket import MAX_MESSAGES, FrameSender
+from stages.net import confine, headers, link, neighbours, path, siphash
 from stages.net.ring import Ring
 from stages.scanner import order as orders
 from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, AnswerArray
 from stages.scanner.dedup import Method, Seen
 from stages.scanner.frames import FrameBuilder
+from stages.scanner.nexthop import NextHops
 from stages.scanner.permutation import Permutation
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.rate import batch_size
 from stages.scanner.receiver import Receiver
 from stages.scanner.sender import Claims, Rows, Sender
 from stages.scanner.space import Space
+from stages.scanner.wires import ENGINES, Outlets, open_outlets
 
 __all__ = [
     "ANSWER", "ECHOREPLY", "ICMP", "KIND_NAMES", "RST", "SUCCESSES", "SYNACK",
@@ -40,8 +42,6 @@ __all__ = [
 MAX_PROBES: Final = 255
 #: Sender threads beyond this only wait for each other.
 MAX_THREADS: Final = 64
-#: So many targets, spread over the space, are asked for their route.
-_ROUTE_SAMPLES: Final = 16
 #: The rate shown is that of about the last second.
 _RATE_SPAN_S: Final = 1.0
 
@@ -59,6 +59,7 @@ class Plan:
     interface: str | None = None  #: None: the route's
     gateway_mac: bytes | None = None  #: None: the route's gateway, from the neighbour table, then by ARP
     source_mac: bytes | None = None
+    vlan: int | None = None  #: 802.1Q tag
     rate: float = 10_000.0  #: packets a second; 0: unlimited
     probes: int = 1  #: to each target, from consecutive source ports
     ttl: int = 64
@@ -66,6 +67,7 @@ class Plan:
     last: int | None = None  #: None: the end of the space
     max_runtime: float | None = None  #: seconds of sending
     cooldown: float = 8.0  #: seconds of receiving after the last probe
+    engine: str = "packet"  #: one of stages.scanner.wires.ENGINES, or auto: the best that works
     threads: int = 1
     dedup: Method = "full"
     window: int = 1_000_000  #: answers that dedup "window" remembers at least
@@ -85,6 +87,7 @@ class Plan:
             (0 <= self.first <= self.end <= self.space.size, f"positions {self.first} to {self.end}"),
             (self.rate >= 0, f"rate {self.rate}"),
             (self.cooldown >= 0, f"cooldown {self.cooldown}"),
+            (self.engine in (*ENGINES, "auto"), f"engine {self.engine!r}"),
             (1 <= self.threads <= MAX_THREADS, f"{self.threads} sender threads: 1 to {MAX_THREADS}"),
         )
         for right, problem in checks:
@@ -109,6 +112,7 @@ class Counters:
     duplicates: int = 0
     ring_drops: int = 0
     rate: float = 0.0  #: packets a second over about the last second
+    not_sent: int = 0  #: probes to targets on the link that answered no ARP, or that the kernel would not send
 
 
 class PacketEngine:
@@ -126,12 +130,13 @@ class PacketEngine:
         self._on_answers = on_answers
         self._mask = mask
         self._path: path.Path | None = None
-        self._wires: list[FrameSender] = []
+        self._outlets: Outlets | None = None
+        self._neighbours: dict[int, bytes] | None = None
+        self._hops: list[NextHops] = []
         self._ring: Ring | None = None
         self._senders: list[Sender] = []
         self._receiver: Receiver | None = None
         self._claims: Claims | None = None
-        self._rows: list[FrameBuilder] = []
         self._seen = Seen(plan.dedup, plan.window)
         self._order = orders.build(plan.permutation, plan.space)
         self._closing = threading.Event()
@@ -153,32 +158,44 @@ class PacketEngine:
 
     def _open(self) -> None:
         plan = self.plan
-        starts = plan.space.starts
-        sample = [int(address) for address in starts[:: max(len(starts) // _ROUTE_SAMPLES, 1)][:_ROUTE_SAMPLES]]
-        sample += [int(plan.space.ends[-1])]
+        ranges = list(zip(plan.space.starts.tolist(), plan.space.ends.tolist(), strict=True))
+        for source in plan.source_ips or ():
+            path.check_source(source)
         way = self._path = path.find(
-            sample,
+            ranges,
             interface=plan.interface,
             source=None if plan.source_ips is None else plan.source_ips[0],
             source_mac=plan.source_mac,
             gateway_mac=plan.gateway_mac,
+            vlan=plan.vlan,
+            macs=plan.engine != "ip",
         )
+        longest = max(len(plan.probe.template), plan.probe.max_length) - headers.ETHERNET_BYTES
+        if longest > way.mtu:
+            raise path.TooLong(
+                errno.EMSGSIZE, f"a packet of {longest} bytes is more than {way.interface} carries (MTU {way.mtu})"
+            )
         confine.check_packets(way.interface)
-        batch = max(min(batch_size(plan.rate), MAX_MESSAGES) // plan.probes, 1)
-        for _ in range(plan.threads):
-            rows = FrameBuilder(
+        batch = max(batch_size(plan.rate) // plan.probes, 1)
+
+        def rows(**more: Any) -> FrameBuilder:
+            return FrameBuilder(
                 plan.space, plan.permutation, plan.probe, plan.secret,
                 source_ips=plan.source_ips or (way.source,), source_ports=plan.source_ports,
-                source_mac=way.source_mac, gateway_mac=way.target_mac, ttl=plan.ttl,
-                probes=plan.probes, batch=batch, order=self._order,
+                source_mac=way.source_mac, gateway_mac=way.target_mac or headers.NO_MAC, vlan=plan.vlan, ttl=plan.ttl,
+                probes=plan.probes, batch=batch, order=self._order, **more,
             )  # fmt: skip
-            self._rows.append(rows)
-            self._wires.append(FrameSender(way.interface, rows.frames, rows.length))
-        rows.fill(plan.first if plan.first < plan.space.size else 0, 1)
-        self._ring = Ring(way.interface, plan.probe.filter(plan.source_ports))
+
+        self._outlets = outlets = open_outlets(plan.engine, way, plan.threads, rows)
+        if way.near and outlets.name != "ip":
+            self._neighbours = neighbours.resolve_all(
+                link.interface(way.interface), way.source, way.near, vlan=plan.vlan
+            )
+        outlets.rows[0].fill(plan.first if plan.first < plan.space.size else 0, 1)
+        self._ring = Ring(way.interface, plan.probe.filter(plan.source_ports), vlan=plan.vlan, link_header=way.ethernet)
         self._claims = Claims(plan.first, plan.end, batch, plan.probes, plan.rate)
         self._receiver = Receiver(
-            self._ring, plan.probe, self._order, rows.constants, self._claims, self._seen, self._on_answers,
+            self._ring, plan.probe, self._order, outlets.rows[0].constants, self._claims, self._seen, self._on_answers,
             cooling=lambda: not self.sending, over=self._over,
         )  # fmt: skip
         self._receiver.warm_up()
@@ -188,12 +205,16 @@ class PacketEngine:
         assert self._claims is not None
         assert self._receiver is not None
         assert self._path is not None
+        assert self._outlets is not None
         self._claims.begin(self.plan.max_runtime)
         self._rate_mark = (time.monotonic(), 0)
         self._receiver.start()
-        for number, (rows, wire) in enumerate(zip(self._rows, self._wires, strict=True)):
-            limit = self.plan.max_sendto_failures
-            self._senders.append(Sender(number, self._claims, self._mask(rows), wire, self._path.interface, limit))
+        for number, (rows, wire) in enumerate(zip(self._outlets.rows, self._outlets.wires, strict=True)):
+            limit, source = self.plan.max_sendto_failures, self._mask(rows)
+            if self._neighbours is not None:
+                source = NextHops(source, rows, self._path.near, self._neighbours, self._path.target_mac)
+                self._hops.append(source)
+            self._senders.append(Sender(number, self._claims, source, wire, self._path.interface, limit))
         for sender in self._senders:
             sender.start()
 
@@ -229,6 +250,7 @@ class PacketEngine:
     @property
     def counters(self) -> Counters:
         sent = sum(sender.sent for sender in self._senders)
+        sent -= self._refused()
         now = time.monotonic()
         marked, before = self._rate_mark
         if self._senders and now - marked >= _RATE_SPAN_S:
@@ -245,8 +267,12 @@ class PacketEngine:
             invalid=max(tally.received - tally.validated, 0),
             duplicates=tally.duplicates,
             ring_drops=tally.drops,
+            not_sent=sum(hops.left_out for hops in self._hops) + self._refused(),
             rate=self._rate,
         )
+
+    def _refused(self) -> int:
+        return 0 if self._outlets is None else sum(wire.refused for wire in self._outlets.wires)
 
     @property
     def error(self) -> BaseException | None:
@@ -279,26 +305,46 @@ class PacketEngine:
         for thread in [*self._senders, self._receiver]:
             if thread is not None and thread.ident is not None:
                 thread.join()
-        for wire in self._wires:
-            wire.close()
-        self._wires = []
+        if self._outlets is not None:
+            self._outlets.close()
         if self._ring is not None:
             self._ring.close()
             self._ring = None
 
+    @property
+    def name(self) -> str:
+        """Which way the packets go out; after `open`."""
+        assert self._outlets is not None
+        return self._outlets.name
+
+    @property
+    def passed_over(self) -> dict[str, str]:
+        """What else was tried, and why it is not that."""
+        assert self._outlets is not None
+        return self._outlets.passed_over
+
     def describe(self) -> dict[str, object]:
         """What one log line says about the engine, once it is open."""
         assert self._path is not None
+        assert self._outlets is not None
         sources = self.plan.source_ips or (self._path.source,)
-        return {
-            "engine": "packet",
+        about: dict[str, object] = {
+            "engine": self._outlets.name,
             "interface": self._path.interface,
             "source_ip": ",".join(socket.inet_ntoa(address.to_bytes(4, "big")) for address in sources),
             "source_ports": "{}-{}".format(*self.plan.source_ports),
-            "source_mac": self._path.source_mac.hex(":"),
-            "gateway_mac": self._path.target_mac.hex(":"),
-            "threads": self.plan.threads,
+            "threads": len(self._outlets.rows),
         }
+        if self._outlets.name != "ip":
+            about["source_mac"] = self._path.source_mac.hex(":")
+            if self._path.target_mac is not None:
+                about["gateway_mac"] = self._path.target_mac.hex(":")
+        if self._path.vlan is not None:
+            about["vlan"] = self._path.vlan
+        if self._neighbours is not None:
+            asked = sum(last - first + 1 for first, last in self._path.near)
+            about["on_link"] = f"{len(self._neighbours)} of {asked} have a MAC"
+        return about
 
     def _over(self) -> bool:
         """On the receive thread: whether it may end."""

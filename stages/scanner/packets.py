@@ -1,4 +1,4 @@
-"""The packet engine behind the interface that all engines have for the app.
+"""The engine that sends packets behind the interface that all engines have for the app.
 
 `PacketEngine` has threads of its own and blocks in `open`, `join` and `close`; here those calls go to a thread, its
 exceptions become ours, and its end becomes `done`.
@@ -11,9 +11,10 @@ import errno
 from collections.abc import Callable
 from typing import Final
 
-from stages.core.errors import Confined, HostError, MissingCapability, UsageError
+from stages.core.errors import Confined, HostError, LonglineError, MissingCapability, UsageError
 from stages.net.confine import ConfinedError
-from stages.net.path import OnLink, OwnAddress
+from stages.net.link import InterfaceError, NoNeighbour
+from stages.net.path import NotOurs, OnLink, OwnAddress, TooLong
 from stages.net.privileges import Setup
 from stages.scanner import probes
 from stages.scanner.answers import AnswerArray
@@ -40,11 +41,11 @@ CAPABILITY: Final = "CAP_NET_RAW"
 class Packets:
     """One slice of a scan by raw packets."""
 
-    name = "packet"
-
     def __init__(self, engine: PacketEngine, plan: Plan) -> None:
         self._engine = engine
         self._plan = plan
+        self.name = engine.name  #: which way the packets go out
+        self.passed_over = engine.passed_over  #: what else was tried, and why it is not that
         self.rate = plan.rate
 
     @classmethod
@@ -62,7 +63,7 @@ class Packets:
         try:
             await asyncio.to_thread(setup.run if setup is not None else _plainly, engine.open)
         except OSError as error:
-            raise _mapped(error) from None
+            raise _mapped(error, prepared.settings) from None
         return cls(engine, plan)
 
     def start(self) -> None:
@@ -145,7 +146,9 @@ def plan_of(prepared: Prepared, part: Slice) -> Plan:
             last=part.last,
             max_runtime=settings.max_runtime,
             cooldown=settings.cooldown_time,
+            engine=settings.engine,
             threads=settings.sender_threads,
+            vlan=settings.vlan,
             dedup=settings.dedup_method,
             window=settings.dedup_window_size,
             max_sendto_failures=settings.max_sendto_failures,
@@ -166,7 +169,7 @@ def probe_of(settings: ScannerSettings) -> ProbeModule:
         raise UsageError("--probe-args", settings.probe_args, error.strerror or str(error)) from None
 
 
-def _mapped(error: OSError) -> HostError:
+def _mapped(error: OSError, settings: ScannerSettings) -> LonglineError:
     if isinstance(error, ConfinedError):
         return Confined(error.strerror or str(error))
     if isinstance(error, PermissionError):
@@ -175,4 +178,12 @@ def _mapped(error: OSError) -> HostError:
     text = error.strerror or str(error)
     if isinstance(error, OnLink | OwnAddress) or error.errno == errno.EPFNOSUPPORT:
         return NotByPackets(text)
+    if isinstance(error, NotOurs):
+        return UsageError("--source-ip", settings.source_ip, text)
+    if isinstance(error, TooLong):
+        return UsageError("--probe-args", settings.probe_args, text)
+    if isinstance(error, InterfaceError):
+        return UsageError("--interface", settings.interface, text)
+    if isinstance(error, NoNeighbour):
+        return UsageError("--gateway-mac", None, text)
     return HostError(text)

@@ -139,8 +139,9 @@ class ScannerSettings(Section):
         "auto",
         "--engine",
         metavar="NAME",
-        help="packet: raw packets; connect: ordinary connections, no privilege needed; auto: packet where it can be",
-        choices=("auto", "packet", "connect"),
+        help="how packets leave. xdp: from memory shared with the kernel, the fastest; packet: packet sockets; ip: raw "
+        "IP, for tun, PPP, VPN; connect: ordinary connections, no privilege needed; auto: the first that works",
+        choices=("auto", "xdp", "packet", "ip", "connect"),
     )
     sender_threads: int = opt(1, "-T", "--sender-threads", metavar="N", help="threads that send", ge=1, le=MAX_THREADS)
     connections: int = opt(
@@ -170,6 +171,10 @@ class ScannerSettings(Section):
     quiet: bool = opt(False, "-q", "--quiet", help="no status line")
     verbosity: int = opt(
         3, "-v", "--verbosity", metavar="N", help="0 to 5: fatal, error, warning, info, debug, all", ge=0, le=5
+    )
+
+    vlan: int | None = opt(
+        None, "--vlan", metavar="ID", help="802.1Q tag of every packet; answers must carry it too", ge=0, le=4094
     )
 
     @pydantic.field_validator("target_ports")

@@ -25,6 +25,8 @@ class EngineCounters(Protocol):
     def ring_drops(self) -> int: ...
     @property
     def rate(self) -> float: ...
+    @property
+    def not_sent(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Counters:
     duplicates: int = 0
     ring_drops: int = 0  #: packets that the kernel had no room for
     rate: float = 0.0  #: probes per second over about the last second
+    not_sent: int = 0  #: probes to targets on the link that answered no ARP, or that this host would not send
 
     def plus(self, other: EngineCounters) -> Counters:
         """The sum of two; the rate is the newer one's."""
@@ -51,6 +54,7 @@ class Counters:
             self.duplicates + other.duplicates,
             self.ring_drops + other.ring_drops,
             other.rate,
+            self.not_sent + other.not_sent,
         )
 
 

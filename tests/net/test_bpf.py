@@ -46,3 +46,28 @@ def test_bad_jumps_are_named(program: list[bpf.Op | str]) -> None:
 def test_the_kernel_refuses_a_program_without_return() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, pytest.raises(OSError, match="Invalid"):
         bpf.attach(sock, bpf.assemble([bpf.Op(bpf.LD_B, 0)]))
+
+
+def test_without_a_link_header() -> None:
+    written = bpf.assemble([
+        bpf.Op(bpf.LD_H, 12), bpf.Op(bpf.JEQ, 0x800, None, "no"), bpf.Op(bpf.LDX_IP, 14), bpf.Op(bpf.LD_B, 23),
+        bpf.Op(bpf.JEQ, 6, None, "no"), bpf.Op(bpf.LD_H_X, 14), bpf.Op(bpf.JEQ, 80, None, "no"), bpf.Op(bpf.RET, 2),
+        "no", bpf.Op(bpf.RET),
+    ])  # fmt: skip
+    made = bpf.without_link_header(written, 14, 0x800)
+    header = bytes([0x46, *bytes(8), 6, *bytes(14)])  # six words long
+    assert through(made, header + b"\0\x50") == header[:2]
+    assert through(made, header + b"\0\x51") is None
+    assert through(made, bytes([0x46, *bytes(8), 17, *bytes(14)]) + b"\0\x50") is None
+    assert through(written, bytes(12) + b"\x08\0" + header + b"\0\x50") == bytes(2)
+
+
+def test_a_filter_on_the_link_header_cannot_do_without_one() -> None:
+    with pytest.raises(ValueError, match="byte 5"):
+        bpf.without_link_header(bpf.assemble([bpf.Op(bpf.LD_B, 5), bpf.Op(bpf.RET)]), 14, 0x800)
+
+
+def test_a_tag_is_asked_for() -> None:
+    keep = bpf.assemble([bpf.Op(bpf.RET, 9)])
+    assert through(bpf.of_vlan(keep, 5), b"untagged") is None
+    assert through(bpf.of_vlan(keep, 0), b"untagged") == b"untagged"

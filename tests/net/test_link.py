@@ -15,6 +15,8 @@ name, wanted, tries = sys.argv[1], sys.argv[2], int(sys.argv[3])
 try:
     found = link.interface(name)
     link.check_usable(found)
+    assert found.ethernet
+    assert link.queues(name) == 1
     source, target = found.address, int(ipaddress.IPv4Address(wanted))
     mac = link.resolve(found, source, target, tries=tries, wait=0.05)
     print(json.dumps({'mac': mac.hex(':'), 'own': found.mac.hex(':'), 'mtu': found.mtu, 'index': found.index}))
@@ -57,11 +59,39 @@ def test_on_a_veth() -> None:
         pair.near("ip", "link", "set", "near0", "down")
         assert ask(pair) == {"error": "InterfaceError", "text": "interface near0 is down"}
 
-        if pair.near("ip", "tuntap", "add", "dev", "tun0", "mode", "tun", check=False).returncode == 0:
-            assert "no Ethernet headers" in str(ask(pair, "tun0")["text"])
-
 
 def test_confined_means_no_arp_outside_a_simulated_network() -> None:
     with veth() as pair:
         pair.near("ip", "link", "del", "longline-sim")
         assert ask(pair)["error"] == "ConfinedError"
+
+
+_KIND = """
+import sys
+from stages.net import link
+for name in sys.argv[1:]:
+    found = link.interface(name)
+    link.check_usable(found)
+    print(name, found.ethernet, link.queues(name))
+"""
+
+
+def test_links_of_other_kinds() -> None:
+    with (
+        veth() as pair,
+        pair.program(pair.near_pid, sys.executable, "-m", "tests.servers.tunnel", str(pair.far_pid), ready="ready"),
+    ):
+        pair.near(
+            "sh", "-ec",
+            """
+            ip link add many0 numtxqueues 3 numrxqueues 2 type veth peer name many1 numtxqueues 2 numrxqueues 3
+            ip link set many0 up
+            ip link set many1 up
+            """,
+        )  # fmt: skip
+        told = pair.near(sys.executable, "-c", _KIND, "many0", "many1", "tun0", "lo").stdout.splitlines()
+    assert told == ["many0 True 3", "many1 True 2", "tun0 False 1", "lo True 1"]
+
+
+def test_no_such_interface_has_one_queue() -> None:
+    assert link.queues("no-such-one") == 1

@@ -16,13 +16,17 @@ from tests.servers.veth import veth
 _SEND = """
 import json
 import numpy as np
-from stages.net.packetsocket import FrameSender
+from stages.net.packetsocket import Frames, FrameSender
 frames = np.zeros((300, 128), np.uint8)
 frames[:, :6], frames[:, 12:14] = 255, (0x88, 0xB5)
 frames[:, 14:18] = np.arange(300, dtype='>u4').view(np.uint8).reshape(-1, 4)
-sender = FrameSender('near0', frames, 60)
+rows = Frames(frames[None], 60)
+sender = FrameSender('near0', rows)
+assert (sender.free(), sender.drain(), sender.refused) == (0, True, 0)
 told = [sender.send(0, 300), sender.send(299, 1)]
-too_long = FrameSender('near0', np.zeros((3, 4096), np.uint8), 4000)
+rows.lengths = np.arange(60, 360)
+told.append(sender.send(10, 3))
+too_long = FrameSender('near0', Frames(np.zeros((1, 3, 4096), np.uint8), 4000))
 told.append(too_long.send(0, 3))
 sender.close()
 too_long.close()
@@ -36,7 +40,7 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
     sock.bind(('far0', 0x88B5))
     sock.settimeout(20)
     print('ready', flush=True)
-    got = [sock.recv(200) for _ in range(301)]
+    got = [sock.recv(200) for _ in range(304)]
 print(json.dumps([[len(frame), int.from_bytes(frame[14:18], 'big')] for frame in got]))
 """
 
@@ -46,20 +50,33 @@ def test_every_row_arrives_once_and_in_order() -> None:
         told = json.loads(pair.near(sys.executable, "-c", _SEND).stdout)
         assert far.stdout is not None
         got = json.loads(far.stdout.readline())
-    assert told == [[300, 0], [1, 0], [0, errno.EMSGSIZE]]
-    assert got == [[60, i] for i in [*range(300), 299]]
+    assert told == [[300, 0], [1, 0], [3, 0], [0, errno.EMSGSIZE]]
+    assert got == [*([60, i] for i in [*range(300), 299]), [70, 10], [71, 11], [72, 12]]
 
 
-@pytest.mark.parametrize(("shape", "length"), [((2, 64), 65), ((2, 64), 0), ((1025, 64), 60)])
-def test_what_does_not_fit(shape: tuple[int, int], length: int) -> None:
+@pytest.mark.parametrize(
+    ("shape", "length", "offset"),
+    [((1, 2, 64), 65, 0), ((1, 2, 64), 0, 0), ((1, 0, 64), 60, 0), ((1, 2, 64), 61, -4), ((1, 2, 64), 14, 14)],
+)
+def test_what_does_not_fit(shape: tuple[int, ...], length: int, offset: int) -> None:
     with pytest.raises(ValueError, match="frames of"):
-        packetsocket.FrameSender("lo", np.zeros(shape, np.uint8), length)
+        packetsocket.FrameSender("lo", packetsocket.Frames(np.zeros(shape, np.uint8), length, offset))
+
+
+def test_more_rows_than_one_call_takes() -> None:
+    require(os.geteuid() == 0, "packet sockets need root")
+    blocks = np.zeros((1, 1500, 64), np.uint8)
+    blocks[:, :, 12:14] = 0x88, 0xB5
+    sender = packetsocket.FrameSender("lo", packetsocket.Frames(blocks, 60))
+    assert sender.send(0, 1500) == (packetsocket.MAX_MESSAGES, 0)
+    assert sender.send(1024, 476) == (476, 0)
+    sender.close()
 
 
 def test_no_such_interface() -> None:
     require(os.geteuid() == 0, "packet sockets need root")
     with pytest.raises(OSError, match="No such device"):
-        packetsocket.FrameSender("no-such-one", np.zeros((1, 64), np.uint8), 60)
+        packetsocket.FrameSender("no-such-one", packetsocket.Frames(np.zeros((1, 1, 64), np.uint8), 60))
 
 
 def test_no_capability_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,10 @@ class Rows:
     def __init__(self, probes: int) -> None:
         self.probes = probes
         self.rows: list[int] = []
+        self.blocks: list[int] = []
 
-    def fill(self, first: int, count: int, milliseconds: int = 0) -> int:
+    def fill(self, first: int, count: int, milliseconds: int = 0, block: int = 0) -> int:
+        self.blocks.append(block)
         self.rows = [position for position in range(first, first + count) for _ in range(self.probes)]
         return len(self.rows)
 
@@ -32,6 +34,20 @@ class Wire:
         self.rows = rows
         self.script = script
         self.sent: list[int] = []
+        self.refused = 0
+        self.asked = 0
+        self.left = 3  # looks until all has left
+
+    def free(self) -> int:
+        """Each block is free at the second look."""
+        self.asked += 1
+        return -1 if self.asked % 2 else self.asked // 2 % 2
+
+    def drain(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+    def close(self) -> None: ...
 
     def send(self, first: int, count: int) -> tuple[int, int]:
         most, number = self.script.pop(0) if self.script else (count, 0)
@@ -50,6 +66,12 @@ def sender(shared: Claims, script: list[tuple[int, int]], probes: int = 1, limit
     rows = Rows(probes)
     wire = Wire(rows, script)
     return Sender(0, shared, rows, wire, "near9", limit), wire
+
+
+def rows_of(one: Sender) -> Rows:
+    rows = one._rows
+    assert isinstance(rows, Rows)
+    return rows
 
 
 TROUBLE = st.lists(
@@ -73,6 +95,8 @@ def test_no_target_is_lost_or_doubled_whatever_the_kernel_takes(script: list[tup
     assert one.sent == 1000 * probes
     assert one.failures == failures
     assert shared.position == 1000
+    assert wire.left == 0
+    assert rows_of(one).blocks == [1, 0] * 8  # 16 batches, each into a block that was free
 
 
 @pytest.mark.parametrize("number", [errno.ENETDOWN, errno.ENXIO, errno.EMSGSIZE])
