@@ -33,6 +33,7 @@ from stages.net.dialing import Dialer
 from stages.scanner.answers import ICMP, RST, SYNACK
 from stages.scanner.permutation import Permutation
 from stages.scanner.rows import Answer, connected
+from stages.scanner.sharding import own_positions
 from stages.scanner.space import Space
 from stages.scanner.summary import Counters
 from stages.scanner.targets import Ipv6Space
@@ -105,9 +106,11 @@ class ConnectPlan:
     rate: float  #: connections per second; 0: unlimited
     connections: int  #: open at once, at most
     timeout: float  #: seconds to be established
-    first: int = 0  #: positions [first, last)
+    first: int = 0  #: positions [first, last) of the shard
     last: int | None = None
     max_runtime: float | None = None
+    shard: int = 0
+    shards: int = 1
 
 
 class _HangUp:
@@ -163,7 +166,7 @@ class ConnectEngine:
         self._on_answers = on_answers
         self._blocked = blocked
         self._clock = clock
-        self._last = plan.targets.size if plan.last is None else plan.last
+        self._last = own_positions(plan.targets.size, plan.shard, plan.shards) if plan.last is None else plan.last
         self._dialogue = _HangUp()
         self._pace = Pace(plan.rate)
         self._limit = Concurrency(plan.connections)
@@ -304,7 +307,9 @@ class ConnectEngine:
         count = min(LOOKUP, self._last - first)
         if count <= 0:
             return False
-        indexes = self._plan.permutation.at(np.arange(first, first + count, dtype=np.uint64)).tolist()
+        own = np.arange(first, first + count, dtype=np.uint64)
+        positions = own * np.uint64(self._plan.shards) + np.uint64(self._plan.shard)
+        indexes = self._plan.permutation.at(positions).tolist()
         found = self._plan.targets.look_up(indexes)
         self._looked_up.extend(_Probe(first + i, *target) for i, target in enumerate(found))
         self._next_lookup = first + count

@@ -98,6 +98,7 @@ def _texts(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
 
 def _frames(prepared: Prepared, part: Slice) -> Iterator[list[bytes]]:
     try:
+        from stages.scanner import order as orders
         from stages.scanner.frames import FrameBuilder
         from stages.scanner.packets import probe_of
         from stages.scanner.permutation import Permutation
@@ -107,10 +108,11 @@ def _frames(prepared: Prepared, part: Slice) -> Iterator[list[bytes]]:
         raise MissingCapability(f"the library {error.name}", "making packets", "try --engine connect") from None
     settings = prepared.settings
     space = Space.build(prepared.targets.v4, prepared.ports)
+    permutation = Permutation(space.size, prepared.spec.seed)
     sources = (_own_address(prepared),) if settings.source_ip is None else parse_source_ips(settings.source_ip)
     builder = FrameBuilder(
         space,
-        Permutation(space.size, prepared.spec.seed),
+        permutation,
         probe,
         prepared.checkpoint.secret,
         source_ips=sources,
@@ -120,6 +122,7 @@ def _frames(prepared: Prepared, part: Slice) -> Iterator[list[bytes]]:
         ttl=settings.probe_ttl,
         probes=settings.probes,
         batch=BATCH,
+        order=orders.build(permutation, space, part.shard, part.shards),
     )
     for first in range(part.first, part.last, BATCH):
         rows = builder.fill(first, min(BATCH, part.last - first))
@@ -137,7 +140,8 @@ def _connections(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
     targets = v4 if v4 is not None else Ipv6Targets(v6)
     permutation = Permutation(targets.size, prepared.spec.seed)
     for first in range(part.first, part.last, BATCH):
-        indexes = [permutation.one(at) for at in range(first, min(first + BATCH, part.last))]
+        positions = range(first, min(first + BATCH, part.last))
+        indexes = [permutation.one(part.shard + at * part.shards) for at in positions]
         found = targets.look_up(indexes)
         yield "".join(describe_connect(host, port) for _, host, port in found), len(found)
 

@@ -21,14 +21,17 @@ from stages.net import confine, path, siphash
 from stages.net.packetsocket import MAX_MESSAGES, FrameSender
 from stages.net.ring import Ring
 from stages.scanner import order as orders
+from stages.scanner.answered import Silent
 from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, AnswerArray
+from stages.scanner.claims import Claims
 from stages.scanner.dedup import Method, Seen
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.permutation import Permutation
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.rate import batch_size
 from stages.scanner.receiver import Receiver
-from stages.scanner.sender import Claims, Rows, Sender
+from stages.scanner.sender import Rows, Sender
+from stages.scanner.sharding import MAX_SHARDS, own_positions
 from stages.scanner.space import Space
 
 __all__ = [
@@ -61,9 +64,13 @@ class Plan:
     source_mac: bytes | None = None
     rate: float = 10_000.0  #: packets a second; 0: unlimited
     probes: int = 1  #: to each target, from consecutive source ports
+    retries: int = 0  #: so many times more to a target that stays silent
+    retry_interval: float = 1.0  #: seconds from one of these probes to the next
     ttl: int = 64
-    first: int = 0  #: positions [first, last)
+    first: int = 0  #: positions [first, last) of the shard
     last: int | None = None  #: None: the end of the space
+    shard: int = 0  #: of `shards`
+    shards: int = 1
     max_runtime: float | None = None  #: seconds of sending
     cooldown: float = 8.0  #: seconds of receiving after the last probe
     threads: int = 1
@@ -79,10 +86,13 @@ class Plan:
             (self.permutation.n == self.space.size, "the permutation is not of the space's size"),
             (0 <= low <= high <= 0xFFFF, f"source ports {low}-{high}"),
             (self.source_ips is None or len(self.source_ips) > 0, "no source address"),
-            (1 <= self.probes <= MAX_PROBES, f"{self.probes} probes a target: 1 to {MAX_PROBES}"),
-            (self.probes <= high - low + 1, f"{self.probes} probes from {high - low + 1} source ports"),
+            (self.probes >= 1 and self.retries >= 0, f"{self.probes} probes and {self.retries} retries"),
+            (self.attempts <= MAX_PROBES, f"{self.attempts} probes a target: {MAX_PROBES} at most"),
+            (self.attempts <= high - low + 1, f"{self.attempts} probes from {high - low + 1} source ports"),
+            (self.retry_interval >= 0, f"a retry interval of {self.retry_interval}"),
             (1 <= self.ttl <= 255, f"time to live {self.ttl}"),
-            (0 <= self.first <= self.end <= self.space.size, f"positions {self.first} to {self.end}"),
+            (0 <= self.shard < self.shards <= MAX_SHARDS, f"shard {self.shard} of {self.shards}"),
+            (0 <= self.first <= self.end <= self.size, f"positions {self.first} to {self.end}"),
             (self.rate >= 0, f"rate {self.rate}"),
             (self.cooldown >= 0, f"cooldown {self.cooldown}"),
             (1 <= self.threads <= MAX_THREADS, f"{self.threads} sender threads: 1 to {MAX_THREADS}"),
@@ -92,8 +102,18 @@ class Plan:
                 raise ValueError(problem)
 
     @property
+    def attempts(self) -> int:
+        """Packets that a silent target is sent in all."""
+        return self.probes * (self.retries + 1)
+
+    @property
+    def size(self) -> int:
+        """Positions that the shard has."""
+        return own_positions(self.space.size, self.shard, self.shards)
+
+    @property
     def end(self) -> int:
-        return self.space.size if self.last is None else self.last
+        return self.size if self.last is None else self.last
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +153,7 @@ class PacketEngine:
         self._claims: Claims | None = None
         self._rows: list[FrameBuilder] = []
         self._seen = Seen(plan.dedup, plan.window)
-        self._order = orders.build(plan.permutation, plan.space)
+        self._order = orders.build(plan.permutation, plan.space, plan.shard, plan.shards)
         self._closing = threading.Event()
         self._sending_ended: float | None = None
         self._rate_mark = (0.0, 0)
@@ -170,13 +190,15 @@ class PacketEngine:
                 plan.space, plan.permutation, plan.probe, plan.secret,
                 source_ips=plan.source_ips or (way.source,), source_ports=plan.source_ports,
                 source_mac=way.source_mac, gateway_mac=way.target_mac, ttl=plan.ttl,
-                probes=plan.probes, batch=batch, order=self._order,
+                probes=plan.probes, retries=plan.retries, batch=batch, order=self._order,
             )  # fmt: skip
             self._rows.append(rows)
             self._wires.append(FrameSender(way.interface, rows.frames, rows.length))
-        rows.fill(plan.first if plan.first < plan.space.size else 0, 1)
+        rows.fill(plan.first if plan.first < plan.size else 0, 1)
         self._ring = Ring(way.interface, plan.probe.filter(plan.source_ports))
-        self._claims = Claims(plan.first, plan.end, batch, plan.probes, plan.rate)
+        self._claims = Claims(
+            plan.first, plan.end, batch, plan.probes, plan.rate, retries=plan.retries, interval=plan.retry_interval
+        )
         self._receiver = Receiver(
             self._ring, plan.probe, self._order, rows.constants, self._claims, self._seen, self._on_answers,
             cooling=lambda: not self.sending, over=self._over,
@@ -193,7 +215,10 @@ class PacketEngine:
         self._receiver.start()
         for number, (rows, wire) in enumerate(zip(self._rows, self._wires, strict=True)):
             limit = self.plan.max_sendto_failures
-            self._senders.append(Sender(number, self._claims, self._mask(rows), wire, self._path.interface, limit))
+            source = self._mask(rows)
+            if self._claims.answered is not None:
+                source = Silent(source, rows, self._claims.answered)
+            self._senders.append(Sender(number, self._claims, source, wire, self._path.interface, limit))
         for sender in self._senders:
             sender.start()
 

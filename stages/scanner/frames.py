@@ -46,6 +46,8 @@ class Constants(NamedTuple):
     words: Any  # six words: template words 2 .. 6 with zeros where the kernel writes, then 0
     ip_sum: Any  # checksum sums of the constant parts
     l4_sum: Any
+    first_attempt: Any = np.uint64(0)  # number of the first of a target's rows
+    attempts: Any = np.uint64(1)  # numbers of a target's probes over the whole scan, retries included
 
 
 class FrameBuilder:
@@ -64,6 +66,7 @@ class FrameBuilder:
         gateway_mac: bytes = headers.NO_MAC,
         ttl: int = 64,
         probes: int = 1,
+        retries: int = 0,
         batch: int = 64,
         order: orders.Order | None = None,
     ) -> None:
@@ -84,6 +87,7 @@ class FrameBuilder:
         self.port: npt.NDArray[np.uint64] = np.empty(batch, np.uint64)
         self._order = orders.build(permutation, space) if order is None else order
         self._probes = probes
+        self._there: npt.NDArray[np.int64] | None = None  # targets that have rows still; None: all
         padded = bytes(template).ljust(stride, b"\0")
         k0, k1 = key_words(secret)
         self.constants = Constants(
@@ -96,17 +100,22 @@ class FrameBuilder:
             words=tuple(np.uint64(int.from_bytes(padded[8 * i : 8 * i + 8], "big")) for i in _WORDS),
             ip_sum=np.uint64(word_sum(bytes(template[_IP:_L4]))),
             l4_sum=np.uint64(word_sum(bytes(template[_L4:])) + probe.pseudo_sum),
+            attempts=np.uint64(probes * (retries + 1)),
         )
 
-    def fill(self, first: int, count: int, milliseconds: int = 0) -> int:
+    def fill(self, first: int, count: int, milliseconds: int = 0, attempt: int = 0, block: int = 0) -> int:
         """Rows for positions first .. first + count - 1 (count <= batch): each target's probes are neighbours.
 
-        `milliseconds` is what a probe with a TCP timestamp carries. Returns the number of rows.
+        `milliseconds` is what a probe with a TCP timestamp carries; `attempt` is the number of a target's first row.
+        Returns the number of rows.
         """
+        self._there = None
         address, port = self.address[:count], self.port[:count]
         orders.targets(self._order, np.uint64(first), address, port)
         rows = count * self._probes
         constants = self.constants
+        if attempt:
+            constants = constants._replace(first_attempt=np.uint64(attempt))
         if self.probe.stamp_at is not None:
             value = (milliseconds & 0xFFFFFFFF).to_bytes(4, "big")
             at = self.probe.stamp_at
@@ -114,6 +123,17 @@ class FrameBuilder:
             constants = constants._replace(l4_sum=constants.l4_sum + np.uint64(word_sum(value)))
         self.probe.fill(self._words[:rows], address, port, constants, self._source[:rows], self._hash[:rows])
         return rows
+
+    def close_up(self, gone: npt.NDArray[np.bool_], block: int = 0) -> int:
+        """Take the rows of targets out of what was filled: of those where `gone`, one entry a target filled. Returns
+        how many rows are left."""
+        there = np.arange(gone.size) if self._there is None else self._there
+        keep = ~gone[there]
+        rows = np.repeat(keep, self._probes)
+        kept = int(rows.sum())
+        self.frames[:kept] = self.frames[: rows.size][rows]
+        self._there = there[keep]
+        return kept
 
     def frame(self, row: int) -> bytes:
         """One filled row as bytes (dry runs, tests)."""

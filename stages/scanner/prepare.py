@@ -25,6 +25,7 @@ from stages.scanner.ports import ports_text
 from stages.scanner.probes import WITHOUT_PORTS
 from stages.scanner.quantities import amount_of
 from stages.scanner.settings import ScannerSettings
+from stages.scanner.sharding import own_positions, shard_behind
 from stages.scanner.spec import MAX_RANGES, ScanSpec, range_texts, ranges_digest
 from stages.scanner.targets import Targets, choose_targets
 
@@ -37,14 +38,17 @@ _NO_PORTS: Final = (0,)
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of the scan that one engine does: positions [first, last) of its own order, which begins at `offset` in
-    the scan's."""
+    """A part of the scan that one engine does: the targets of one IP version, which have an order of their own. Of it
+    this process does the positions [first, last) of shard `shard`, counted in the shard, and `offset` is how many of
+    the scan's positions the shard has before them."""
 
     version: int  #: 4 or 6
-    size: int
+    size: int  #: targets of that version, all shards together
     offset: int
     first: int
     last: int
+    shard: int = 0
+    shards: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,17 @@ class Prepared:
     @property
     def slices(self) -> list[Slice]:
         """What is still to be probed, IPv4 first."""
-        begin, end = self.checkpoint.position, self.spec.last
-        v4 = self.spec.size - self.targets.v6.size
-        parts = ((4, 0, v4), (6, v4, self.targets.v6.size))
-        return [
-            Slice(version, size, offset, max(begin - offset, 0), min(end - offset, size))
-            for version, offset, size in parts
-            if max(begin - offset, 0) < min(end - offset, size)
-        ]
+        spec = self.spec
+        v4 = spec.size - self.targets.v6.size
+        slices = []
+        for version, before, size in ((4, 0, v4), (6, v4, self.targets.v6.size)):
+            shard = shard_behind(before, spec.shard, spec.shards)
+            offset = own_positions(before, spec.shard, spec.shards)
+            first = max(self.checkpoint.position - offset, 0)
+            last = min(spec.last - offset, own_positions(size, shard, spec.shards))
+            if first < last:
+                slices.append(Slice(version, size, offset, first, last, shard, spec.shards))
+        return slices
 
 
 def prepare(
@@ -88,8 +95,10 @@ def prepare(
     read = read_lists(lists, resolve if resolve is not None else _nobody)
     targets = choose_targets(settings.targets, read, lists, ports, resolve)
     size = targets.addresses * len(ports)
-    last = size if settings.max_targets is None else amount_of(settings.max_targets, size)
+    total = size if settings.max_targets is None else amount_of(settings.max_targets, size)
     seed = settings.seed
+    if settings.shards > 1 and seed is None and held is None:
+        raise UsageError("--shards", settings.shards, "needs --seed: all shards must walk the same order")
     if seed is None:
         seed = held.seed if held is not None else int.from_bytes(random(_SEED_BYTES), "big")
     started = held.started if held is not None else rfc3339(now_us)
@@ -121,7 +130,11 @@ def prepare(
         probe_ttl=settings.probe_ttl,
         seed=seed,
         size=size,
-        last=last,
+        last=own_positions(total, settings.shard, settings.shards),
+        shard=settings.shard,
+        shards=settings.shards,
+        retries=settings.retries,
+        retry_interval=settings.retry_interval,
         rate=settings.rate,
         max_runtime=settings.max_runtime,
         max_results=settings.max_results,

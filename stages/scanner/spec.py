@@ -32,7 +32,10 @@ IDENTITY: Final = (
     "targets_digest",
     "seed",
     "size",
+    "shards",
+    "shard",
     "last",
+    "retries",
 )
 
 
@@ -61,7 +64,11 @@ class ScanSpec(pydantic.BaseModel):
     probe_ttl: int = 64
     seed: int
     size: int  #: targets: addresses x ports
-    last: int  #: positions probed: [0, last); below `size` with --max-targets
+    last: int  #: positions probed: [0, last) of the shard; below `size` with --max-targets or --shards
+    shard: int = 0
+    shards: int = 1
+    retries: int = 0  #: more probes to a target that stays silent
+    retry_interval: float = 0.0  #: seconds between them
     rate: float  #: packets per second; 0: unlimited
     max_runtime: float | None = None
     max_results: int | None = None
