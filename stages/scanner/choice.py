@@ -96,6 +96,8 @@ def _connect(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None])
         first=part.first,
         last=part.last,
         max_runtime=settings.max_runtime,
+        retries=settings.retries,
+        retry_interval=settings.retry_interval,
         shard=part.shard,
         shards=part.shards,
     )

@@ -49,6 +49,9 @@ LOCAL_TRIES: Final = 8
 FIRST_BACKOFF: Final = 0.1
 MAX_BACKOFF: Final = 5.0
 
+#: Silent targets that wait for their next try, at most; then nothing new is dialled. Some 30 MB.
+MAX_AGAIN: Final = 100_000
+
 #: So many targets in a row that this host would not dial at all (no route, not permitted): it will not dial any other.
 MAX_REFUSED_HERE: Final = 1_000
 
@@ -106,6 +109,8 @@ class ConnectPlan:
     rate: float  #: connections per second; 0: unlimited
     connections: int  #: open at once, at most
     timeout: float  #: seconds to be established
+    retries: int = 0  #: so many times more to a target that stays silent
+    retry_interval: float = 1.0  #: seconds from the end of one try to the next
     first: int = 0  #: positions [first, last) of the shard
     last: int | None = None
     max_runtime: float | None = None
@@ -147,6 +152,7 @@ class _Probe:
     host: str
     port: int
     tries: int = 0
+    attempt: int = 0
 
 
 class ConnectEngine:
@@ -175,6 +181,7 @@ class ConnectEngine:
         self._open: dict[int, _Probe] = {}  # insertion order is position order
         self._retry: deque[_Probe] = deque()
         self._retry_at = 0.0
+        self._again: deque[tuple[float, _Probe]] = deque()  # silent ones, in the order in which they are due
         self._dialer: Dialer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
@@ -214,12 +221,15 @@ class ConnectEngine:
     @property
     def sending(self) -> bool:
         """Whether there are targets left that will be dialled."""
-        return not self._stopped and (self._handed_out < self._last or bool(self._retry))
+        more = self._handed_out < self._last or bool(self._retry) or bool(self._again)
+        # A connection under way may have to be tried again.
+        return not self._stopped and (more or (self._plan.retries > 0 and bool(self._open)))
 
     @property
     def position(self) -> int:
         """All positions before it have been dialled; one that waits for another try has not."""
-        return min((probe.position for probe in self._retry), default=self._handed_out)
+        waiting = [*self._retry, *(probe for _, probe in self._again)]
+        return min((probe.position for probe in waiting), default=self._handed_out)
 
     @property
     def done(self) -> bool:
@@ -295,6 +305,10 @@ class ConnectEngine:
     def _next(self, now: float) -> _Probe | None:
         if self._retry and now >= self._retry_at:
             return self._retry.popleft()
+        if self._again and now >= self._again[0][0]:
+            return self._again.popleft()[1]
+        if len(self._again) >= MAX_AGAIN:
+            return None
         if not self._looked_up and not self._look_up():
             return None
         probe = self._looked_up.popleft()
@@ -336,6 +350,10 @@ class ConnectEngine:
             self._ended += 1
             self._refused_here = 0
             answer = self._answer(conversation, probe)
+            if answer is None and probe.attempt < self._plan.retries and not self._stopped:
+                probe.attempt += 1
+                self._again.append((self._clock() + self._plan.retry_interval, probe))
+                continue
             del self._open[probe.position]
             if answer is not None:
                 answers.append(answer)
@@ -393,6 +411,7 @@ class ConnectEngine:
             icmp=None if icmp is None or kind != ICMP else icmp[:2],
             responder=None if icmp is None or kind != ICMP else icmp[2],
             cooldown=not self.sending,
+            attempt=probe.attempt,
         )
 
     def _fail(self, failure: HostError) -> None:

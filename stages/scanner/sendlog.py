@@ -81,9 +81,9 @@ class SendLog:
         late = np.flatnonzero(self._done[slots] >= moment)
         position = int(self.firsts[slots[late[0]]]) if late.size else behind
         if late.size and late[0] == 0 and oldest:
-            position = 0  # what came before is forgotten: the last answer still holds
+            position = self._floor  # what came before is forgotten: the last answer still holds
         self._floor = max(self._floor, position)
-        return self._floor
+        return position
 
     @property
     def oldest(self) -> int:
