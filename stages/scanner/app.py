@@ -68,7 +68,7 @@ async def scan(
     resolve = resolve if resolve is not None else resolver()
     path, held, place = await asyncio.to_thread(_held, settings, checkpoint, resume)
     prepared = await asyncio.to_thread(
-        lambda: prepare(settings, lists, now_us=_now_us(), resolve=resolve, held=held, held_at=place)
+        lambda: prepare(settings, lists, now_us=_now_us(), resolve=resolve, held=held, held_at=place, path=path)
     )
     if held is not None and held.finished:
         log.info("scan %s is finished", held.scan)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,7 +32,7 @@ from stages.scanner.rate import batch_size
 from stages.scanner.receiver import Receiver
 from stages.scanner.sender import Rows, Sender
 from stages.scanner.sharding import MAX_SHARDS, own_positions
-from stages.scanner.space import Space
+from stages.scanner.space import Space, U64Array
 
 __all__ = [
     "ANSWER", "ECHOREPLY", "ICMP", "KIND_NAMES", "RST", "SUCCESSES", "SYNACK",
@@ -204,6 +204,11 @@ class PacketEngine:
             cooling=lambda: not self.sending, over=self._over,
         )  # fmt: skip
         self._receiver.warm_up()
+
+    def remember(self, batches: Iterable[U64Array]) -> None:
+        """Answers that the scan has had already (keys of `stages.scanner.dedup`): they are repeats now."""
+        for keys in batches:
+            self._seen.mark(keys)
 
     def start(self) -> None:
         """Receive, and begin to send. After `open`."""

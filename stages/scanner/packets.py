@@ -60,6 +60,8 @@ class Packets:
         targets = prepared.targets
         engine = PacketEngine(plan, on_answers, mask=lambda rows: Mask(rows, targets.policy, targets.generation))
         try:
+            if prepared.known is not None:
+                await asyncio.to_thread(engine.remember, prepared.known.batches())
             await asyncio.to_thread(setup.run if setup is not None else _plainly, engine.open)
         except OSError as error:
             raise _mapped(error) from None

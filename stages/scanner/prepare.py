@@ -11,6 +11,7 @@ import datetime as dt
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from stages import __version__
@@ -24,6 +25,7 @@ from stages.scanner.fields import Field, choose, default_fields
 from stages.scanner.ports import ports_text
 from stages.scanner.probes import WITHOUT_PORTS
 from stages.scanner.quantities import amount_of
+from stages.scanner.seenlog import SUFFIX, Known
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.sharding import own_positions, shard_behind
 from stages.scanner.spec import MAX_RANGES, ScanSpec, range_texts, ranges_digest
@@ -62,6 +64,7 @@ class Prepared:
     ports: tuple[int, ...]
     fields: tuple[Field, ...]
     checkpoint: Checkpoint  #: where it begins: new, or as it was held
+    known: Known | None = None  #: answers that it had before
 
     @property
     def slices(self) -> list[Slice]:
@@ -87,9 +90,10 @@ def prepare(
     resolve: Resolve | None,
     held: Checkpoint | None = None,
     held_at: str = "--resume",
+    path: Path | None = None,
     random: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Prepared:
-    """Check the arguments. `held`: go on from this checkpoint. Raises UsageError."""
+    """Check the arguments. `held`: go on from this checkpoint. `path`: of the checkpoints. Raises UsageError."""
     ports = _ports(settings)
     fields = _fields(settings, ports)
     read = read_lists(lists, resolve if resolve is not None else _nobody)
@@ -148,7 +152,11 @@ def prepare(
         held.check(spec.identity(), held_at)
         if settings.scan not in (None, held.scan):
             raise UsageError(held_at, settings.scan, f"the checkpoint is of scan {held.scan}")
-    return Prepared(settings, spec, targets, read, ports, fields, held)
+    known = None
+    if path is not None and settings.dedup_method != "none":
+        known = Known(path.with_name(path.name + SUFFIX), held.seen)
+        known.check(held_at)
+    return Prepared(settings, spec, targets, read, ports, fields, held, known)
 
 
 def scan_name(now_us: int, seed: int) -> str:
