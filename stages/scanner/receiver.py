@@ -20,7 +20,7 @@ from stages.net.jit import kernel
 from stages.scanner import order as orders
 from stages.scanner.answers import ANSWER, SUCCESSES, AnswerArray
 from stages.scanner.claims import Claims
-from stages.scanner.dedup import Seen
+from stages.scanner.dedup import Seen, keys_of
 from stages.scanner.frames import Constants
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.sendlog import round_trips
@@ -132,8 +132,7 @@ class Receiver(threading.Thread):
         if claims.answered is not None:
             claims.answered.mark(out["position"])
         out["cooldown"] = self._cooling()
-        keys = out["position"] * np.uint64(2) + np.isin(out["kind"], SUCCESSES).astype(np.uint64)
-        out["repeat"] = self._seen.mark(keys)
+        out["repeat"] = self._seen.mark(keys_of(out["position"], np.isin(out["kind"], SUCCESSES)))
         self.tally.validated += kept
         self.tally.duplicates += int(out["repeat"].sum())
         return out

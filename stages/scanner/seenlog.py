@@ -23,6 +23,9 @@ from stages.scanner.space import U64Array
 #: Appended to the checkpoint's name.
 SUFFIX: Final = ".seen"
 
+#: In a key: the answer was a success. Positions are below it.
+SUCCESS_BIT: Final = 1 << 62
+
 _KEY_BYTES: Final = 8
 #: Keys read at once: 8 MiB.
 _AT_ONCE: Final = 1 << 20
@@ -30,7 +33,7 @@ _AT_ONCE: Final = 1 << 20
 
 def key_of(position: int, success: bool) -> int:
     """What dedup remembers of one answer (`stages.scanner.receiver` makes it for many at once)."""
-    return position * 2 + success
+    return position | SUCCESS_BIT if success else position
 
 
 @dataclass(frozen=True, slots=True)
