@@ -22,7 +22,6 @@ from stages.scanner.engines import Engine, NotByPackets
 from stages.scanner.permutation import Permutation
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.quantities import packets_per_second
-from stages.scanner.space import Space
 
 log = logging.getLogger("longline.scanner.engine")
 
@@ -75,7 +74,7 @@ def _connect(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None])
     settings = prepared.settings
     targets: Targeted
     if part.version == 4:
-        targets = Ipv4Targets(Space.build(prepared.targets.v4, prepared.ports))
+        targets = Ipv4Targets(prepared.targets.space(prepared.ports))
     else:
         targets = Ipv6Targets(prepared.targets.v6)
     # Each address is checked when it is dialled; one is checked now, before a file is touched.

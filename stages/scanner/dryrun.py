@@ -23,7 +23,6 @@ from stages.core.errors import MissingCapability, UsageError
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes import WITHOUT_PORTS
 from stages.scanner.quantities import parse_mac, parse_source_ips
-from stages.scanner.space import Space
 from stages.scanner.targets import Ipv6Space
 
 #: ZMap's rule between two packets.
@@ -107,7 +106,7 @@ def _frames(prepared: Prepared, part: Slice) -> Iterator[list[bytes]]:
     except ImportError as error:
         raise MissingCapability(f"the library {error.name}", "making packets", "try --engine connect") from None
     settings = prepared.settings
-    space = Space.build(prepared.targets.v4, prepared.ports)
+    space = prepared.targets.space(prepared.ports)
     permutation = Permutation(space.size, prepared.spec.seed)
     sources = (_own_address(prepared),) if settings.source_ip is None else parse_source_ips(settings.source_ip)
     builder = FrameBuilder(
@@ -136,7 +135,7 @@ def _connections(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
     if prepared.settings.probe_module in WITHOUT_PORTS:
         raise UsageError("--engine", "connect", f"{prepared.settings.probe_module} needs packets")
     v6: Ipv6Space = prepared.targets.v6
-    v4 = Ipv4Targets(Space.build(prepared.targets.v4, prepared.ports)) if part.version == 4 else None
+    v4 = Ipv4Targets(prepared.targets.space(prepared.ports)) if part.version == 4 else None
     targets = v4 if v4 is not None else Ipv6Targets(v6)
     permutation = Permutation(targets.size, prepared.spec.seed)
     for first in range(part.first, part.last, BATCH):
@@ -149,7 +148,7 @@ def _connections(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
 def _own_address(prepared: Prepared) -> int:
     """The address that the kernel would send from, without sending anything; 0 where it has none."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.connect((str(IPv4Address(prepared.targets.v4[0][0])), _ANY_PORT))
+        sock.connect((str(IPv4Address(prepared.targets.first_v4)), _ANY_PORT))
         return int(IPv4Address(sock.getsockname()[0]))
     return 0
 

@@ -43,6 +43,7 @@ class Order(NamedTuple):
     prefix: U64Array  # addresses before each range, one entry more than ranges
     table: npt.NDArray[np.int32]  # range of each 2^shift-th address index, rounded down
     shift: Any  # u64
+    listed: npt.NDArray[np.uint32]  # an exact list, sorted; empty: the ranges count
     ports: U64Array
     port_index: npt.NDArray[np.int32]  # index of each of the 65,536 ports; -1: not in the space
     reciprocal: Any  # u64, floor(2^64 / ports), or 2^64 - 1 for one port
@@ -57,6 +58,9 @@ def build(permutation: Permutation, space: Space, shard: int = 0, shards: int = 
         raise ValueError(f"a permutation of {permutation.n} elements for a space of {space.size}")
     if not 0 <= shard < shards <= MAX_SHARDS:
         raise ValueError(f"shard {shard} of {shards}")
+    starts, ends, listed = space.starts, space.ends, np.empty(0, np.uint32)
+    if space.listed:
+        starts, ends, listed = starts[:0], ends[:0], starts
     shift = max(space.addresses.bit_length() - _TABLE_BITS, 0)
     corners = np.arange((space.addresses >> shift) + 1, dtype=np.uint64) << np.uint64(shift)
     table = np.searchsorted(space.prefix, corners, side="right") - 1
@@ -69,11 +73,12 @@ def build(permutation: Permutation, space: Space, shard: int = 0, shards: int = 
         modulus=np.uint64(permutation.modulus),
         mask=np.uint64((1 << permutation.low_bits) - 1),
         keys=tuple(np.uint64(key) for key in permutation.keys),
-        starts=space.starts.astype(np.uint64),
-        ends=space.ends.astype(np.uint64),
+        starts=starts.astype(np.uint64),
+        ends=ends.astype(np.uint64),
         prefix=space.prefix,
-        table=table.clip(0, len(space.starts) - 1).astype(np.int32),
+        table=table.clip(0, max(len(starts) - 1, 0)).astype(np.int32),
         shift=np.uint64(shift),
+        listed=listed,
         ports=np.array(space.ports, np.uint64),
         port_index=port_index,
         reciprocal=np.uint64((1 << 64) // ports if ports > 1 else (1 << 64) - 1),
@@ -158,6 +163,11 @@ def targets(order: Any, first: Word, address: Any, port: Any) -> None:
             port[i] = rest - one_more * several
         for i in range(count):
             port[i] = ports[np.int64(port[i])]
+    listed = order.listed
+    if listed.size:
+        for i in range(count):
+            address[i] = np.uint64(listed[np.int64(address[i])])
+        return
     starts, prefix, table, shift = order.starts, order.prefix, order.table, order.shift
     for i in range(count):
         x = address[i]
@@ -171,6 +181,17 @@ def targets(order: Any, first: Word, address: Any, port: Any) -> None:
 def index_of(order: Any, address: Word, port: Word) -> Word:
     """Index of a target in the space; NOWHERE if it is not in it."""
     which = order.port_index[np.int64(port)]
+    if order.listed.size:
+        low, high = 0, order.listed.size
+        while low < high:  # the first that is not below the address
+            middle = (low + high) >> 1
+            if np.uint64(order.listed[middle]) < address:
+                low = middle + 1
+            else:
+                high = middle
+        if which < 0 or low == order.listed.size or np.uint64(order.listed[low]) != address:
+            return NOWHERE
+        return np.uint64(low) * np.uint64(order.ports.size) + np.uint64(which)
     low, high = 0, order.starts.size
     while low < high:  # the first range that starts behind the address
         middle = (low + high) >> 1

@@ -25,7 +25,6 @@ from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.quantities import packets_per_second, parse_mac, parse_source_ips
 from stages.scanner.settings import ScannerSettings
-from stages.scanner.space import Space
 from stages.scanner.summary import EngineCounters
 from stages.scanner.templates import TemplateError
 
@@ -128,7 +127,7 @@ def plan_of(prepared: Prepared, part: Slice) -> Plan:
     rate = settings.rate
     if settings.bandwidth is not None:
         rate = packets_per_second(settings.bandwidth, len(probe.template))
-    space = Space.build(prepared.targets.v4, prepared.ports)
+    space = prepared.targets.space(prepared.ports)
     try:
         return Plan(
             space=space,

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from stages import __version__
 from stages.core.errors import UsageError
 from stages.core.lists import Lists, read_lists
@@ -22,14 +24,16 @@ from stages.core.settings import ListSettings
 from stages.core.times import rfc3339
 from stages.scanner.checkpoint import SECRET_BYTES, Checkpoint
 from stages.scanner.fields import Field, choose, default_fields
+from stages.scanner.iplist import read_list
 from stages.scanner.ports import ports_text
 from stages.scanner.probes import WITHOUT_PORTS
 from stages.scanner.quantities import amount_of
 from stages.scanner.seenlog import SUFFIX, Known
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.sharding import own_positions, shard_behind
-from stages.scanner.spec import MAX_RANGES, ScanSpec, range_texts, ranges_digest
-from stages.scanner.targets import Targets, choose_targets
+from stages.scanner.space import U32Array
+from stages.scanner.spec import MAX_RANGES, ScanSpec, list_digest, range_texts, ranges_digest
+from stages.scanner.targets import Targets, choose_listed, choose_targets
 
 #: Bytes of a random seed.
 _SEED_BYTES: Final = 8
@@ -97,7 +101,10 @@ def prepare(
     ports = _ports(settings)
     fields = _fields(settings, ports)
     read = read_lists(lists, resolve if resolve is not None else _nobody)
-    targets = choose_targets(settings.targets, read, lists, ports, resolve)
+    if settings.list_of_ips_file is None:
+        targets = choose_targets(settings.targets, read, lists, ports, resolve)
+    else:
+        targets = choose_listed(read_list(settings.list_of_ips_file), read, lists, ports)
     size = targets.addresses * len(ports)
     total = size if settings.max_targets is None else amount_of(settings.max_targets, size)
     seed = settings.seed
@@ -108,7 +115,8 @@ def prepare(
     started = held.started if held is not None else rfc3339(now_us)
     scan = settings.scan or (held.scan if held is not None else scan_name(now_us, seed))
     v6 = tuple(targets.v6.ranges)
-    listed = len(targets.v4) + len(v6) <= MAX_RANGES
+    v4 = targets.v4 if targets.listed is None else _few_ranges(targets.listed)
+    spelled = v4 is not None and len(v4) + len(v6) <= MAX_RANGES
     spec = ScanSpec(
         scan=scan,
         vantage=settings.vantage,
@@ -125,8 +133,9 @@ def prepare(
             "allowlist": targets.excluded.allowlist,
         },
         addresses=targets.addresses,
-        ranges=tuple(range_texts(targets.v4, v6)) if listed else None,
-        targets_digest=ranges_digest(targets.v4, v6),
+        list_of_ips_file=settings.list_of_ips_file,
+        ranges=tuple(range_texts(v4 or (), v6)) if spelled else None,
+        targets_digest=ranges_digest(targets.v4, v6) if targets.listed is None else list_digest(targets.listed, v6),
         ports="" if settings.probe_module in WITHOUT_PORTS else ports_text(ports),
         probe=settings.probe_module,
         probe_args=settings.probe_args or "",
@@ -163,6 +172,17 @@ def scan_name(now_us: int, seed: int) -> str:
     """A name for a scan that was given none: `20261121T071000Z-00ff00ff00ff00ff`."""
     moment = dt.datetime.fromtimestamp(now_us // 1_000_000, dt.UTC)
     return f"{moment:%Y%m%dT%H%M%SZ}-{seed:016x}"
+
+
+def _few_ranges(listed: U32Array) -> tuple[tuple[int, int], ...] | None:
+    """A list as ranges, if they are few enough to be spelled out."""
+    if not listed.size:
+        return ()
+    cuts = np.flatnonzero(np.diff(listed) != 1)
+    if len(cuts) >= MAX_RANGES:
+        return None
+    firsts, lasts = listed[np.concatenate([[0], cuts + 1])], listed[np.concatenate([cuts, [listed.size - 1]])]
+    return tuple(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
 def _ports(settings: ScannerSettings) -> tuple[int, ...]:

@@ -181,6 +181,9 @@ class ScannerSettings(Section):
         1, "--shards", metavar="N", help="split the scan into so many parts; needs --seed", ge=1, le=MAX_SHARDS
     )
     shard: int = opt(0, "--shard", metavar="K", help="do part K of --shards, counted from 0", ge=0, lt=MAX_SHARDS)
+    list_of_ips_file: str | None = opt(
+        None, "-I", "--list-of-ips-file", metavar="FILE", help="probe exactly these addresses: one a line, any order"
+    )
     retries: int = opt(
         0, "--retries", metavar="N", help="probe a target that stays silent so many times more", ge=0, le=MAX_ATTEMPTS
     )
@@ -257,6 +260,8 @@ class ScannerSettings(Section):
             )
         if self.attempts > MAX_ATTEMPTS:
             raise ValueError(f"{self.attempts} probes a target ({flags}) are more than {MAX_ATTEMPTS}")
+        if self.list_of_ips_file is not None and self.targets:
+            raise ValueError(f"-I names the targets: {self.targets[0]!r} besides has no place")
         if self.shard >= self.shards:
             raise ValueError(f"--shard {self.shard}: shards are counted from 0, and there are {self.shards} (--shards)")
         if self.checkpoint is not None and self.resume is not None and self.checkpoint != self.resume:

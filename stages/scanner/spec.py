@@ -15,6 +15,7 @@ import orjson
 import pydantic
 
 from stages.core.ranges import Range
+from stages.scanner.space import U32Array
 
 #: Ranges of the targets that a start record spells out; above that, their digest and the lists' names must do, and the
 #: record stays far below MAX_RECORD_BYTES.
@@ -49,6 +50,7 @@ class ScanSpec(pydantic.BaseModel):
     version: str  #: of the program
     started: str  #: RFC 3339
     targets: tuple[str, ...]  #: as written
+    list_of_ips_file: str | None = None  #: the exact list, instead
     allowlist_files: tuple[str, ...] = ()
     blocklist_files: tuple[str, ...] = ()
     default_blocklist: bool = True
@@ -109,6 +111,13 @@ def range_texts(v4: Sequence[Range], v6: Sequence[Range]) -> list[str]:
     """Ranges as `first-last`, IPv4 first."""
     texts = [f"{IPv4Address(first)}-{IPv4Address(last)}" for first, last in v4]
     return texts + [f"{IPv6Address(first)}-{IPv6Address(last)}" for first, last in v6]
+
+
+def list_digest(v4: U32Array, v6: Sequence[Range]) -> str:
+    """Hash of an exact list and of ranges besides: 32 hex digits."""
+    digest = blake2b(ranges_digest((), v6).encode(), digest_size=_DIGEST_BYTES)
+    digest.update(v4.astype("<u4", copy=False).data)
+    return digest.hexdigest()
 
 
 def ranges_digest(v4: Sequence[Range], v6: Sequence[Range]) -> str:
