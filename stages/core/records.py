@@ -84,6 +84,7 @@ class Hit:
     success: bool = True
     repeat: bool = False
     cooldown: bool = False
+    attempt: int | None = None  #: which of the probes of this target it answers, from 0, where that can be known
     ttl: int | None = None
     rtt: float | None = None  #: seconds
     source: dict[str, Any] | None = None  #: ip, port, host: who sent the probe
@@ -114,6 +115,7 @@ class Hit:
                 "success": self.success,
                 "repeat": self.repeat,
                 "cooldown": self.cooldown,
+                "attempt": self.attempt,
                 "ttl": self.ttl,
                 "rtt": self.rtt,
                 "source": self.source,
@@ -381,6 +383,7 @@ def _hit(d: dict[str, Any]) -> Hit:
         success=_flag(d, "success"),
         repeat=_flag(d, "repeat"),
         cooldown=_flag(d, "cooldown"),
+        attempt=_optional(d, "attempt", int),
         ttl=_optional(d, "ttl", int),
         rtt=_optional(d, "rtt", (int, float)),
         source=_optional(d, "source", dict),

@@ -84,6 +84,7 @@ class HitModel(TargetModel):
     success: Flag = False
     repeat: Flag = False
     cooldown: Flag = False
+    attempt: int | None = None
     ttl: int | None = None
     rtt: float | None = None
     source: dict[str, Any] | None = None

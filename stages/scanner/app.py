@@ -76,7 +76,7 @@ async def scan(
     # Made before the lists are read: a change from here on is seen. It watches from `start` on.
     reloader = Reloader(lists, resolve, apply, on_result=counted(metrics.all)) if on_policy is None else None
     prepared = await asyncio.to_thread(
-        lambda: prepare(settings, lists, now_us=_now_us(), resolve=resolve, held=held, held_at=place)
+        lambda: prepare(settings, lists, now_us=_now_us(), resolve=resolve, held=held, held_at=place, path=path)
     )
     if held is not None and held.finished:
         log.info("scan %s is finished", held.scan)

@@ -3,7 +3,8 @@
 It holds a position of the order such that every answer to the probes before it is in *and acknowledged* by whoever
 takes the hits (`stages.scanner.delivery` finds it), the seed that the order comes from, and the secret by which
 answers are validated: an answer to a probe of the first run still validates in the second. Hence mode 0600. What was
-probed behind the position is probed again; a hit has a deterministic id, so that it is stored once.
+probed behind the position is probed again; a hit has a deterministic id, so that it is stored once, and who answered
+before is known from a file beside this one (`stages.scanner.seenlog`).
 
 The file is replaced, never changed: written beside, fsynced, renamed, the directory fsynced (rename(2)).
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +25,7 @@ from stages.core.errors import HostError, UsageError
 from stages.scanner.spec import differences, identity_digest
 
 #: Version of the format.
-VERSION: Final = 1
+VERSION: Final = 2
 
 #: Only the user who scans may read the secret.
 MODE: Final = 0o600
@@ -43,6 +44,8 @@ _FIELDS: Final[dict[str, type]] = {
     "position": int,
     "finished": bool,
     "started": str,
+    "counters": dict,
+    "seen": int,
 }
 
 
@@ -57,13 +60,28 @@ class Checkpoint:
     position: int = 0
     finished: bool = False
     started: str = ""  #: RFC 3339, of the scan's first run
+    counters: Mapping[str, int] = field(default_factory=dict)  #: of all runs until then (`stages.scanner.summary`)
+    seen: int = 0  #: bytes that count of the file beside it (`stages.scanner.seenlog`)
 
     def __repr__(self) -> str:
         return f"<Checkpoint {self.scan} at {self.position}{' finished' if self.finished else ''}>"
 
-    def at(self, position: int, *, finished: bool = False) -> Checkpoint:
+    def at(
+        self,
+        position: int,
+        *,
+        finished: bool = False,
+        counters: Mapping[str, int] | None = None,
+        seen: int | None = None,
+    ) -> Checkpoint:
         """The same scan, further on; never back."""
-        return replace(self, position=max(position, self.position), finished=finished)
+        return replace(
+            self,
+            position=max(position, self.position),
+            finished=finished,
+            counters=self.counters if counters is None else counters,
+            seen=self.seen if seen is None else seen,
+        )
 
     def check(self, identity: Mapping[str, Any], place: str) -> None:
         """Raise UsageError, with the difference, unless the scan asked for is the one that was begun."""
@@ -84,6 +102,8 @@ def dump(checkpoint: Checkpoint) -> bytes:
         "position": checkpoint.position,
         "finished": checkpoint.finished,
         "started": checkpoint.started,
+        "counters": dict(checkpoint.counters),
+        "seen": checkpoint.seen,
     }
     return orjson.dumps({**body, "check": _checksum(body)}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
@@ -110,11 +130,12 @@ def parse(data: bytes, place: str) -> Checkpoint:
         secret = b""
     if len(secret) != SECRET_BYTES:
         raise UsageError(place, None, "the checkpoint is damaged: its secret is no 128-bit key")
-    if body["position"] < 0:
-        raise UsageError(place, None, f"the checkpoint is damaged: position {body['position']}")
-    return Checkpoint(
-        body["scan"], body["seed"], secret, body["identity"], body["position"], body["finished"], body["started"]
-    )
+    for name in ("position", "seen"):
+        if body[name] < 0:
+            raise UsageError(place, None, f"the checkpoint is damaged: {name} {body[name]}")
+    if any(type(count) is not int for count in body["counters"].values()):
+        raise UsageError(place, None, f"the checkpoint is damaged: counters {body['counters']!r}")
+    return Checkpoint(**{name: body[name] for name in _FIELDS} | {"secret": secret})
 
 
 def read(path: str | Path, place: str = "--resume") -> Checkpoint:

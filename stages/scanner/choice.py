@@ -22,7 +22,6 @@ from stages.scanner.engines import Engine, NotByPackets
 from stages.scanner.permutation import Permutation
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.quantities import packets_per_second
-from stages.scanner.space import Space
 
 if TYPE_CHECKING:
     from stages.scanner.packets import Packets
@@ -86,7 +85,7 @@ def _connect(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None])
     settings = prepared.settings
     targets: Targeted
     if part.version == 4:
-        targets = Ipv4Targets(Space.build(prepared.targets.v4, prepared.ports))
+        targets = Ipv4Targets(prepared.targets.space(prepared.ports))
     else:
         targets = Ipv6Targets(prepared.targets.v6)
     # Each address is checked when it is dialled; one is checked now, before a file is touched.
@@ -107,6 +106,10 @@ def _connect(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None])
         first=part.first,
         last=part.last,
         max_runtime=settings.max_runtime,
+        retries=settings.retries,
+        retry_interval=settings.retry_interval,
+        shard=part.shard,
+        shards=part.shards,
     )
     return ConnectEngine(plan, on_answers, blocked=prepared.targets.policy.blocked)
 

@@ -33,6 +33,7 @@ from stages.net.dialing import Dialer
 from stages.scanner.answers import ICMP, RST, SYNACK
 from stages.scanner.permutation import Permutation
 from stages.scanner.rows import Answer, connected
+from stages.scanner.sharding import own_positions
 from stages.scanner.space import Space
 from stages.scanner.summary import Counters
 from stages.scanner.targets import Ipv6Space
@@ -47,6 +48,9 @@ LOOKUP: Final = 4_096
 LOCAL_TRIES: Final = 8
 FIRST_BACKOFF: Final = 0.1
 MAX_BACKOFF: Final = 5.0
+
+#: Silent targets that wait for their next try, at most; then nothing new is dialled. Some 30 MB.
+MAX_AGAIN: Final = 100_000
 
 #: So many targets in a row that this host would not dial at all (no route, not permitted): it will not dial any other.
 MAX_REFUSED_HERE: Final = 1_000
@@ -105,9 +109,13 @@ class ConnectPlan:
     rate: float  #: connections per second; 0: unlimited
     connections: int  #: open at once, at most
     timeout: float  #: seconds to be established
-    first: int = 0  #: positions [first, last)
+    retries: int = 0  #: so many times more to a target that stays silent
+    retry_interval: float = 1.0  #: seconds from the end of one try to the next
+    first: int = 0  #: positions [first, last) of the shard
     last: int | None = None
     max_runtime: float | None = None
+    shard: int = 0
+    shards: int = 1
 
 
 class _HangUp:
@@ -144,6 +152,7 @@ class _Probe:
     host: str
     port: int
     tries: int = 0
+    attempt: int = 0
 
 
 class ConnectEngine:
@@ -163,7 +172,7 @@ class ConnectEngine:
         self._on_answers = on_answers
         self._blocked = blocked
         self._clock = clock
-        self._last = plan.targets.size if plan.last is None else plan.last
+        self._last = own_positions(plan.targets.size, plan.shard, plan.shards) if plan.last is None else plan.last
         self._dialogue = _HangUp()
         self._pace = Pace(plan.rate)
         self._limit = Concurrency(plan.connections)
@@ -172,6 +181,7 @@ class ConnectEngine:
         self._open: dict[int, _Probe] = {}  # insertion order is position order
         self._retry: deque[_Probe] = deque()
         self._retry_at = 0.0
+        self._again: deque[tuple[float, _Probe]] = deque()  # silent ones, in the order in which they are due
         self._dialer: Dialer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
@@ -211,12 +221,15 @@ class ConnectEngine:
     @property
     def sending(self) -> bool:
         """Whether there are targets left that will be dialled."""
-        return not self._stopped and (self._handed_out < self._last or bool(self._retry))
+        more = self._handed_out < self._last or bool(self._retry) or bool(self._again)
+        # A connection under way may have to be tried again.
+        return not self._stopped and (more or (self._plan.retries > 0 and bool(self._open)))
 
     @property
     def position(self) -> int:
         """All positions before it have been dialled; one that waits for another try has not."""
-        return min((probe.position for probe in self._retry), default=self._handed_out)
+        waiting = [*self._retry, *(probe for _, probe in self._again)]
+        return min((probe.position for probe in waiting), default=self._handed_out)
 
     @property
     def done(self) -> bool:
@@ -292,6 +305,10 @@ class ConnectEngine:
     def _next(self, now: float) -> _Probe | None:
         if self._retry and now >= self._retry_at:
             return self._retry.popleft()
+        if self._again and now >= self._again[0][0]:
+            return self._again.popleft()[1]
+        if len(self._again) >= MAX_AGAIN:
+            return None
         if not self._looked_up and not self._look_up():
             return None
         probe = self._looked_up.popleft()
@@ -304,7 +321,9 @@ class ConnectEngine:
         count = min(LOOKUP, self._last - first)
         if count <= 0:
             return False
-        indexes = self._plan.permutation.at(np.arange(first, first + count, dtype=np.uint64)).tolist()
+        own = np.arange(first, first + count, dtype=np.uint64)
+        positions = own * np.uint64(self._plan.shards) + np.uint64(self._plan.shard)
+        indexes = self._plan.permutation.at(positions).tolist()
         found = self._plan.targets.look_up(indexes)
         self._looked_up.extend(_Probe(first + i, *target) for i, target in enumerate(found))
         self._next_lookup = first + count
@@ -331,6 +350,10 @@ class ConnectEngine:
             self._ended += 1
             self._refused_here = 0
             answer = self._answer(conversation, probe)
+            if answer is None and probe.attempt < self._plan.retries and not self._stopped:
+                probe.attempt += 1
+                self._again.append((self._clock() + self._plan.retry_interval, probe))
+                continue
             del self._open[probe.position]
             if answer is not None:
                 answers.append(answer)
@@ -388,6 +411,7 @@ class ConnectEngine:
             icmp=None if icmp is None or kind != ICMP else icmp[:2],
             responder=None if icmp is None or kind != ICMP else icmp[2],
             cooldown=not self.sending,
+            attempt=probe.attempt,
         )
 
     def _fail(self, failure: HostError) -> None:

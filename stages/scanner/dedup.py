@@ -1,11 +1,12 @@
-"""Which targets have answered before: sets of 64-bit keys that work on whole batches.
+"""Which targets have answered before: sets of 63-bit keys that work on whole batches.
 
-    full     every answer is remembered: exact; 14 to 27 bytes of memory for each
+    full     every answer is remembered: exact, for any number of ports; up to 4 bytes of memory for each where at
+             least one target in a hundred answers, 400 for a lone one (`stages.scanner.containers`)
     window   at least the last `window` answers are remembered, at most twice as many: bounded memory
     none     nothing is a repeat
 
 A key is a target's position and whether the answer was a success: a RST that comes before the SYN-ACK does not make the
-SYN-ACK a repeat.
+SYN-ACK a repeat. Neighbouring positions have neighbouring keys.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.net.jit import kernel
+from stages.scanner.containers import Containers
+from stages.scanner.seenlog import SUCCESS_BIT
 from stages.scanner.space import U64Array
 
 Method: TypeAlias = Literal["full", "window", "none"]
@@ -25,6 +28,8 @@ _MIN_SLOTS: Final = 1 << 16
 #: Filled at most so far, in tenths: linear probing stays short.
 _FILL_TENTHS: Final = 6
 
+#: Above every position.
+_SUCCESS = np.uint64(SUCCESS_BIT)
 _EMPTY = np.uint64((1 << 64) - 1)  # no key: a position is below 2^62
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: the product's high bits are well mixed
 _S32 = np.uint64(32)
@@ -58,6 +63,11 @@ def _insert(slots: Any, keys: Any, older: Any, known: Any) -> Any:
     return added
 
 
+def keys_of(positions: U64Array, success: npt.NDArray[np.bool_]) -> U64Array:
+    """`stages.scanner.seenlog.key_of` of many."""
+    return positions | np.where(success, _SUCCESS, np.uint64(0))
+
+
 class Seen:
     """The answers seen so far. One thread."""
 
@@ -71,9 +81,12 @@ class Seen:
         self._older = self._nothing
         self._slots = _table(_MIN_SLOTS)
         self._used = 0
+        self._all = Containers() if method == "full" else None
 
     def mark(self, keys: U64Array) -> npt.NDArray[np.uint8]:
         """For each key whether it was seen before (1) or not (0); remembers them all."""
+        if self._all is not None:
+            return self._all.insert(keys)
         known = np.zeros(keys.size, np.uint8)
         if self.method != "none" and keys.size:
             self._make_room(keys.size)
@@ -82,10 +95,11 @@ class Seen:
 
     @property
     def nbytes(self) -> int:
-        return self._slots.nbytes + self._older.nbytes
+        """Bytes in use."""
+        return self._slots.nbytes + self._older.nbytes + (0 if self._all is None else self._all.nbytes)
 
     def _make_room(self, more: int) -> None:
-        if self.method == "window" and self._used >= self._window:
+        if self._used >= self._window:
             self._older, self._slots, self._used = self._slots, _table(_MIN_SLOTS), 0
         needed = self._slots.size
         while (self._used + more) * 10 > needed * _FILL_TENTHS:

@@ -23,7 +23,6 @@ from stages.core.errors import MissingCapability, UsageError
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes import WITHOUT_PORTS
 from stages.scanner.quantities import parse_mac, parse_source_ips
-from stages.scanner.space import Space
 from stages.scanner.targets import Ipv6Space
 
 #: ZMap's rule between two packets.
@@ -98,6 +97,7 @@ def _texts(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
 
 def _frames(prepared: Prepared, part: Slice) -> Iterator[list[bytes]]:
     try:
+        from stages.scanner import order as orders
         from stages.scanner.frames import FrameBuilder
         from stages.scanner.packets import probe_of
         from stages.scanner.permutation import Permutation
@@ -106,11 +106,12 @@ def _frames(prepared: Prepared, part: Slice) -> Iterator[list[bytes]]:
     except ImportError as error:
         raise MissingCapability(f"the library {error.name}", "making packets", "try --engine connect") from None
     settings = prepared.settings
-    space = Space.build(prepared.targets.v4, prepared.ports)
+    space = prepared.targets.space(prepared.ports)
+    permutation = Permutation(space.size, prepared.spec.seed)
     sources = (_own_address(prepared),) if settings.source_ip is None else parse_source_ips(settings.source_ip)
     builder = FrameBuilder(
         space,
-        Permutation(space.size, prepared.spec.seed),
+        permutation,
         probe,
         prepared.checkpoint.secret,
         source_ips=sources,
@@ -120,6 +121,7 @@ def _frames(prepared: Prepared, part: Slice) -> Iterator[list[bytes]]:
         ttl=settings.probe_ttl,
         probes=settings.probes,
         batch=BATCH,
+        order=orders.build(permutation, space, part.shard, part.shards),
     )
     for first in range(part.first, part.last, BATCH):
         rows = builder.fill(first, min(BATCH, part.last - first))
@@ -133,11 +135,12 @@ def _connections(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
     if prepared.settings.probe_module in WITHOUT_PORTS:
         raise UsageError("--engine", "connect", f"{prepared.settings.probe_module} needs packets")
     v6: Ipv6Space = prepared.targets.v6
-    v4 = Ipv4Targets(Space.build(prepared.targets.v4, prepared.ports)) if part.version == 4 else None
+    v4 = Ipv4Targets(prepared.targets.space(prepared.ports)) if part.version == 4 else None
     targets = v4 if v4 is not None else Ipv6Targets(v6)
     permutation = Permutation(targets.size, prepared.spec.seed)
     for first in range(part.first, part.last, BATCH):
-        indexes = [permutation.one(at) for at in range(first, min(first + BATCH, part.last))]
+        positions = range(first, min(first + BATCH, part.last))
+        indexes = [permutation.one(part.shard + at * part.shards) for at in positions]
         found = targets.look_up(indexes)
         yield "".join(describe_connect(host, port) for _, host, port in found), len(found)
 
@@ -145,7 +148,7 @@ def _connections(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
 def _own_address(prepared: Prepared) -> int:
     """The address that the kernel would send from, without sending anything; 0 where it has none."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.connect((str(IPv4Address(prepared.targets.v4[0][0])), _ANY_PORT))
+        sock.connect((str(IPv4Address(prepared.targets.first_v4)), _ANY_PORT))
         return int(IPv4Address(sock.getsockname()[0]))
     return 0
 

@@ -14,14 +14,16 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from stages.net import confine, headers, link, neighbours, path, siphash
 from stages.net.ring import Ring
 from stages.scanner import order as orders
+from stages.scanner.answered import Silent
 from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, AnswerArray
+from stages.scanner.claims import Claims
 from stages.scanner.dedup import Method, Seen
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.nexthop import NextHops
@@ -29,8 +31,9 @@ from stages.scanner.permutation import Permutation
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.rate import batch_size
 from stages.scanner.receiver import Receiver
-from stages.scanner.sender import Claims, Rows, Sender
-from stages.scanner.space import Space
+from stages.scanner.sender import Rows, Sender
+from stages.scanner.sharding import MAX_SHARDS, own_positions
+from stages.scanner.space import Space, U64Array
 from stages.scanner.wires import ENGINES, Outlets, open_outlets
 
 __all__ = [
@@ -62,9 +65,13 @@ class Plan:
     vlan: int | None = None  #: 802.1Q tag
     rate: float = 10_000.0  #: packets a second; 0: unlimited
     probes: int = 1  #: to each target, from consecutive source ports
+    retries: int = 0  #: so many times more to a target that stays silent
+    retry_interval: float = 1.0  #: seconds from one of these probes to the next
     ttl: int = 64
-    first: int = 0  #: positions [first, last)
+    first: int = 0  #: positions [first, last) of the shard
     last: int | None = None  #: None: the end of the space
+    shard: int = 0  #: of `shards`
+    shards: int = 1
     max_runtime: float | None = None  #: seconds of sending
     cooldown: float = 8.0  #: seconds of receiving after the last probe
     engine: str = "packet"  #: one of stages.scanner.wires.ENGINES, or auto: the best that works
@@ -81,10 +88,13 @@ class Plan:
             (self.permutation.n == self.space.size, "the permutation is not of the space's size"),
             (0 <= low <= high <= 0xFFFF, f"source ports {low}-{high}"),
             (self.source_ips is None or len(self.source_ips) > 0, "no source address"),
-            (1 <= self.probes <= MAX_PROBES, f"{self.probes} probes a target: 1 to {MAX_PROBES}"),
-            (self.probes <= high - low + 1, f"{self.probes} probes from {high - low + 1} source ports"),
+            (self.probes >= 1 and self.retries >= 0, f"{self.probes} probes and {self.retries} retries"),
+            (self.attempts <= MAX_PROBES, f"{self.attempts} probes a target: {MAX_PROBES} at most"),
+            (self.attempts <= high - low + 1, f"{self.attempts} probes from {high - low + 1} source ports"),
+            (self.retry_interval >= 0, f"a retry interval of {self.retry_interval}"),
             (1 <= self.ttl <= 255, f"time to live {self.ttl}"),
-            (0 <= self.first <= self.end <= self.space.size, f"positions {self.first} to {self.end}"),
+            (0 <= self.shard < self.shards <= MAX_SHARDS, f"shard {self.shard} of {self.shards}"),
+            (0 <= self.first <= self.end <= self.size, f"positions {self.first} to {self.end}"),
             (self.rate >= 0, f"rate {self.rate}"),
             (self.cooldown >= 0, f"cooldown {self.cooldown}"),
             (self.engine in (*ENGINES, "auto"), f"engine {self.engine!r}"),
@@ -95,8 +105,18 @@ class Plan:
                 raise ValueError(problem)
 
     @property
+    def attempts(self) -> int:
+        """Packets that a silent target is sent in all."""
+        return self.probes * (self.retries + 1)
+
+    @property
+    def size(self) -> int:
+        """Positions that the shard has."""
+        return own_positions(self.space.size, self.shard, self.shards)
+
+    @property
     def end(self) -> int:
-        return self.space.size if self.last is None else self.last
+        return self.size if self.last is None else self.last
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +158,7 @@ class PacketEngine:
         self._receiver: Receiver | None = None
         self._claims: Claims | None = None
         self._seen = Seen(plan.dedup, plan.window)
-        self._order = orders.build(plan.permutation, plan.space)
+        self._order = orders.build(plan.permutation, plan.space, plan.shard, plan.shards)
         self._closing = threading.Event()
         self._sending_ended: float | None = None
         self._rate_mark = (0.0, 0)
@@ -183,7 +203,7 @@ class PacketEngine:
                 plan.space, plan.permutation, plan.probe, plan.secret,
                 source_ips=plan.source_ips or (way.source,), source_ports=plan.source_ports,
                 source_mac=way.source_mac, gateway_mac=way.target_mac or headers.NO_MAC, vlan=plan.vlan, ttl=plan.ttl,
-                probes=plan.probes, batch=batch, order=self._order, **more,
+                probes=plan.probes, retries=plan.retries, batch=batch, order=self._order, **more,
             )  # fmt: skip
 
         self._outlets = outlets = open_outlets(plan.engine, way, plan.threads, rows)
@@ -191,14 +211,21 @@ class PacketEngine:
             self._neighbours = neighbours.resolve_all(
                 link.interface(way.interface), way.source, way.near, vlan=plan.vlan
             )
-        outlets.rows[0].fill(plan.first if plan.first < plan.space.size else 0, 1)
+        outlets.rows[0].fill(plan.first if plan.first < plan.size else 0, 1)
         self._ring = Ring(way.interface, plan.probe.filter(plan.source_ports), vlan=plan.vlan, link_header=way.ethernet)
-        self._claims = Claims(plan.first, plan.end, batch, plan.probes, plan.rate)
+        self._claims = Claims(
+            plan.first, plan.end, batch, plan.probes, plan.rate, retries=plan.retries, interval=plan.retry_interval
+        )
         self._receiver = Receiver(
             self._ring, plan.probe, self._order, outlets.rows[0].constants, self._claims, self._seen, self._on_answers,
             cooling=lambda: not self.sending, over=self._over,
         )  # fmt: skip
         self._receiver.warm_up()
+
+    def remember(self, batches: Iterable[U64Array]) -> None:
+        """Answers that the scan has had already (keys of `stages.scanner.dedup`): they are repeats now."""
+        for keys in batches:
+            self._seen.mark(keys)
 
     def start(self) -> None:
         """Receive, and begin to send. After `open`."""
@@ -211,6 +238,8 @@ class PacketEngine:
         self._receiver.start()
         for number, (rows, wire) in enumerate(zip(self._outlets.rows, self._outlets.wires, strict=True)):
             limit, source = self.plan.max_sendto_failures, self._mask(rows)
+            if self._claims.answered is not None:
+                source = Silent(source, rows, self._claims.answered)
             if self._neighbours is not None:
                 source = NextHops(source, rows, self._path.near, self._neighbours, self._path.target_mac)
                 self._hops.append(source)

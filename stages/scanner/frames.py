@@ -35,6 +35,9 @@ from stages.scanner.space import Space
 _ROW_ALIGN: Final = 64
 #: What stands in front of the first row, so that it looks like the others: a tag and, for the words, four bytes more.
 _TAG_LEAD: Final = 8
+#: An answer from a port that was not probed is tried against so many ports of the scan: each one tried is another
+#: chance for a forgery to fit.
+MAX_OTHER_PORTS: Final = 16
 _WORDS: Final = range(2, 7)  # the words that a fill kernel may write
 _IP: Final = headers.ETHERNET_BYTES
 _L4: Final = _IP + headers.IPV4_BYTES
@@ -53,6 +56,10 @@ class Constants(NamedTuple):
     words: Any  # six words: template words 2 .. 6 with zeros where the kernel writes, then 0
     ip_sum: Any  # checksum sums of the constant parts
     l4_sum: Any
+    first_attempt: Any = np.uint64(0)  # number of the first of the rows of each target
+    attempts: Any = np.uint64(1)  # attempts below this are answered
+    ports: Any = np.zeros(0, np.uint64)  # array: ports of the scan that an answer from another port may belong to
+    milliseconds: Any = np.uint64(0)  # since the epoch, when the frames are filled
 
 
 def plain_memory(size: int) -> npt.NDArray[np.uint8]:
@@ -81,6 +88,7 @@ class FrameBuilder:
         link_header: bool = True,
         ttl: int = 64,
         probes: int = 1,
+        retries: int = 0,
         batch: int = 64,
         blocks: int = 1,
         allocate: Callable[[int], npt.NDArray[np.uint8]] = plain_memory,
@@ -93,6 +101,10 @@ class FrameBuilder:
         template[_TTL] = ttl
         self.probe = probe
         self.length = len(template)
+        #: Bytes of each row of this block (i64); None: all have `length`.
+        self.lengths: npt.NDArray[np.int64] | None = None
+        if probe.lengths:
+            self.lengths = np.full(batch * probes, self.length, np.int64)
         self.batch = batch
         lead = 0 if vlan is None else _TAG_LEAD
         longest = max(self.length, probe.max_length)
@@ -108,7 +120,6 @@ class FrameBuilder:
         if vlan is not None:
             self.offset = -headers.VLAN_TAG_BYTES
             self._tag(headers.vlan_header(gateway_mac, source_mac, vlan), lead)
-        self.lengths: npt.NDArray[np.int64] | None = np.full(rows, self.length) if probe.lengths else None
         self.frames: npt.NDArray[np.uint8] = self.blocks[0]
         self._by_block = [(block, block.view(np.uint64)) for block in self.blocks]
         self._hash = np.empty(batch * probes, np.uint64)
@@ -117,6 +128,7 @@ class FrameBuilder:
         self.port: npt.NDArray[np.uint64] = np.empty(batch, np.uint64)
         self._order = orders.build(permutation, space) if order is None else order
         self._probes = probes
+        self._there: npt.NDArray[np.int64] | None = None  # targets that have rows still; None: all
         k0, k1 = key_words(secret)
         self.constants = Constants(
             k0=np.uint64(k0),
@@ -128,18 +140,22 @@ class FrameBuilder:
             words=tuple(np.uint64(int.from_bytes(padded[8 * i : 8 * i + 8], "big")) for i in _WORDS),
             ip_sum=np.uint64(word_sum(bytes(template[_IP:_L4]))),
             l4_sum=np.uint64(word_sum(bytes(template[_L4:])) + probe.pseudo_sum),
+            attempts=np.uint64(probes * (retries + 1)),
+            ports=np.array(space.ports[:MAX_OTHER_PORTS], np.uint64),
         )
 
-    def fill(self, first: int, count: int, milliseconds: int = 0, block: int = 0) -> int:
+    def fill(self, first: int, count: int, milliseconds: int = 0, attempt: int = 0, block: int = 0) -> int:
         """Rows for positions first .. first + count - 1 (count <= batch): each target's probes are neighbours.
 
-        `milliseconds` is what a probe with a TCP timestamp carries. Returns the number of rows.
+        `milliseconds` is what a probe with a TCP timestamp carries; `attempt` is the number of a target's first row.
+        Returns the number of rows.
         """
+        self._there = None
         address, port = self.address[:count], self.port[:count]
         orders.targets(self._order, np.uint64(first), address, port)
         rows = count * self._probes
-        constants = self.constants
         self.frames, words = self._by_block[block]
+        constants = self.constants._replace(milliseconds=np.uint64(milliseconds), first_attempt=np.uint64(attempt))
         if self.probe.stamp_at is not None:
             value = (milliseconds & 0xFFFFFFFF).to_bytes(4, "big")
             at = self.probe.stamp_at
@@ -151,6 +167,19 @@ class FrameBuilder:
         else:
             self.probe.fill(words[:rows], address, port, constants, *scratch, self.lengths[:rows])
         return rows
+
+    def close_up(self, gone: npt.NDArray[np.bool_], block: int = 0) -> int:
+        """Take the rows of targets out of what was filled: of those where `gone`, one entry a target filled. Returns
+        how many rows are left."""
+        there = np.arange(gone.size) if self._there is None else self._there
+        keep = ~gone[there]
+        rows = np.repeat(keep, self._probes)
+        kept = int(rows.sum())
+        self.frames[:kept] = self.frames[: rows.size][rows]
+        if self.lengths is not None:
+            self.lengths[:kept] = self.lengths[: rows.size][rows]
+        self._there = there[keep]
+        return kept
 
     def frame(self, row: int) -> bytes:
         """One row of the block filled last, as it is sent (dry runs, tests)."""

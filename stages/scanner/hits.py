@@ -77,7 +77,7 @@ class HitLines:
     def _render(self, answer: Answer, ip: str) -> bytes:
         # One unpacking is a third of the cost of 27 attribute look-ups.
         (ts, rtt, _, _, daddr, seq, ack, ts_val, ts_ecr, responder, _, _, dport, port, window, ipid, mss, wscale, sack,
-         has_ts, ttl, kind, icmp_type, icmp_code, _, repeat, cooldown) = answer  # fmt: skip
+         has_ts, ttl, kind, icmp_type, icmp_code, attempt, repeat, cooldown) = answer  # fmt: skip
         digest = self._hash.copy()
         digest.update(f"{ip}\0{port}\0\0".encode())
         if kind in (ICMP, ECHOREPLY):
@@ -95,7 +95,8 @@ class HitLines:
         return (
             f'{self._head}{digest.hexdigest()}{self._middle}{rfc3339(ts)}","ip":"{ip}","port":{port}{self._probe}'
             f"{_KINDS[kind]}{_BOOL[repeat]}"
-            f',"cooldown":{_BOOL[cooldown]},"ttl":{"null" if ttl is None else ttl},"rtt":{_seconds(rtt)},'
+            f',"cooldown":{_BOOL[cooldown]},"attempt":{attempt}'
+            f',"ttl":{"null" if ttl is None else ttl},"rtt":{_seconds(rtt)},'
             f'"source":{own}"tcp":{tcp},"icmp":{icmp},"udp":null}}'
         ).encode()
 

@@ -18,11 +18,10 @@ from stages.core.ranges import Ranges
 class Frames(Protocol):
     """What is masked: `stages.scanner.frames.FrameBuilder`."""
 
-    frames: npt.NDArray[np.uint8]
-    lengths: npt.NDArray[np.int64] | None
     address: npt.NDArray[np.uint64]
 
-    def fill(self, first: int, count: int, milliseconds: int = 0, block: int = 0) -> int: ...
+    def fill(self, first: int, count: int, milliseconds: int = 0, attempt: int = 0, block: int = 0) -> int: ...
+    def close_up(self, gone: npt.NDArray[np.bool_], block: int = 0) -> int: ...
 
 
 class Lists(Protocol):
@@ -47,9 +46,9 @@ class Mask:
         self._starts = np.zeros(0, np.uint64)
         self._ends = np.zeros(0, np.uint64)
 
-    def fill(self, first: int, count: int, milliseconds: int = 0, block: int = 0) -> int:
+    def fill(self, first: int, count: int, milliseconds: int = 0, attempt: int = 0, block: int = 0) -> int:
         """Rows for positions first .. first + count - 1, without those of blocked targets. Returns their number."""
-        rows = self._builder.fill(first, count, milliseconds, block=block)
+        rows = self._builder.fill(first, count, milliseconds, attempt, block)
         generation = self._lists.generation
         if generation == self._seen:
             return rows
@@ -58,9 +57,9 @@ class Mask:
             self._starts = np.array(forbidden.starts, np.uint64)
             self._ends = np.array(forbidden.ends, np.uint64)
             self._applied = generation
-        return self._close_up(count, rows)
+        return self._close_up(count, rows, block)
 
-    def _close_up(self, count: int, rows: int) -> int:
+    def _close_up(self, count: int, rows: int, block: int) -> int:
         if not self._starts.size:
             return rows
         addresses = self._builder.address[:count]
@@ -68,9 +67,4 @@ class Mask:
         blocked = (at > 0) & (addresses <= self._ends[at - 1])
         if not blocked.any():
             return rows
-        keep = np.repeat(~blocked, rows // count)
-        kept = int(keep.sum())
-        self._builder.frames[:kept] = self._builder.frames[:rows][keep]
-        if self._builder.lengths is not None:
-            self._builder.lengths[:kept] = self._builder.lengths[:rows][keep]
-        return kept
+        return self._builder.close_up(blocked, block)

@@ -93,9 +93,9 @@ class NextHops:
         self._no_lengths = np.zeros(0, np.int64)
         self.left_out = 0  #: rows of targets that have no MAC
 
-    def fill(self, first: int, count: int, milliseconds: int = 0, block: int = 0) -> int:
+    def fill(self, first: int, count: int, milliseconds: int = 0, attempt: int = 0, block: int = 0) -> int:
         """As `FrameBuilder.fill`, less the rows without a next hop."""
-        rows = self._rows.fill(first, count, milliseconds, block=block)
+        rows = self._rows.fill(first, count, milliseconds, attempt, block)
         builder = self._builder
         start = builder.frames.ctypes.data - builder.memory.ctypes.data
         lengths = self._no_lengths if builder.lengths is None else builder.lengths

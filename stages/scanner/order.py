@@ -16,6 +16,7 @@ import numpy.typing as npt
 from stages.net.jit import kernel, piece
 from stages.net.wide import multiply_high
 from stages.scanner.permutation import C1, C2, Permutation
+from stages.scanner.sharding import MAX_SHARDS
 from stages.scanner.space import Space, U64Array
 
 Word: TypeAlias = Any  # a u64 inside a kernel
@@ -42,15 +43,24 @@ class Order(NamedTuple):
     prefix: U64Array  # addresses before each range, one entry more than ranges
     table: npt.NDArray[np.int32]  # range of each 2^shift-th address index, rounded down
     shift: Any  # u64
+    listed: npt.NDArray[np.uint32]  # an exact list, sorted; empty: the ranges count
     ports: U64Array
     port_index: npt.NDArray[np.int32]  # index of each of the 65,536 ports; -1: not in the space
     reciprocal: Any  # u64, floor(2^64 / ports), or 2^64 - 1 for one port
+    shard: Any  # u64; the positions of this order are shard, shard + shards, shard + 2 * shards ... of the whole
+    shards: Any  # u64
 
 
-def build(permutation: Permutation, space: Space) -> Order:
-    """Raises ValueError if the two differ in size or are empty."""
+def build(permutation: Permutation, space: Space, shard: int = 0, shards: int = 1) -> Order:
+    """The order of one shard of a scan. Raises ValueError if permutation and space differ in size or are empty, and
+    for a shard that is none."""
     if permutation.n != space.size:
         raise ValueError(f"a permutation of {permutation.n} elements for a space of {space.size}")
+    if not 0 <= shard < shards <= MAX_SHARDS:
+        raise ValueError(f"shard {shard} of {shards}")
+    starts, ends, listed = space.starts, space.ends, np.empty(0, np.uint32)
+    if space.listed:
+        starts, ends, listed = starts[:0], ends[:0], starts
     shift = max(space.addresses.bit_length() - _TABLE_BITS, 0)
     corners = np.arange((space.addresses >> shift) + 1, dtype=np.uint64) << np.uint64(shift)
     table = np.searchsorted(space.prefix, corners, side="right") - 1
@@ -63,14 +73,17 @@ def build(permutation: Permutation, space: Space) -> Order:
         modulus=np.uint64(permutation.modulus),
         mask=np.uint64((1 << permutation.low_bits) - 1),
         keys=tuple(np.uint64(key) for key in permutation.keys),
-        starts=space.starts.astype(np.uint64),
-        ends=space.ends.astype(np.uint64),
+        starts=starts.astype(np.uint64),
+        ends=ends.astype(np.uint64),
         prefix=space.prefix,
-        table=table.clip(0, len(space.starts) - 1).astype(np.int32),
+        table=table.clip(0, max(len(starts) - 1, 0)).astype(np.int32),
         shift=np.uint64(shift),
+        listed=listed,
         ports=np.array(space.ports, np.uint64),
         port_index=port_index,
         reciprocal=np.uint64((1 << 64) // ports if ports > 1 else (1 << 64) - 1),
+        shard=np.uint64(shard),
+        shards=np.uint64(shards),
     )
 
 
@@ -118,12 +131,14 @@ def _backward(value: Word, k: Word, modulus: Word, mask: Word, keys: Any) -> Wor
 
 @kernel
 def targets(order: Any, first: Word, address: Any, port: Any) -> None:
-    """Targets of the positions first, first + 1, ...: fills the u64 arrays `address` and `port` (host order)."""
+    """Targets of the shard's positions first, first + 1, ...: fills the u64 arrays `address`, `port` (host order)."""
     n, k, modulus, mask, keys = order.n, order.k, order.modulus, order.mask, order.keys
     count = address.size
+    step = order.shards
+    begin = order.shard + first * step
     outside = np.uint64(0)
     for i in range(count):
-        x = _forward(first + np.uint64(i), k, modulus, mask, keys)
+        x = _forward(begin + np.uint64(i) * step, k, modulus, mask, keys)
         address[i] = x
         outside += np.uint64(x >= n)
     if outside:
@@ -148,6 +163,11 @@ def targets(order: Any, first: Word, address: Any, port: Any) -> None:
             port[i] = rest - one_more * several
         for i in range(count):
             port[i] = ports[np.int64(port[i])]
+    listed = order.listed
+    if listed.size:
+        for i in range(count):
+            address[i] = np.uint64(listed[np.int64(address[i])])
+        return
     starts, prefix, table, shift = order.starts, order.prefix, order.table, order.shift
     for i in range(count):
         x = address[i]
@@ -161,6 +181,17 @@ def targets(order: Any, first: Word, address: Any, port: Any) -> None:
 def index_of(order: Any, address: Word, port: Word) -> Word:
     """Index of a target in the space; NOWHERE if it is not in it."""
     which = order.port_index[np.int64(port)]
+    if order.listed.size:
+        low, high = 0, order.listed.size
+        while low < high:  # the first that is not below the address
+            middle = (low + high) >> 1
+            if np.uint64(order.listed[middle]) < address:
+                low = middle + 1
+            else:
+                high = middle
+        if which < 0 or low == order.listed.size or np.uint64(order.listed[low]) != address:
+            return NOWHERE
+        return np.uint64(low) * np.uint64(order.ports.size) + np.uint64(which)
     low, high = 0, order.starts.size
     while low < high:  # the first range that starts behind the address
         middle = (low + high) >> 1
@@ -176,16 +207,26 @@ def index_of(order: Any, address: Word, port: Word) -> Word:
 
 @piece
 def position_of(order: Any, index: Word) -> Word:
-    """Position of a target index in the scan's order."""
+    """Position of a target index in the whole scan's order."""
     x = _backward(index, order.k, order.modulus, order.mask, order.keys)
     while x >= order.n:
         x = _backward(x, order.k, order.modulus, order.mask, order.keys)
     return x
 
 
+@piece
+def own_position(order: Any, position: Word) -> Word:
+    """The shard's own number of a position of the whole scan; NOWHERE if another shard has it."""
+    if order.shards == _ONE:
+        return position
+    if position % order.shards != order.shard:
+        return NOWHERE
+    return position // order.shards
+
+
 @kernel
 def positions(order: Any, address: Any, port: Any, out: Any) -> None:
-    """Positions of targets (u64 arrays); NOWHERE for what is not in the space."""
+    """The shard's positions of targets (u64 arrays); NOWHERE for what is not in the space or in another shard."""
     for i in range(out.size):
         index = index_of(order, address[i], port[i])
-        out[i] = position_of(order, index) if index != NOWHERE else NOWHERE
+        out[i] = own_position(order, position_of(order, index)) if index != NOWHERE else NOWHERE

@@ -26,7 +26,6 @@ from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.quantities import packets_per_second, parse_mac, parse_source_ips
 from stages.scanner.settings import ScannerSettings
-from stages.scanner.space import Space
 from stages.scanner.summary import EngineCounters
 from stages.scanner.templates import TemplateError
 
@@ -61,6 +60,8 @@ class Packets:
         targets = prepared.targets
         engine = PacketEngine(plan, on_answers, mask=lambda rows: Mask(rows, targets.policy, targets.generation))
         try:
+            if prepared.known is not None:
+                await asyncio.to_thread(engine.remember, prepared.known.batches())
             await asyncio.to_thread(setup.run if setup is not None else _plainly, engine.open)
         except OSError as error:
             raise _mapped(error, prepared.settings) from None
@@ -127,7 +128,7 @@ def plan_of(prepared: Prepared, part: Slice) -> Plan:
     rate = settings.rate
     if settings.bandwidth is not None:
         rate = packets_per_second(settings.bandwidth, len(probe.template))
-    space = Space.build(prepared.targets.v4, prepared.ports)
+    space = prepared.targets.space(prepared.ports)
     try:
         return Plan(
             space=space,
@@ -141,9 +142,13 @@ def plan_of(prepared: Prepared, part: Slice) -> Plan:
             source_mac=None if settings.source_mac is None else parse_mac(settings.source_mac),
             rate=rate,
             probes=settings.probes,
+            retries=settings.retries,
+            retry_interval=settings.retry_interval,
             ttl=settings.probe_ttl,
             first=part.first,
             last=part.last,
+            shard=part.shard,
+            shards=part.shards,
             max_runtime=settings.max_runtime,
             cooldown=settings.cooldown_time,
             engine=settings.engine,

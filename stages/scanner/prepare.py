@@ -11,7 +11,10 @@ import datetime as dt
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from stages import __version__
 from stages.core.errors import UsageError
@@ -21,12 +24,16 @@ from stages.core.settings import ListSettings
 from stages.core.times import rfc3339
 from stages.scanner.checkpoint import SECRET_BYTES, Checkpoint
 from stages.scanner.fields import Field, choose, default_fields
+from stages.scanner.iplist import read_list
 from stages.scanner.ports import ports_text
 from stages.scanner.probes import WITHOUT_PORTS
 from stages.scanner.quantities import amount_of
+from stages.scanner.seenlog import SUFFIX, Known
 from stages.scanner.settings import ScannerSettings
-from stages.scanner.spec import MAX_RANGES, ScanSpec, range_texts, ranges_digest
-from stages.scanner.targets import Targets, choose_targets
+from stages.scanner.sharding import own_positions, shard_behind
+from stages.scanner.space import U32Array
+from stages.scanner.spec import MAX_RANGES, ScanSpec, list_digest, range_texts, ranges_digest
+from stages.scanner.targets import Targets, choose_listed, choose_targets
 
 #: Bytes of a random seed.
 _SEED_BYTES: Final = 8
@@ -37,14 +44,17 @@ _NO_PORTS: Final = (0,)
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of the scan that one engine does: positions [first, last) of its own order, which begins at `offset` in
-    the scan's."""
+    """A part of the scan that one engine does: the targets of one IP version, which have an order of their own. Of it
+    this process does the positions [first, last) of shard `shard`, counted in the shard, and `offset` is how many of
+    the scan's positions the shard has before them."""
 
     version: int  #: 4 or 6
-    size: int
+    size: int  #: targets of that version, all shards together
     offset: int
     first: int
     last: int
+    shard: int = 0
+    shards: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +68,22 @@ class Prepared:
     ports: tuple[int, ...]
     fields: tuple[Field, ...]
     checkpoint: Checkpoint  #: where it begins: new, or as it was held
+    known: Known | None = None  #: answers that it had before
 
     @property
     def slices(self) -> list[Slice]:
         """What is still to be probed, IPv4 first."""
-        begin, end = self.checkpoint.position, self.spec.last
-        v4 = self.spec.size - self.targets.v6.size
-        parts = ((4, 0, v4), (6, v4, self.targets.v6.size))
-        return [
-            Slice(version, size, offset, max(begin - offset, 0), min(end - offset, size))
-            for version, offset, size in parts
-            if max(begin - offset, 0) < min(end - offset, size)
-        ]
+        spec = self.spec
+        v4 = spec.size - self.targets.v6.size
+        slices = []
+        for version, before, size in ((4, 0, v4), (6, v4, self.targets.v6.size)):
+            shard = shard_behind(before, spec.shard, spec.shards)
+            offset = own_positions(before, spec.shard, spec.shards)
+            first = max(self.checkpoint.position - offset, 0)
+            last = min(spec.last - offset, own_positions(size, shard, spec.shards))
+            if first < last:
+                slices.append(Slice(version, size, offset, first, last, shard, spec.shards))
+        return slices
 
 
 def prepare(
@@ -80,22 +94,29 @@ def prepare(
     resolve: Resolve | None,
     held: Checkpoint | None = None,
     held_at: str = "--resume",
+    path: Path | None = None,
     random: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Prepared:
-    """Check the arguments. `held`: go on from this checkpoint. Raises UsageError."""
+    """Check the arguments. `held`: go on from this checkpoint. `path`: of the checkpoints. Raises UsageError."""
     ports = _ports(settings)
     fields = _fields(settings, ports)
     read = read_lists(lists, resolve if resolve is not None else _nobody)
-    targets = choose_targets(settings.targets, read, lists, ports, resolve)
+    if settings.list_of_ips_file is None:
+        targets = choose_targets(settings.targets, read, lists, ports, resolve)
+    else:
+        targets = choose_listed(read_list(settings.list_of_ips_file), read, lists, ports)
     size = targets.addresses * len(ports)
-    last = size if settings.max_targets is None else amount_of(settings.max_targets, size)
+    total = size if settings.max_targets is None else amount_of(settings.max_targets, size)
     seed = settings.seed
+    if settings.shards > 1 and seed is None and held is None:
+        raise UsageError("--shards", settings.shards, "needs --seed: all shards must walk the same order")
     if seed is None:
         seed = held.seed if held is not None else int.from_bytes(random(_SEED_BYTES), "big")
     started = held.started if held is not None else rfc3339(now_us)
     scan = settings.scan or (held.scan if held is not None else scan_name(now_us, seed))
     v6 = tuple(targets.v6.ranges)
-    listed = len(targets.v4) + len(v6) <= MAX_RANGES
+    v4 = targets.v4 if targets.listed is None else _few_ranges(targets.listed)
+    spelled = v4 is not None and len(v4) + len(v6) <= MAX_RANGES
     spec = ScanSpec(
         scan=scan,
         vantage=settings.vantage,
@@ -112,8 +133,9 @@ def prepare(
             "allowlist": targets.excluded.allowlist,
         },
         addresses=targets.addresses,
-        ranges=tuple(range_texts(targets.v4, v6)) if listed else None,
-        targets_digest=ranges_digest(targets.v4, v6),
+        list_of_ips_file=settings.list_of_ips_file,
+        ranges=tuple(range_texts(v4 or (), v6)) if spelled else None,
+        targets_digest=ranges_digest(targets.v4, v6) if targets.listed is None else list_digest(targets.listed, v6),
         ports="" if settings.probe_module in WITHOUT_PORTS else ports_text(ports),
         probe=settings.probe_module,
         probe_args=settings.probe_args or "",
@@ -121,7 +143,11 @@ def prepare(
         probe_ttl=settings.probe_ttl,
         seed=seed,
         size=size,
-        last=last,
+        last=own_positions(total, settings.shard, settings.shards),
+        shard=settings.shard,
+        shards=settings.shards,
+        retries=settings.retries,
+        retry_interval=settings.retry_interval,
         rate=settings.rate,
         max_runtime=settings.max_runtime,
         max_results=settings.max_results,
@@ -135,13 +161,28 @@ def prepare(
         held.check(spec.identity(), held_at)
         if settings.scan not in (None, held.scan):
             raise UsageError(held_at, settings.scan, f"the checkpoint is of scan {held.scan}")
-    return Prepared(settings, spec, targets, read, ports, fields, held)
+    known = None
+    if path is not None and settings.dedup_method != "none":
+        known = Known(path.with_name(path.name + SUFFIX), held.seen)
+        known.check(held_at)
+    return Prepared(settings, spec, targets, read, ports, fields, held, known)
 
 
 def scan_name(now_us: int, seed: int) -> str:
     """A name for a scan that was given none: `20261121T071000Z-00ff00ff00ff00ff`."""
     moment = dt.datetime.fromtimestamp(now_us // 1_000_000, dt.UTC)
     return f"{moment:%Y%m%dT%H%M%SZ}-{seed:016x}"
+
+
+def _few_ranges(listed: U32Array) -> tuple[tuple[int, int], ...] | None:
+    """A list as ranges, if they are few enough to be spelled out."""
+    if not listed.size:
+        return ()
+    cuts = np.flatnonzero(np.diff(listed) != 1)
+    if len(cuts) >= MAX_RANGES:
+        return None
+    firsts, lasts = listed[np.concatenate([[0], cuts + 1])], listed[np.concatenate([cuts, [listed.size - 1]])]
+    return tuple(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
 def _ports(settings: ScannerSettings) -> tuple[int, ...]:

@@ -19,10 +19,11 @@ from stages.net import ring as rings
 from stages.net.jit import kernel
 from stages.scanner import order as orders
 from stages.scanner.answers import ANSWER, SUCCESSES, AnswerArray
-from stages.scanner.dedup import Seen
+from stages.scanner.claims import Claims
+from stages.scanner.dedup import Seen, keys_of
 from stages.scanner.frames import Constants
 from stages.scanner.probes.base import ProbeModule
-from stages.scanner.sender import Claims, round_trips
+from stages.scanner.sendlog import round_trips
 
 #: How long the thread waits for a block before it looks whether the scan is over.
 _LOOK_MS: Final = 50
@@ -30,7 +31,8 @@ _LOOK_MS: Final = 50
 
 @kernel
 def place(order: Any, out: Any, count: Any, limit: Any) -> Any:
-    """Give the first `count` rows their position; drop rows of no target or of one not probed yet (position >= limit).
+    """Give the first `count` rows their position in the shard; drop rows of no target, of one that another shard has,
+    or of one not probed yet (position >= limit).
 
     Returns the number of rows kept; they are moved to the front.
     """
@@ -39,8 +41,8 @@ def place(order: Any, out: Any, count: Any, limit: Any) -> Any:
         index = orders.index_of(order, np.uint64(out[i].address), np.uint64(out[i].port))
         if index == orders.NOWHERE:
             continue
-        position = orders.position_of(order, index)
-        if position >= limit:
+        position = orders.own_position(order, orders.position_of(order, index))
+        if position >= limit:  # NOWHERE too
             continue
         out[i].position = position
         if kept != i:
@@ -95,6 +97,8 @@ class Receiver(threading.Thread):
         self._read(np.zeros(rings.BLOCK_BYTES, np.uint8))
         self._finish(0)
         Seen("full", 1).mark(np.zeros(1, np.uint64))
+        if self._claims.answered is not None:
+            self._claims.answered.among(0, 1)
 
     def run(self) -> None:
         try:
@@ -123,13 +127,12 @@ class Receiver(threading.Thread):
         claims = self._claims
         kept = int(place(self._order, self._out, found, np.uint64(claims.next)))
         out = self._out[:kept].copy()
-        round_trips(
-            out, kept, claims.firsts, claims.counts, claims.starts, claims.ends,
-            claims.oldest_for_reading(), claims.number,
-        )  # fmt: skip
+        log = claims.log
+        round_trips(out, kept, log.firsts, log.counts, log.starts, log.ends, log.oldest, log.number, claims.probes)
+        if claims.answered is not None:
+            claims.answered.mark(out["position"])
         out["cooldown"] = self._cooling()
-        keys = out["position"] * np.uint64(2) + np.isin(out["kind"], SUCCESSES).astype(np.uint64)
-        out["repeat"] = self._seen.mark(keys)
+        out["repeat"] = self._seen.mark(keys_of(out["position"], np.isin(out["kind"], SUCCESSES)))
         self.tally.validated += kept
         self.tally.duplicates += int(out["repeat"].sum())
         return out

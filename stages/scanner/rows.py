@@ -75,6 +75,7 @@ def connected(
     icmp: tuple[int, int] | None = None,
     responder: int | str | None = None,
     cooldown: bool = False,
+    attempt: int = 0,
 ) -> Answer:
     """The row of a target that a kernel socket talked to: nothing of the SYN-ACK is known."""
     kind_of, code = icmp or (0, 0)
@@ -82,7 +83,8 @@ def connected(
         ts=ts, rtt=rtt, position=position, saddr=address if responder is None else responder, daddr=None,
         seq=None, ack=None, ts_val=0, ts_ecr=0, responder=address if responder is None else responder,
         address=address, sport=port, dport=None, port=port, window=None, ipid=None, mss=0, wscale=-1, sack=0,
-        has_ts=0, ttl=None, kind=kind, icmp_type=kind_of, icmp_code=code, attempt=0, repeat=0, cooldown=int(cooldown),
+        has_ts=0, ttl=None, kind=kind, icmp_type=kind_of, icmp_code=code, attempt=attempt, repeat=0,
+        cooldown=int(cooldown),
     )  # fmt: skip
 
 

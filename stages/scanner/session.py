@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -17,6 +18,7 @@ from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner import outputs
 from stages.scanner.choice import open_engine
+from stages.scanner.connect import ConnectEngine
 from stages.scanner.delivery import Delivery
 from stages.scanner.destination import STDOUT, BusDestination, Destination, FileDestination
 from stages.scanner.engines import Engine
@@ -25,7 +27,9 @@ from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.outputs.base import Format
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes import WITHOUT_PORTS
-from stages.scanner.summary import Summary, Tally
+from stages.scanner.rows import Answer
+from stages.scanner.seenlog import SeenLog, key_of
+from stages.scanner.summary import Summary, Tally, added
 from stages.scanner.watch import State, Watch
 from stages.scanner.writer import Writer
 
@@ -65,6 +69,8 @@ class Session:
         self._setup = setup
         self._tally = Tally()
         self._state = State(position=prepared.checkpoint.position)
+        self._held = prepared.checkpoint
+        self._seen: SeenLog | None = None
         self._engines: dict[str, None] = {}
         self._moved = (0.0, -1)  # when a stopped scan last saw the log move, and results written until then
         self._delivery: Delivery | None = None
@@ -90,7 +96,9 @@ class Session:
         task: asyncio.Task[None] | None = None
         delivery = self._delivery = Delivery(asyncio.get_running_loop())
         try:
-            for part in self._prepared.slices:
+            if self._enough:
+                self._state.reason = "max-results"
+            for part in [] if self._enough else self._prepared.slices:
                 engine = await open_engine(self._prepared, part, delivery.put, self._setup)
                 try:
                     if self._setup is not None:
@@ -111,6 +119,8 @@ class Session:
                 await self._written(task)
             if writer is not None and writer.enough:
                 self._state.reason = "max-results"
+            if writer is not None and self._state.reason in _CUT_OFF:
+                await self._settle(0)  # no further, but what was written counts
             summary = self._summary(started)
             if not self._prepared.checkpoint.finished:
                 await self._end(summary)
@@ -123,6 +133,19 @@ class Session:
                     await task
             if self._file is not None:
                 await self._file.close()
+            if self._seen is not None:
+                self._seen.close()
+
+    @property
+    def _enough(self) -> bool:
+        """Whether earlier runs have written as many results as the scan may."""
+        most = self._prepared.settings.max_results
+        return most is not None and self._written_before >= most
+
+    @property
+    def _written_before(self) -> int:
+        """Results of earlier runs."""
+        return self._prepared.checkpoint.counters.get("written", 0)
 
     async def _probe(self, engine: Engine, part: Slice, task: asyncio.Task[None]) -> None:
         """Run one engine to its end."""
@@ -167,7 +190,9 @@ class Session:
             update={"engine": engine.name, "rate": engine.rate, "sender": engine.describe()}
         )
         if self._path is not None:
-            await asyncio.to_thread(checkpoints.write, self._path, self._prepared.checkpoint)
+            if self._prepared.known is not None and engine.name != ConnectEngine.name:  # a connection is answered once
+                self._seen = await asyncio.to_thread(SeenLog, self._prepared.known)
+            await asyncio.to_thread(checkpoints.write, self._path, self._held)
         if self._file is not None:
             await self._file.begin(append=self._resumed)
         await self._record("start", spec=spec.record())
@@ -177,10 +202,13 @@ class Session:
             self._delivery,
             destinations,
             publish=settings.publishes,
-            max_results=settings.max_results,
+            max_results=None
+            if settings.max_results is None
+            else settings.max_results - self._held.counters.get("written", 0),
             tally=self._tally,
             metrics=self._metrics,
             on_settled=self._settle,
+            on_written=self._remember,
         )
 
     async def _end(self, summary: Summary) -> None:
@@ -194,9 +222,27 @@ class Session:
 
     async def _settle(self, position: int, finished: bool = False) -> None:
         """Everything before `position` is acknowledged."""
-        if self._path is not None:
-            held = self._prepared.checkpoint.at(position, finished=finished)
-            await asyncio.to_thread(checkpoints.write, self._path, held)
+        if self._path is None:
+            return
+        seen = None
+        if finished:
+            seen = 0  # nobody will ask
+        elif self._seen is not None:
+            seen = await asyncio.to_thread(self._seen.flush)
+        counters = added(self._prepared.checkpoint.counters, self._state.counters, self._tally)
+        self._held = self._held.at(position, finished=finished, counters=counters, seen=seen)
+        await asyncio.to_thread(checkpoints.write, self._path, self._held)
+        if finished and self._seen is not None:
+            self._seen.remove()
+
+    def _remember(self, answers: Sequence[Answer]) -> None:
+        """These need not come again when the scan goes on after a mark behind them."""
+        if self._seen is not None:
+            self._seen.add(
+                key_of(answer.position, answer.success)
+                for answer in answers
+                if not answer.repeat and isinstance(answer.address, int)  # IPv6 has positions of its own
+            )
 
     async def _written(self, task: asyncio.Task[None]) -> None:
         """Wait for the writer; a reader that went away ends the scan without an error."""

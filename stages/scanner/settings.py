@@ -14,6 +14,7 @@ from stages.core.settings import Seconds, Section, opt
 from stages.scanner import outputs, probes
 from stages.scanner.ports import parse_port_range, parse_ports
 from stages.scanner.quantities import parse_amount, parse_mac, parse_si, parse_source_ips
+from stages.scanner.sharding import MAX_SHARDS
 
 #: Packets per second unless told otherwise, as in ZMap.
 DEFAULT_RATE: Final = 10_000.0
@@ -29,6 +30,9 @@ DEFAULT_CONNECTIONS: Final = 2_000
 
 #: Sender threads beyond this only wait for each other.
 MAX_THREADS: Final = 64
+
+#: Packets to one target, at most: an answer names the one it answers in eight bits (`attempt` of ANSWER).
+MAX_ATTEMPTS: Final = 255
 
 #: Seconds for a connection to be established. A SYN is repeated after 1 s and 3 s (RFC 6298): this includes one repeat.
 DEFAULT_CONNECT_TIMEOUT: Final = 3.0
@@ -176,6 +180,20 @@ class ScannerSettings(Section):
     vlan: int | None = opt(
         None, "--vlan", metavar="ID", help="802.1Q tag of every packet; answers must carry it too", ge=0, le=4094
     )
+    # Order: shards, retries, lists.
+    shards: int = opt(
+        1, "--shards", metavar="N", help="split the scan into so many parts; needs --seed", ge=1, le=MAX_SHARDS
+    )
+    shard: int = opt(0, "--shard", metavar="K", help="do part K of --shards, counted from 0", ge=0, lt=MAX_SHARDS)
+    list_of_ips_file: str | None = opt(
+        None, "-I", "--list-of-ips-file", metavar="FILE", help="probe exactly these addresses: one a line, any order"
+    )
+    retries: int = opt(
+        0, "--retries", metavar="N", help="probe a target that stays silent so many times more", ge=0, le=MAX_ATTEMPTS
+    )
+    retry_interval: Seconds = opt(
+        1.0, "--retry-interval", metavar="SECONDS", help="seconds from one probe of a target to its next"
+    )
 
     @pydantic.field_validator("target_ports")
     @classmethod
@@ -217,6 +235,11 @@ class ScannerSettings(Section):
         return None if self.target_ports is None else parse_ports(self.target_ports)
 
     @property
+    def attempts(self) -> int:
+        """Packets that a silent target is sent in all."""
+        return self.probes * (self.retries + 1)
+
+    @property
     def source_ports(self) -> tuple[int, int]:
         """First and last source port."""
         return parse_port_range(self.source_port)
@@ -233,11 +256,18 @@ class ScannerSettings(Section):
     @pydantic.model_validator(mode="after")
     def _together(self) -> ScannerSettings:
         first, last = self.source_ports
-        if self.probes > last - first + 1:
+        flags = "-P and --retries" if self.retries else "-P"
+        if self.attempts > last - first + 1:
             raise ValueError(
-                f"{self.probes} probes a target (-P) need as many source ports (-s), and {self.source_port} is "
+                f"{self.attempts} probes a target ({flags}) need as many source ports (-s), and {self.source_port} is "
                 f"{last - first + 1}"
             )
+        if self.attempts > MAX_ATTEMPTS:
+            raise ValueError(f"{self.attempts} probes a target ({flags}) are more than {MAX_ATTEMPTS}")
+        if self.list_of_ips_file is not None and self.targets:
+            raise ValueError(f"-I names the targets: {self.targets[0]!r} besides has no place")
+        if self.shard >= self.shards:
+            raise ValueError(f"--shard {self.shard}: shards are counted from 0, and there are {self.shards} (--shards)")
         if self.checkpoint is not None and self.resume is not None and self.checkpoint != self.resume:
             raise ValueError("--resume goes on writing to its own file: --checkpoint names another one")
         return self

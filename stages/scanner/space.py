@@ -31,21 +31,24 @@ class Space:
     size       number of targets
     addresses  number of addresses
     ports      the ports, in the order given, without repetition
-    starts     u32, first address of each range; `prefix` u64, targets before it: len(starts) + 1 entries
+    starts     u32, first address of each range; `prefix` u64, addresses before it: len(starts) + 1 entries
+    listed     an exact list: each address is a range of its own, and there is no `prefix`, which would say nothing
     """
 
-    __slots__ = ("_port_index", "_ports", "addresses", "ends", "ports", "prefix", "size", "starts")
+    __slots__ = ("_port_index", "_ports", "addresses", "ends", "listed", "ports", "prefix", "size", "starts")
 
-    def __init__(self, starts: U32Array, ends: U32Array, ports: tuple[int, ...]) -> None:
+    def __init__(self, starts: U32Array, ends: U32Array, ports: tuple[int, ...], *, listed: bool = False) -> None:
         self.starts = starts
         self.ends = ends
         self.ports = ports
         self._ports: U16Array = np.array(ports, np.uint16)
         self._port_index = np.full(_PORTS, -1, np.int32)
         self._port_index[self._ports] = np.arange(len(ports), dtype=np.int32)
-        self.prefix: U64Array = np.zeros(len(starts) + 1, np.uint64)
-        np.cumsum(ends.astype(np.uint64) - starts.astype(np.uint64) + np.uint64(1), out=self.prefix[1:])
-        self.addresses = int(self.prefix[-1])
+        self.listed = listed
+        self.prefix: U64Array = np.zeros(1 if listed else len(starts) + 1, np.uint64)
+        if not listed:
+            np.cumsum(ends.astype(np.uint64) - starts.astype(np.uint64) + np.uint64(1), out=self.prefix[1:])
+        self.addresses = len(starts) if listed else int(self.prefix[-1])
         self.size = self.addresses * len(ports)
 
     @classmethod
@@ -62,17 +65,23 @@ class Space:
             if low <= before:
                 raise ValueError(f"range {low}-{high} overlaps the one before it or is out of order")
             before = high
-        for port in ports:
-            if not 0 <= port < _PORTS:
-                raise ValueError(f"not a port: {port}")
         starts = np.array([low for low, _ in ranges], np.uint32)
         ends = np.array([high for _, high in ranges], np.uint32)
-        return cls(starts, ends, tuple(dict.fromkeys(int(port) for port in ports)))
+        return cls(starts, ends, _each_once(ports))
+
+    @classmethod
+    def of_list(cls, addresses: U32Array, ports: Sequence[int]) -> Space:
+        """From addresses that are sorted, each once; the array is kept. Raises ValueError as `build` does."""
+        if (addresses[1:] <= addresses[:-1]).any():
+            raise ValueError("a list of addresses that is not sorted, or names one twice")
+        return cls(addresses, addresses, _each_once(ports), listed=True)
 
     def at(self, index: U64Array) -> tuple[U32Array, U16Array]:
         """Addresses (u32) and ports (u16) of target indexes (u64, each below `size`)."""
         index = np.asarray(index, np.uint64)
         which, port = np.divmod(index, np.uint64(len(self.ports)))
+        if self.listed:
+            return self.starts[which.astype(np.intp)], self._ports[port.astype(np.intp)]
         row = np.searchsorted(self.prefix, which, side="right") - 1
         address = self.starts[row] + (which - self.prefix[row]).astype(np.uint32)
         return address, self._ports[port.astype(np.intp)]
@@ -85,6 +94,13 @@ class Space:
             return np.full(np.broadcast(address, port).shape, NOT_A_TARGET, np.uint64)
         row = np.searchsorted(self.starts, address, side="right") - 1
         inside = (row >= 0) & (address <= self.ends[row]) & (port >= 0)
-        offset = (address - self.starts[row]).astype(np.uint64)
-        index = (self.prefix[row] + offset) * np.uint64(len(self.ports)) + port.astype(np.uint64)
+        offset = row.astype(np.uint64) if self.listed else (address - self.starts[row]) + self.prefix[row]
+        index = offset * np.uint64(len(self.ports)) + port.astype(np.uint64)
         return np.where(inside, index, np.uint64(NOT_A_TARGET))
+
+
+def _each_once(ports: Sequence[int]) -> tuple[int, ...]:
+    for port in ports:
+        if not 0 <= port < _PORTS:
+            raise ValueError(f"not a port: {port}")
+    return tuple(dict.fromkeys(int(port) for port in ports))

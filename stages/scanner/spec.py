@@ -15,6 +15,7 @@ import orjson
 import pydantic
 
 from stages.core.ranges import Range
+from stages.scanner.space import U32Array
 
 #: Ranges of the targets that a start record spells out; above that, their digest and the lists' names must do, and the
 #: record stays far below MAX_RECORD_BYTES.
@@ -32,7 +33,10 @@ IDENTITY: Final = (
     "targets_digest",
     "seed",
     "size",
+    "shards",
+    "shard",
     "last",
+    "retries",
 )
 
 
@@ -46,6 +50,7 @@ class ScanSpec(pydantic.BaseModel):
     version: str  #: of the program
     started: str  #: RFC 3339
     targets: tuple[str, ...]  #: as written
+    list_of_ips_file: str | None = None  #: the exact list, instead
     allowlist_files: tuple[str, ...] = ()
     blocklist_files: tuple[str, ...] = ()
     default_blocklist: bool = True
@@ -61,7 +66,11 @@ class ScanSpec(pydantic.BaseModel):
     probe_ttl: int = 64
     seed: int
     size: int  #: targets: addresses x ports
-    last: int  #: positions probed: [0, last); below `size` with --max-targets
+    last: int  #: positions probed: [0, last) of the shard; below `size` with --max-targets or --shards
+    shard: int = 0
+    shards: int = 1
+    retries: int = 0  #: more probes to a target that stays silent
+    retry_interval: float = 0.0  #: seconds between them
     rate: float  #: packets per second; 0: unlimited
     max_runtime: float | None = None
     max_results: int | None = None
@@ -102,6 +111,13 @@ def range_texts(v4: Sequence[Range], v6: Sequence[Range]) -> list[str]:
     """Ranges as `first-last`, IPv4 first."""
     texts = [f"{IPv4Address(first)}-{IPv4Address(last)}" for first, last in v4]
     return texts + [f"{IPv6Address(first)}-{IPv6Address(last)}" for first, last in v6]
+
+
+def list_digest(v4: U32Array, v6: Sequence[Range]) -> str:
+    """Hash of an exact list and of ranges besides: 32 hex digits."""
+    digest = blake2b(ranges_digest((), v6).encode(), digest_size=_DIGEST_BYTES)
+    digest.update(v4.astype("<u4", copy=False).data)
+    return digest.hexdigest()
 
 
 def ranges_digest(v4: Sequence[Range], v6: Sequence[Range]) -> str:

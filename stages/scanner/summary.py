@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -66,6 +67,13 @@ class Tally:
     repeats: int = 0
     failures: int = 0  #: RST, ICMP errors
     written: int = 0  #: results that were published or written, acknowledged
+
+
+def added(before: Mapping[str, int], counters: Counters, tally: Tally) -> dict[str, int]:
+    """The counters of a scan over all its runs, those before and this one."""
+    now = {**asdict(counters), **asdict(tally)}
+    del now["rate"]
+    return {name: before.get(name, 0) + count for name, count in now.items()}
 
 
 @dataclass(frozen=True, slots=True)

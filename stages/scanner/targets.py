@@ -15,12 +15,18 @@ from ipaddress import IPv6Address
 from itertools import accumulate
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from stages.core.errors import UsageError
 from stages.core.lists import Lists
 from stages.core.netset import NetSet, Resolve, Span, parse_lines
 from stages.core.policy import Excluded, Policy
 from stages.core.ranges import Range, Ranges
 from stages.core.settings import ListSettings
+from stages.core.special import REGISTRY, default_blocks
+from stages.scanner.iplist import IpList
+from stages.scanner.space import Space, U32Array
 
 #: What is scanned when nothing is said, as in ZMap. It lifts no special-purpose range.
 WHOLE_IPV4: Final = "0.0.0.0/0"
@@ -41,10 +47,21 @@ class Targets:
     excluded: Excluded
     policy: Policy
     generation: int  #: of the policy when the targets were laid out
+    listed: U32Array | None = None  #: the IPv4 addresses of an exact list, sorted, instead of `v4`
 
     @property
     def addresses(self) -> int:
-        return sum(last - first + 1 for first, last in self.v4) + self.v6.addresses
+        v4 = sum(last - first + 1 for first, last in self.v4) if self.listed is None else int(self.listed.size)
+        return v4 + self.v6.addresses
+
+    def space(self, ports: Sequence[int]) -> Space:
+        """The IPv4 addresses with these ports."""
+        return Space.build(self.v4, ports) if self.listed is None else Space.of_list(self.listed, ports)
+
+    @property
+    def first_v4(self) -> int:
+        """The lowest IPv4 address. There must be one."""
+        return self.v4[0][0] if self.listed is None else int(self.listed[0])
 
 
 class Ipv6Space:
@@ -109,6 +126,49 @@ def choose_targets(
             _PLACE, None, f"{v6.addresses} IPv6 addresses are more than can be probed one by one; give a list"
         )
     return Targets(written, tuple(allowed.v4), v6, excluded, policy, generation)
+
+
+def choose_listed(found: IpList, lists: Lists, settings: ListSettings, ports: Sequence[int]) -> Targets:
+    """The targets of an exact list. Its addresses are explicit: they lift the special range that they lie in.
+
+    Raises UsageError when the lists leave nothing.
+    """
+    policy = Policy.for_scan(lists, settings, [*_samples(found.v4), *(Span(6, *pair) for pair in found.v6)])
+    generation = policy.generation
+    others = NetSet(v6=found.v6)
+    gone = policy.excluded(others)
+    forbidden = _within(found.v4, policy.forbidden_v4)
+    blocked = _within(found.v4, lists.block.v4)
+    special = np.zeros_like(blocked)
+    if settings.default_blocklist:
+        special = _within(found.v4, default_blocks(policy.lifted).v4) & ~blocked
+    excluded = Excluded(
+        gone.blocklist + int(blocked.sum()),
+        gone.special + int(special.sum()),
+        gone.allowlist + int((forbidden & ~blocked & ~special).sum()),
+    )
+    listed = found.v4[~forbidden]
+    v6 = Ipv6Space(policy.allowed(others).v6, ports)
+    if not listed.size and not v6.addresses:
+        raise UsageError("-I/--list-of-ips-file", found.file, _nothing_left(excluded))
+    return Targets((), (), v6, excluded, policy, generation, listed)
+
+
+def _within(addresses: U32Array, ranges: Ranges) -> npt.NDArray[np.bool_]:
+    """Which of the addresses are in the set."""
+    if not len(ranges):
+        return np.zeros(addresses.shape, np.bool_)
+    at = np.searchsorted(np.array(ranges.starts, np.uint32), addresses, side="right")
+    return (at > 0) & (addresses <= np.array(ranges.ends, np.uint32)[at - 1])
+
+
+def _samples(addresses: U32Array) -> list[Span]:
+    """One address of each part of the space in which all addresses lie in the same special-purpose ranges."""
+    spans = [special.span for special in REGISTRY if special.span.version == 4]
+    cuts = sorted({0, *(span.first for span in spans), *(span.last + 1 for span in spans)} - {1 << 32})
+    at = np.searchsorted(addresses, np.array(cuts, np.uint32))
+    chosen = {int(addresses[i]) for i, end in zip(at, [*at[1:], addresses.size], strict=True) if i < end}
+    return [Span(4, address, address) for address in sorted(chosen)]
 
 
 def _nothing_left(excluded: Excluded) -> str:

@@ -33,7 +33,9 @@ class Writer:
         metrics: ScannerMetrics,
         max_results: int | None = None,
         on_settled: Callable[[int], Awaitable[None]],
+        on_written: Callable[[Sequence[Answer]], None] = lambda answers: None,
     ) -> None:
+        """`on_written` gets the answers that need not come again; acknowledged they are when the next mark is met."""
         self._delivery = delivery
         self._destinations = destinations
         self._publish = publish
@@ -41,6 +43,7 @@ class Writer:
         self._metrics = metrics
         self._left = max_results
         self._on_settled = on_settled
+        self._on_written = on_written
         self.enough = False  #: --max-results are written; the rest was dropped
 
     async def run(self) -> None:
@@ -54,6 +57,7 @@ class Writer:
                 self._left -= len(chosen)
             for destination in self._destinations:
                 await destination.write(chosen)
+            self._on_written(chosen if self._left == 0 else answers)
             self._tally.written += len(chosen)
             self._metrics.written.add(len(chosen))
             if self._left == 0:

@@ -221,6 +221,8 @@ def _hit(r: Hit) -> Document:
         "repeat": r.repeat,
         "cooldown": r.cooldown,
     }
+    if r.attempt is not None:
+        body["attempt"] = storable(r.attempt)
     if r.vantage:
         body["vantage"] = r.vantage
     if r.ttl is not None:

@@ -34,8 +34,8 @@ CSV_COLUMNS: Final[dict[Collection, tuple[str, ...]]] = {
         "tls.ts", "tls.scan", "tls.outcome", "tls.phase", "tls.version", "tls.cipher_suite", "tls.alpn", "tls.leaf",
     ),
     Collection.HITS: (
-        "_id", "scan", "vantage", "ts", *_TARGET, "probe", "classification", "success", "repeat", "cooldown", "ttl",
-        "rtt", "source", "tcp", "icmp", "udp",
+        "_id", "scan", "vantage", "ts", *_TARGET, "probe", "classification", "success", "repeat", "cooldown",
+        "attempt", "ttl", "rtt", "source", "tcp", "icmp", "udp",
     ),
     Collection.BANNERS: (
         *_GRAB, "probe", "first_byte", "ended", "sent", "size", "truncated", "sha256", "data",

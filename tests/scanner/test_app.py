@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stages.core import records
@@ -24,7 +28,9 @@ from stages.core.settings import ListSettings
 from stages.scanner import checkpoint
 from stages.scanner.app import scan
 from stages.scanner.metrics import ScannerMetrics
+from stages.scanner.permutation import Permutation
 from stages.scanner.settings import ScannerSettings
+from stages.scanner.space import Space
 from tests.require import require
 from tests.servers.veth import NEAR, ROOT, Veth, environment, veth
 
@@ -198,6 +204,233 @@ def test_killed_and_resumed_the_union_is_complete(net: Veth, tmp_path: Path) -> 
     assert out.read_text().count("saddr") == 1
     assert summary_of(rest.stderr)["counters"]["sent"] == 16384 - held.position
     assert checkpoint.read(state).finished
+
+
+def ports_and_silence(net: Veth, *rules: str) -> None:
+    """Drop at the far side; no rules: nothing any more."""
+    text = "table ip quiet\ndelete table ip quiet\n"
+    if rules:
+        text += "add table ip quiet\nadd chain ip quiet i { type filter hook input priority 0; }\n"
+        text += "".join(f"add rule ip quiet i {rule}\n" for rule in rules)
+    net.far("nft", "-f", "-", input=text)
+
+
+#: In the far namespace: (kernel's time in ns, source port, last two bytes of the address, port) of each SYN until told.
+SYNS = """
+import json, select, socket, struct, sys
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
+    sock.setsockopt(socket.SOL_SOCKET, 35, 1)  # SO_TIMESTAMPNS
+    sock.bind(("far0", 0x0800))
+    print("ready", flush=True)
+    seen = []
+    while sock in (able := select.select([sock, sys.stdin], [], [])[0]) or sys.stdin not in able:
+        frame, extra, _, _ = sock.recvmsg(2048, 64)
+        if frame[23] == 6 and frame[47] & 2:
+            seconds, rest = struct.unpack("qq", extra[0][2])
+            source, port = struct.unpack_from("!HH", frame, 34)
+            seen.append((seconds * 10**9 + rest, source, int.from_bytes(frame[32:34], "big"), port))
+print(json.dumps(seen))
+"""
+
+
+@pytest.mark.parametrize(("probes", "retries", "interval"), [(1, 2, 0.4), (2, 1, 0.7), (1, 3, 0.0)])
+def test_a_silent_target_gets_its_retries_and_one_that_answered_none(
+    net: Veth, probes: int, retries: int, interval: float
+) -> None:
+    require(shutil.which("nft"), "needs nftables")
+    ports_and_silence(net, "ip daddr 10.2.0.128/25 drop")
+    try:
+        with net.program(net.far_pid, PYTHON, "-c", SYNS, ready="ready", ask=True) as capture:
+            done = near(
+                net, "-p", "80,81", "-c", "0.5", "-P", str(probes), "--retries", str(retries), "--retry-interval",
+                str(interval), "-r", "4000", "-O", "hits", "--publish", "all", "10.2.0.0/24",
+            )  # fmt: skip
+            assert capture.stdin is not None
+            assert capture.stdout is not None
+            capture.stdin.write("\n")
+            capture.stdin.flush()
+            seen = json.loads(capture.stdout.readline())
+    finally:
+        ports_and_silence(net)
+    assert done.returncode == 0, done.stderr
+    targets: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for when, source, address, port in seen:
+        targets.setdefault((address, port), []).append((when, source))
+    assert len(targets) == 512
+    for (address, _), syns in targets.items():
+        assert len({source for _, source in syns}) == len(syns)  # each from a port of its own
+        if address < 128 and interval:
+            assert len(syns) == probes
+        if address >= 128:
+            assert len(syns) == probes * (retries + 1)
+            rounds = [sorted(when for when, _ in syns)[i * probes] for i in range(retries + 1)]
+            assert all(after - before >= interval * 1e9 for before, after in pairwise(rounds))
+    hits = [record for line in done.stdout.encode().splitlines() if isinstance(record := records.parse(line), Hit)]
+    assert len({(hit.ip, hit.port) for hit in hits}) == 256
+    assert {hit.attempt for hit in hits if not hit.repeat} <= set(range(probes * (retries + 1)))
+    if interval:
+        assert {hit.attempt for hit in hits} == set(range(probes))
+    assert summary_of(done.stderr)["counters"]["sent"] == len(seen)
+
+
+def test_the_attempt_that_was_answered_is_named(net: Veth) -> None:
+    """Every target is silent at first; then it hears the second try."""
+    require(shutil.which("nft"), "needs nftables")
+    ports_and_silence(net, "ip daddr 10.2.0.0/24 drop")
+    argv = net.argv(net.near_pid, [
+        *COMMAND, "-p", "80", "-c", "1", "--retries", "1", "--retry-interval", "2", "-r", "5000", "-O", "hits",
+        "10.2.0.0/24",
+    ])  # fmt: skip
+    try:
+        with subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=environment()
+        ) as process:
+            assert process.stderr is not None
+            line = b""
+            while b"send: 256" not in line:
+                line = process.stderr.readline()
+                assert line, "the scan ended early"
+            ports_and_silence(net)
+            out, _ = process.communicate(timeout=60)
+    finally:
+        ports_and_silence(net)
+    hits = [record for line in out.splitlines() if isinstance(record := records.parse(line), Hit)]
+    assert {hit.ip for hit in hits} == {f"10.2.0.{i}" for i in range(256)}
+    assert {hit.attempt for hit in hits} == {1}
+    assert all(hit.rtt is not None and hit.rtt < 1.5 for hit in hits)  # from the second try on
+
+
+@pytest.mark.parametrize("engine", ["packet", "connect"])
+def test_shards_are_disjoint_and_complete(net: Veth, engine: str) -> None:
+    found: list[str] = []
+    for shard in range(3):
+        done = near(
+            net, "-p", "80", "-c", "0.5", "-e", "9", "-n", "50%", "--shards", "3", "--shard", str(shard),
+            "--engine", engine, "-T", str(shard + 1), "-O", "list", "10.2.0.0/22",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        addresses_found = done.stdout.splitlines()
+        assert len(addresses_found) == len(range(shard, 512, 3))
+        found += addresses_found
+    whole = near(net, "-p", "80", "-c", "0.5", "-e", "9", "-n", "512", "-O", "list", "10.2.0.0/22")
+    assert sorted(found) == sorted(whole.stdout.splitlines())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", [[], ["--shards", "3", "--shard", "1", "--retries", "1", "--retry-interval", "0.1"]],
+    ids=["whole", "a shard with retries"],
+)  # fmt: skip
+def test_killed_five_and_twenty_times_no_target_is_left_out(net: Veth, tmp_path: Path, words: list[str]) -> None:
+    """With both cases fifty SIGKILLs at random moments (the same each time; what the scan does then is not)."""
+    rnd = random.Random(len(words))
+    out, state = tmp_path / "out", tmp_path / "state"
+    lives = [rnd.uniform(0.0, 1.4) for _ in range(25)]
+    rate, size = 500, 1 << 16
+    asked = {
+        "argv": ["-p", "80", "-c", "0.2", "-r", str(rate), "-e", "5", "-O", "list", "-o", str(out), "-q", *words,
+                 "10.2.0.0/16"],
+        "checkpoint": str(state), "lives": lives, "last": ["-r", "20000"], "marks": 0.05, "delay": 0.2,
+    }  # fmt: skip
+    assert sum(lives) * rate < size // 3, "it would be over before it was killed so often"
+    told = json.loads(near_program(net, "tests.servers.kill_scan", json.dumps(asked)))
+    assert told["code"] == 0
+    positions = [position for position in told["positions"] if position is not None]
+    assert positions == sorted(positions)
+    assert len(set(positions)) >= 6, "it was hardly ever killed at work"
+    assert checkpoint.read(state).finished
+    found = out.read_text().splitlines()
+    space = Space.build([(10 << 24 | 2 << 16, 10 << 24 | 2 << 16 | 0xFFFF)], [80])
+    shard, shards = (1, 3) if words else (0, 1)
+    right = space.at(Permutation(size, 5).at(np.arange(shard, size, shards, dtype=np.uint64)))[0]
+    assert set(found) == {f"10.2.{(a >> 8) & 255}.{a & 255}" for a in right.tolist()}
+    assert checkpoint.read(state).counters["success"] >= len(right)
+
+
+def near_program(net: Veth, module: str, text: str) -> str:
+    return net.near(PYTHON, "-m", module, input=text, timeout=150).stdout
+
+
+def test_who_answered_before_the_kill_is_a_repeat_behind_it(net: Veth, tmp_path: Path) -> None:
+    """The window that is probed again was published already: nothing stands twice in the file."""
+    out, state = tmp_path / "out", tmp_path / "state"
+    words = [*COMMAND, "-p", "80", "-c", "3", "-q", "-O", "list", "-o", str(out), "-r", "1000", "10.2.0.0/19"]
+    with subprocess.Popen(
+        net.argv(net.near_pid, [*words, "--checkpoint", str(state)]), stderr=subprocess.DEVNULL, cwd=ROOT,
+        env=environment(),
+    ) as process:  # fmt: skip
+        while not state.exists() or checkpoint.read(state).seen < 8 * 1000:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+    held = checkpoint.read(state)
+    written = out.read_text().splitlines()
+    assert held.position < held.seen // 8 <= len(written)
+    rest = near(net, *words[3:], "-r", "10000", "--resume", str(state))
+    assert rest.returncode == 0, rest.stderr
+    found = out.read_text().splitlines()
+    assert set(found) == addresses("10.2", 8192)
+    assert len(found) - len(set(found)) <= len(written) - held.seen // 8  # what no checkpoint had counted yet
+    counters = checkpoint.read(state).counters
+    assert counters["sent"] >= 8192
+    assert counters["repeats"] >= held.seen // 8 - held.position
+    assert not Path(f"{state}.seen").exists()
+
+
+def test_so_many_results_over_all_runs(net: Veth, tmp_path: Path) -> None:
+    out, state = tmp_path / "out", tmp_path / "state"
+    words = ["-p", "80", "-c", "0.5", "-q", "-O", "list", "-o", str(out), "-r", "2000", "10.2.0.0/20"]
+    first = near(net, *words, "-N", "300", "--checkpoint", str(state))
+    assert first.returncode == 0, first.stderr
+    assert near(net, *words, "-N", "300", "--resume", str(state)).returncode == 0
+    assert len(out.read_text().splitlines()) == 300
+    assert near(net, *words, "-N", "500", "--resume", str(state)).returncode == 0
+    found = out.read_text().splitlines()
+    assert len(found) == len(set(found)) == 500
+
+
+def test_a_second_signal_leaves_the_checkpoint(net: Veth, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    words = [*COMMAND, "-p", "80", "-c", "1", "-r", "1000", "-o", str(tmp_path / "out"), "10.2.0.0/19"]
+    argv = net.argv(net.near_pid, [*words, "--checkpoint", str(state)])
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment()) as process:
+        assert process.stderr is not None
+        while not state.exists() or not checkpoint.read(state).position:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        while "once more leaves at once" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    assert 0 < checkpoint.read(state).position < 8192
+    rest = near(net, *words[3:], "-r", "10000", "--resume", str(state))
+    assert rest.returncode == 0, rest.stderr
+    assert set((tmp_path / "out").read_text().splitlines()[1:]) == addresses("10.2", 8192)
+
+
+def test_bad_words_about_the_order_send_nothing(net: Veth, tmp_path: Path) -> None:
+    (tmp_path / "damaged").write_text('{"longline": "checkpoint", "v": 2}')
+    before = net.far("cat", "/sys/class/net/far0/statistics/rx_packets").stdout
+    for words, problem in (
+        (["-P", "0"], "greater than or equal to 1"),
+        (["-P", "3", "-s", "40000-40001"], "3 probes a target (-P) need as many source ports (-s), and 40000-40001 is"),
+        (["-P", "2", "--retries", "1", "-s", "40000-40002"], "4 probes a target (-P and --retries)"),
+        (["-P", "100", "--retries", "2"], "are more than 255"),
+        (["--shards", "4", "--shard", "4", "-e", "1"], "--shard 4: shards are counted from 0, and there are 4"),
+        (["--shards", "4"], "--shards: 4: needs --seed"),
+        (["--shards", "0"], "greater than or equal to 1"),
+        (["--resume", str(tmp_path / "damaged")], "the checkpoint is damaged"),
+        (["-n", "0"], "no targets at all"),
+    ):
+        done = near(net, "-p", "80", *words, "10.2.0.0/24")
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert problem in done.stderr
+    done = near(net, "10.2.0.0/24")
+    assert done.returncode == 2
+    assert "tcp_synscan needs to know which ports to scan" in done.stderr
+    assert net.far("cat", "/sys/class/net/far0/statistics/rx_packets").stdout == before
 
 
 def test_no_permission_names_the_capability_and_auto_does_without(net: Veth) -> None:

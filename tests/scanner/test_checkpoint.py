@@ -14,7 +14,10 @@ from stages.scanner import checkpoint
 from stages.scanner.checkpoint import Checkpoint
 
 IDENTITY = {"ports": "80", "seed": 5, "size": 256}
-HELD = Checkpoint("a scan", 5, b"0123456789abcdef", IDENTITY, 100, started="2026-11-21T07:10:00.000000Z")
+HELD = Checkpoint(
+    "a scan", 5, b"0123456789abcdef", IDENTITY, 100, started="2026-11-21T07:10:00.000000Z",
+    counters={"sent": 100, "success": 7}, seen=56,
+)  # fmt: skip
 
 
 def test_it_comes_back(tmp_path: Path) -> None:
@@ -74,11 +77,13 @@ def test_any_bytes_are_refused_by_a_usage_error(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"v": 2}, "a checkpoint of version 2"),
+        ({"v": 1}, "a checkpoint of version 1"),
         ({"longline": "blocklist"}, "not a checkpoint"),
         ({"position": "7"}, "position is '7'"),
         ({"position": -1}, "position -1"),
         ({"position": True}, "position is True"),
+        ({"seen": -8}, "seen -8"),
+        ({"counters": {"sent": "7"}}, "counters"),
         ({"secret": "00"}, "secret"),
         ({"secret": "zz"}, "secret"),
         ({"identity": None}, "identity"),

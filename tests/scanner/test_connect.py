@@ -4,7 +4,9 @@ import asyncio
 import errno
 import resource
 import socket
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from ipaddress import IPv4Address
 
 import pytest
@@ -18,6 +20,7 @@ from stages.scanner.answers import ICMP, RST, SYNACK
 from stages.scanner.connect import ConnectEngine, ConnectPlan, Ipv4Targets, Ipv6Targets, Targeted
 from stages.scanner.permutation import Permutation
 from stages.scanner.rows import Answer, address_text
+from stages.scanner.sharding import own_positions
 from stages.scanner.space import Space
 from stages.scanner.targets import Ipv6Space
 
@@ -94,6 +97,64 @@ async def test_ipv6_targets_from_a_list() -> None:
         targets = Ipv6Targets(Ipv6Space(Ranges((1,), (1,)), (port_of(listening),)))
         await run(ConnectEngine(plan(targets), answers.extend))
         assert [(answer.address, answer.kind) for answer in answers] == [("::1", SYNACK)]
+
+
+@pytest.mark.parametrize("shards", [1, 3, 20])
+async def test_shards_share_the_targets_out(server: socket.socket, shards: int) -> None:
+    targets, order, seen = loopback(port_of(server)), Permutation(16, 3), []
+    for shard in range(shards):
+        answers: list[Answer] = []
+        await run(ConnectEngine(plan(targets, shard=shard, shards=shards), answers.extend))
+        assert sorted(answer.position for answer in answers) == list(range(own_positions(16, shard, shards)))
+        for answer in answers:
+            assert answer.address == BASE + order.one(shard + answer.position * shards)
+        seen += [answer.address for answer in answers]
+    assert sorted(seen) == list(range(BASE, BASE + 16))
+
+
+@pytest.fixture
+def full() -> Iterator[int]:
+    """A port of 127.66.0.5 whose SYNs are dropped: the queue of connections that nobody accepts is full."""
+    with socket.create_server(("127.66.0.5", 0), backlog=0) as listening, ExitStack() as clients:
+        for _ in range(8):
+            client = clients.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.66.0.5", port_of(listening)))
+        yield port_of(listening)
+
+
+@pytest.mark.parametrize(("retries", "interval"), [(0, 1.0), (1, 0.0), (3, 0.2)])
+async def test_a_silent_target_is_tried_so_often_again(full: int, retries: int, interval: float) -> None:
+    answers: list[Answer] = []
+    engine = ConnectEngine(plan(loopback(full), timeout=0.2, retries=retries, retry_interval=interval), answers.extend)
+    began = time.monotonic()
+    await run(engine)
+    assert time.monotonic() - began >= 0.2 + retries * (0.2 + interval)
+    assert engine.counters.sent == 15 + retries + 1
+    assert {(answer.attempt, answer.kind) for answer in answers} == {(0, RST)}
+    assert len(answers) == 15
+    assert engine.position == engine.settled(0, 0) == 16
+
+
+async def test_stopped_before_its_next_try_a_target_is_not_done(full: int) -> None:
+    engine = ConnectEngine(plan(loopback(full), timeout=0.2, retries=1, retry_interval=60.0), lambda answers: None)
+    silent = next(i for i in range(16) if Permutation(16, 3).one(i) == 5)
+    engine.start()
+    await until(lambda: engine.counters.sent == 16)
+    assert engine.sending
+    engine.stop_sending()
+    await until(lambda: engine.done)
+    assert engine.position == engine.settled(0, 0) == silent
+    await engine.close()
+
+
+async def test_the_answer_to_a_later_try_says_so(server: socket.socket) -> None:
+    answers: list[Answer] = []
+    engine = ConnectEngine(plan(loopback(port_of(server), 8), retries=2), answers.extend)
+    engine._again.append((0.0, connect._Probe(99, BASE + 5, "127.66.0.5", port_of(server), attempt=2)))
+    engine._open[99] = engine._again[0][1]
+    await run(engine)
+    assert [(a.position, a.attempt) for a in answers if a.attempt] == [(99, 2)]
 
 
 async def test_what_became_blocked_is_not_dialled(server: socket.socket) -> None:

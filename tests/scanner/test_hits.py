@@ -41,7 +41,7 @@ def as_hit(answer: Answer, source: HitSource = SOURCE) -> Hit:
     return Hit(
         source.scan, answer.ts, address_text(answer.address), answer.port, vantage=source.vantage,
         transport=source.transport, probe=source.probe, classification=answer.classification, success=answer.success,
-        repeat=bool(answer.repeat), cooldown=bool(answer.cooldown), ttl=answer.ttl, rtt=rtt,
+        repeat=bool(answer.repeat), cooldown=bool(answer.cooldown), attempt=answer.attempt, ttl=answer.ttl, rtt=rtt,
         source=own, tcp=tcp, icmp=icmp,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stages.scanner import order
 from stages.scanner.permutation import Permutation
+from stages.scanner.sharding import own_positions
 from stages.scanner.space import NOT_A_TARGET, Space
 
 TOP = (1 << 32) - 1
@@ -21,6 +22,8 @@ def spaces(draw: st.DrawFn) -> Space:
         st.lists(st.integers(0, 65535), min_size=1, max_size=5, unique=True),
         st.integers(1, 65536).map(lambda count: list(range(count))),
     ))  # fmt: skip
+    if draw(st.booleans()):
+        return Space.of_list(np.array(cuts, np.uint32), ports)
     return Space.build(pieces, ports)
 
 
@@ -40,6 +43,30 @@ def test_kernels_agree_with_numpy(space: Space, seed: int, data: st.DataObject) 
     back = np.empty(count, np.uint64)
     order.positions(built, address, port, back)
     assert (back == positions).all()
+
+
+@settings(max_examples=60)
+@given(spaces(), st.integers(0, 1 << 64), st.data())
+def test_a_shard_is_every_so_many_th_position(space: Space, seed: int, data: st.DataObject) -> None:
+    permutation = Permutation(space.size, seed)
+    shards = data.draw(st.one_of(st.integers(1, 20), st.integers(1, 1 << 32)))
+    shard = data.draw(st.integers(0, min(shards, space.size) - 1))
+    built = order.build(permutation, space, shard, shards)
+    size = own_positions(space.size, shard, shards)
+    count = min(size, data.draw(st.integers(1, 300)))
+    first = data.draw(st.integers(0, size - count))
+    address, port, back = (np.empty(count, np.uint64) for _ in range(3))
+    order.targets(built, np.uint64(first), address, port)
+    own = np.arange(first, first + count, dtype=np.uint64)
+    right = space.at(permutation.at(own * np.uint64(shards) + np.uint64(shard)))
+    assert (address == right[0]).all()
+    assert (port == right[1]).all()
+    order.positions(built, address, port, back)
+    assert (back == own).all()
+    if shards > 1:
+        other = order.build(permutation, space, (shard + 1) % shards, shards)
+        order.positions(other, address, port, back)
+        assert (back == order.NOWHERE).all()
 
 
 @settings(deadline=None)
@@ -70,3 +97,6 @@ def test_five_thousand_ranges_and_ipv4_with_all_ports() -> None:
 def test_sizes_must_agree() -> None:
     with pytest.raises(ValueError, match="3 elements for a space of 2"):
         order.build(Permutation(3, 0), Space.build([(1, 2)], [80]))
+    for shard, shards in ((-1, 1), (1, 1), (0, 0), (0, (1 << 32) + 1)):
+        with pytest.raises(ValueError, match=f"shard {shard} of {shards}"):
+            order.build(Permutation(2, 0), Space.build([(1, 2)], [80]), shard, shards)

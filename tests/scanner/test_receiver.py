@@ -6,11 +6,11 @@ import pytest
 from stages.net.ring import BLOCK_BYTES
 from stages.scanner import order, probes
 from stages.scanner.answers import ANSWER, RST, SYNACK
+from stages.scanner.claims import Claims
 from stages.scanner.dedup import Seen
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.permutation import Permutation
 from stages.scanner.receiver import Receiver, place
-from stages.scanner.sender import Claims
 from stages.scanner.space import Space
 from tests.servers.blocks import block
 
@@ -125,7 +125,7 @@ def test_the_cooldown_is_marked() -> None:
 def test_round_trips_are_filled_in() -> None:
     scan = Scan()
     rtt = scan.read(scan.answer(1))["rtt"][0]
-    assert rtt == pytest.approx(2_000_000_000 - scan.claims.starts[0] / 1e9, abs=1.0)
+    assert rtt == pytest.approx(2_000_000_000 - scan.claims.log.starts[0, 0] / 1e9, abs=1.0)
 
 
 def test_an_error_of_the_consumer_stops_the_scan() -> None:

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import errno
-import threading
 import time
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.scanner.answers import ANSWER
-from stages.scanner.sender import LOG_BATCHES, Claims, Sender, SendFailed, round_trips
+from stages.scanner.claims import Claims
+from stages.scanner.sender import Sender, SendFailed
 
 
 class Rows:
@@ -21,7 +19,7 @@ class Rows:
         self.rows: list[int] = []
         self.blocks: list[int] = []
 
-    def fill(self, first: int, count: int, milliseconds: int = 0, block: int = 0) -> int:
+    def fill(self, first: int, count: int, milliseconds: int = 0, attempt: int = 0, block: int = 0) -> int:
         self.blocks.append(block)
         self.rows = [position for position in range(first, first + count) for _ in range(self.probes)]
         return len(self.rows)
@@ -145,81 +143,6 @@ def test_threads_share_the_positions() -> None:
     assert shared.position == 20_000
 
 
-def test_the_position_is_that_of_the_oldest_batch_under_way() -> None:
-    shared = claims()
-    first, second, third = shared.take(), shared.take(), shared.take()
-    assert first is not None
-    assert second is not None
-    assert third is not None
-    assert (first.first, second.first, third.first) == (0, 64, 128)
-    shared.finished(second)
-    assert shared.position == 0
-    shared.finished(first)
-    assert shared.position == 128
-    assert shared.next == 192
-
-
-def test_position_before_a_moment() -> None:
-    shared = claims()
-    assert shared.position_before(time.monotonic()) == 0
-    marks = []
-    for _ in range(5):
-        marks.append(time.monotonic())
-        batch = shared.take()
-        assert batch is not None
-        shared.finished(batch)
-    assert [shared.position_before(mark) for mark in marks] == [0, 64, 128, 192, 256]
-    assert shared.position_before(time.monotonic()) == 320
-    under_way = shared.take()
-    assert under_way is not None
-    later = shared.take()
-    assert later is not None
-    shared.finished(later)
-    assert shared.position_before(time.monotonic() + 100) == 320  # one of them has not been sent
-
-
-def test_position_before_when_the_log_has_wrapped() -> None:
-    shared = claims(last=LOG_BATCHES * 2, batch=1)
-    for _ in range(LOG_BATCHES // 2):
-        batch = shared.take()
-        assert batch is not None
-        shared.finished(batch)
-    mark = time.monotonic()
-    middle = shared.position_before(mark)
-    assert middle == LOG_BATCHES // 2
-    for _ in range(LOG_BATCHES):
-        batch = shared.take()
-        assert batch is not None
-        shared.finished(batch)
-    assert shared.position_before(mark) == middle  # forgotten: the last answer still holds
-    assert shared.position_before(time.monotonic()) == shared.next
-
-
-def test_pause_and_stop() -> None:
-    shared = claims()
-    shared.pause()
-    got: list[object] = []
-    thread = threading.Thread(target=lambda: got.append(shared.take()))
-    thread.start()
-    thread.join(0.15)
-    assert thread.is_alive()
-    shared.resume()
-    thread.join()
-    assert got[0] is not None
-    shared.pause()
-    thread = threading.Thread(target=lambda: got.append(shared.take()))
-    thread.start()
-    shared.stop()
-    thread.join()
-    assert got[1] is None
-
-
-def test_the_runtime_ends_it() -> None:
-    shared = claims()
-    shared.begin(0.0)
-    assert shared.take() is None
-
-
 def test_the_rate_counts_packets_not_targets() -> None:
     shared = claims(last=10**6, batch=1, probes=10, rate=1000)
     one, wire = sender(shared, [], probes=10)
@@ -231,35 +154,3 @@ def test_the_rate_counts_packets_not_targets() -> None:
     shared.stop()
     one.join()
     assert took >= 0.26  # 300 packets at 1,000 a second, less the first batch and one caught up
-
-
-def log(entries: list[tuple[int, int, int, int]]) -> tuple[np.ndarray, ...]:
-    """(first, count, start ns, end ns) of each batch, as rings of 8."""
-    out = (np.zeros(8, np.uint64), np.zeros(8, np.int64), np.zeros(8, np.int64), np.zeros(8, np.int64))
-    for i, entry in enumerate(entries):
-        for column, value in zip(out, entry, strict=True):
-            column[i % 8] = value
-    return out
-
-
-def rtts(positions: list[int], arrival_us: int, entries: list[tuple[int, int, int, int]], oldest: int) -> list[float]:
-    out = np.zeros(len(positions), ANSWER)
-    out["position"], out["ts"] = positions, arrival_us
-    round_trips(out, len(positions), *log(entries), oldest, len(entries))
-    return [float(value) for value in out["rtt"]]
-
-
-def test_round_trips_are_interpolated_within_the_batch() -> None:
-    entries = [(100, 10, 1_000_000, 2_000_000), (110, 5, 3_000_000, 3_000_000)]
-    found = rtts([100, 109, 110, 114], 4_000, entries, 0)
-    assert found == pytest.approx([2.95e-3, 2.05e-3, 1e-3, 1e-3])
-
-
-def test_a_probe_that_is_not_in_the_log_has_no_round_trip() -> None:
-    entries = [(100 + 10 * i, 10, 10**6, 10**6) for i in range(20)]
-    found = rtts([5, 100, 215, 225, 299, 300], 2_000, entries, 12)
-    assert np.isnan(found).tolist() == [True, True, True, False, False, True]
-
-
-def test_an_arrival_before_its_batch_is_done_is_never_negative() -> None:
-    assert rtts([9], 1_000, [(0, 10, 10**6, 5 * 10**6)], 0) == [0.0]

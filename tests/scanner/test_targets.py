@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,8 @@ from stages.core.lists import Lists, read_lists
 from stages.core.netset import NetSet
 from stages.core.ranges import Ranges
 from stages.core.settings import ListSettings
-from stages.scanner.targets import Ipv6Space, Targets, choose_targets, parse_targets
+from stages.scanner.iplist import IpList
+from stages.scanner.targets import Ipv6Space, Targets, choose_listed, choose_targets, parse_targets
 
 
 def names(name: str) -> list[str]:
@@ -118,3 +121,43 @@ def test_an_ipv6_space_has_every_pair_once(spans: list[tuple[int, int]], ports: 
     pairs = [space.at(i) for i in range(space.size)]
     assert len(set(pairs)) == len(pairs) == ranges.size * len(ports)
     assert all(int(IPv6Address(host)) in ranges for host, _ in pairs)
+
+
+ADDRESSES = st.lists(st.one_of(
+    st.integers(0, 2**32 - 1), st.integers(10 << 24, (10 << 24) + 40), st.sampled_from([0, 0x7F000001, 0xFFFFFFFF])
+), min_size=1, max_size=60, unique=True)  # fmt: skip
+
+
+@given(
+    ADDRESSES, st.sampled_from(["", "10.0.0.0/28", "0.0.0.0/1"]), st.sampled_from([None, "10.0.0.0/27 9.0.0.0/8"]),
+    st.booleans(),
+)  # fmt: skip
+def test_an_exact_list_is_treated_as_the_same_targets_typed(
+    addresses: list[int], block: str, allow: str | None, default: bool
+) -> None:
+    lists = Lists(NetSet.parse(block.split(), "b"), None if allow is None else NetSet.parse(allow.split(), "a"))
+    settings = ListSettings(default_blocklist=default)
+    found = IpList("f", np.array(sorted(addresses), np.uint32), Ranges((1,), (1,)))
+    texts = [str(IPv4Address(address)) for address in addresses] + ["::1"]
+    problem = ""
+    try:
+        typed = choose_targets(texts, lists, settings, (80, 443), names)
+    except UsageError as error:
+        problem = error.problem
+    if problem:
+        with pytest.raises(UsageError, match=re.escape(problem)):
+            choose_listed(found, lists, settings, (80, 443))
+        return
+    listed = choose_listed(found, lists, settings, (80, 443))
+    assert listed.listed is not None
+    assert listed.listed.tolist() == [a for first, last in typed.v4 for a in range(first, last + 1)]
+    assert (listed.addresses, listed.excluded, listed.policy.lifted) == (
+        typed.addresses, typed.excluded, typed.policy.lifted
+    )  # fmt: skip
+    assert list(listed.v6.ranges) == list(typed.v6.ranges)
+    if listed.listed.size:
+        assert listed.first_v4 == typed.first_v4
+        space = listed.space((80, 443))
+        index = np.arange(space.size, dtype=np.uint64)
+        for ours, theirs in zip(space.at(index), typed.space((80, 443)).at(index), strict=True):
+            assert (ours == theirs).all()
