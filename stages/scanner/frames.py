@@ -28,6 +28,9 @@ from stages.scanner.space import Space
 
 #: Rows begin on cache lines.
 _ROW_ALIGN: Final = 64
+#: An answer from a port that was not probed is tried against so many ports of the scan: each one tried is another
+#: chance for a forgery to fit.
+MAX_OTHER_PORTS: Final = 16
 _WORDS: Final = range(2, 7)  # the words that a fill kernel may write
 _IP: Final = headers.ETHERNET_BYTES
 _L4: Final = _IP + headers.IPV4_BYTES
@@ -46,10 +49,15 @@ class Constants(NamedTuple):
     words: Any  # six words: template words 2 .. 6 with zeros where the kernel writes, then 0
     ip_sum: Any  # checksum sums of the constant parts
     l4_sum: Any
+    first_attempt: Any = np.uint64(0)  # number of the first of the rows of each target
+    attempts: Any = np.uint64(1)  # attempts below this are answered
+    ports: Any = np.zeros(0, np.uint64)  # array: ports of the scan that an answer from another port may belong to
+    milliseconds: Any = np.uint64(0)  # since the epoch, when the frames are filled
 
 
 class FrameBuilder:
-    """Fills rows for positions. `frames` (u8) has `rows` rows; the first `length` bytes of each are the frame."""
+    """Fills rows for positions. `frames` (u8) has `rows` rows; the first `length` bytes of each are the frame, or as
+    many as `lengths` says of each row."""
 
     def __init__(
         self,
@@ -73,8 +81,12 @@ class FrameBuilder:
         template[_TTL] = ttl
         self.probe = probe
         self.length = len(template)
+        #: Bytes of each row of this block (i64); None: all have `length`.
+        self.lengths: npt.NDArray[np.int64] | None = None
+        if probe.lengths:
+            self.lengths = np.full(batch * probes, self.length, np.int64)
         self.batch = batch
-        stride = -(-max(len(template), _ROW_ALIGN) // _ROW_ALIGN) * _ROW_ALIGN
+        stride = -(-max(probe.max_length, _ROW_ALIGN) // _ROW_ALIGN) * _ROW_ALIGN
         row = np.frombuffer(bytes(template).ljust(stride, b"\0"), np.uint8)
         self.frames: npt.NDArray[np.uint8] = np.tile(row, (batch * probes, 1))
         self._words = self.frames.view(np.uint64)
@@ -96,6 +108,8 @@ class FrameBuilder:
             words=tuple(np.uint64(int.from_bytes(padded[8 * i : 8 * i + 8], "big")) for i in _WORDS),
             ip_sum=np.uint64(word_sum(bytes(template[_IP:_L4]))),
             l4_sum=np.uint64(word_sum(bytes(template[_L4:])) + probe.pseudo_sum),
+            attempts=np.uint64(probes),
+            ports=np.array(space.ports[:MAX_OTHER_PORTS], np.uint64),
         )
 
     def fill(self, first: int, count: int, milliseconds: int = 0) -> int:
@@ -106,15 +120,20 @@ class FrameBuilder:
         address, port = self.address[:count], self.port[:count]
         orders.targets(self._order, np.uint64(first), address, port)
         rows = count * self._probes
-        constants = self.constants
+        constants = self.constants._replace(milliseconds=np.uint64(milliseconds))
         if self.probe.stamp_at is not None:
             value = (milliseconds & 0xFFFFFFFF).to_bytes(4, "big")
             at = self.probe.stamp_at
             self.frames[:rows, at : at + 4] = np.frombuffer(value, np.uint8)
             constants = constants._replace(l4_sum=constants.l4_sum + np.uint64(word_sum(value)))
-        self.probe.fill(self._words[:rows], address, port, constants, self._source[:rows], self._hash[:rows])
+        arguments = (self._words[:rows], address, port, constants, self._source[:rows], self._hash[:rows])
+        if self.lengths is None:
+            self.probe.fill(*arguments)
+        else:
+            self.probe.fill(*arguments, self.lengths[:rows])
         return rows
 
     def frame(self, row: int) -> bytes:
         """One filled row as bytes (dry runs, tests)."""
-        return self.frames[row, : self.length].tobytes()
+        length = self.length if self.lengths is None else int(self.lengths[row])
+        return self.frames[row, :length].tobytes()

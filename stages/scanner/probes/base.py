@@ -3,12 +3,15 @@ kernel that reads them, and the fields it yields. One file each in this folder, 
 
     fill(words, address, port, constants, source, tags)
         rows of frames as u64 (native) words; targets (u64 arrays, one for `constants.probes` rows); `frames.Constants`;
-        two scratch arrays of a u64 a row. Writes big-endian words 2 to 6 of each row.
+        two scratch arrays of a u64 a row. Writes big-endian words 2 to 6 of each row. Row j of a target is attempt
+        `constants.first_attempt + j`. A module whose frames differ in length (`lengths`) gets one more argument, an
+        i64 array, and fills in the bytes of each row; it may write anywhere in its rows.
 
     classify(data, table, count, constants, out) -> rows written
         `data` u8: a block of the ring; `table`: its packets (`stages.net.ring`, columns IP, END, TIME, FINISHED);
-        writes a row of ANSWER (`stages.scanner.answers`) for each packet that validates. The position, the round-trip
-        time, and the flags `repeat` and `cooldown` are the receiver's.
+        writes a row of ANSWER (`stages.scanner.answers`) for each packet that validates: attempts below
+        `constants.attempts` do. The position, the round-trip time, and the flags `repeat` and `cooldown` are the
+        receiver's. No load may be outside `data[ip : end]` of a packet: numba checks no bounds.
 """
 
 from __future__ import annotations
@@ -35,3 +38,10 @@ class ProbeModule:
     fill: Kernel
     classify: Kernel
     filter: Callable[[tuple[int, int]], bytes]  #: source ports (inclusive) -> classic BPF program
+    max_length: int = 0  #: bytes of the largest frame; 0: len(template)
+    lengths: bool = False  #: frames differ in length: `fill` takes and fills an array of them
+    data: bool = False  #: answers carry bytes of the packet (`data_at`, `data_size` of ANSWER)
+
+    def __post_init__(self) -> None:
+        if not self.max_length:
+            object.__setattr__(self, "max_length", len(self.template))

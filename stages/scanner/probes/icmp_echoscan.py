@@ -101,7 +101,7 @@ def fill(words: Any, address: Any, port: Any, constants: Any, source: Any, tags:
     ip_sum, l4_sum = constants.ip_sum, constants.l4_sum
     count = address.size
     for j in range(probes):
-        attempt = np.uint64(j)
+        attempt = constants.first_attempt + np.uint64(j)
         for i in range(count):
             row = i * probes + j
             which = (address[i] + attempt) % several if several > _ONE else _ZERO
@@ -125,7 +125,7 @@ def fill(words: Any, address: Any, port: Any, constants: Any, source: Any, tags:
 @kernel
 def classify(data: Any, table: Any, count: Any, constants: Any, out: Any) -> Any:
     """See `stages.scanner.probes.base`."""
-    k0, k1, probes = constants.k0, constants.k1, constants.probes
+    k0, k1, attempts = constants.k0, constants.k1, constants.attempts
     found = 0
     for i in range(count):
         ip, captured, finished = table[i, ring.IP], table[i, ring.END], table[i, ring.FINISHED]
@@ -145,7 +145,7 @@ def classify(data: Any, table: Any, count: Any, constants: Any, out: Any) -> Any
         value = tag(k0, k1, daddr, target, _ZERO)
         ident, seq = load16(data, echo + 4), load16(data, echo + 6)
         attempt = (seq - echo_sequence(value, _ZERO)) & _LOW16
-        if ident != echo_id(value) or attempt >= probes:
+        if ident != echo_id(value) or attempt >= attempts:
             continue
         row = out[found]
         row.address, row.port = target, 0

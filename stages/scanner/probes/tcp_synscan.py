@@ -128,15 +128,15 @@ def fill(words: Any, address: Any, port: Any, constants: Any, source: Any, tags:
     ip_sum, l4_sum = constants.ip_sum, constants.l4_sum
     count = address.size
     if probes == 1 and several == _ONE:  # written apart: with a stride of one and one source the loops vectorise
-        ours = sources[0]
+        ours, first_attempt = sources[0], constants.first_attempt
         for i in range(count):
             tags[i] = tag(k0, k1, ours, address[i], port[i])
         for i in range(count):
-            sport = source_port(port_offset(tags[i], port_count), _ZERO, first_port, port_count)
+            sport = source_port(port_offset(tags[i], port_count), first_attempt, first_port, port_count)
             _write(words, i, tags[i], ours, address[i], sport, port[i], t2, t5, t6, ip_sum, l4_sum)
         return
     for j in range(probes):
-        attempt = np.uint64(j)
+        attempt = constants.first_attempt + np.uint64(j)
         for i in range(count):
             row = i * probes + j
             source[row] = sources[np.int64((address[i] + attempt) % several)]
@@ -180,7 +180,7 @@ def _options(data: Any, at: Any, end: Any, row: Any) -> None:
 def classify(data: Any, table: Any, count: Any, constants: Any, out: Any) -> Any:
     """See `stages.scanner.probes.base`."""
     k0, k1 = constants.k0, constants.k1
-    first_port, port_count, probes = constants.first_port, constants.port_count, constants.probes
+    first_port, port_count, attempts = constants.first_port, constants.port_count, constants.attempts
     found = 0
     for i in range(count):
         ip, captured, finished = table[i, ring.IP], table[i, ring.END], table[i, ring.FINISHED]
@@ -196,7 +196,7 @@ def classify(data: Any, table: Any, count: Any, constants: Any, out: Any) -> Any
             sport, dport = load16(data, layer4), load16(data, layer4 + 2)
             value = tag(k0, k1, daddr, saddr, sport)
             attempt = attempt_of(port_offset(value, port_count), dport, first_port, port_count)
-            if attempt >= probes:
+            if attempt >= attempts:
                 continue
             seq, ack = load32(data, layer4 + 4), load32(data, layer4 + 8)
             flags = data[layer4 + 13]
@@ -228,7 +228,7 @@ def classify(data: Any, table: Any, count: Any, constants: Any, out: Any) -> Any
             target, dport = load32(data, inner + 16), load16(data, quote + 2)
             value = tag(k0, k1, daddr, target, dport)
             attempt = attempt_of(port_offset(value, port_count), load16(data, quote), first_port, port_count)
-            if attempt >= probes or load32(data, quote + 4) != sequence(value):
+            if attempt >= attempts or load32(data, quote + 4) != sequence(value):
                 continue
             kind = _KIND_ICMP
             row.address, row.port = target, dport
