@@ -20,8 +20,8 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from stages.core.errors import MissingCapability, UsageError
+from stages.scanner.choice import CONNECT_PROBE
 from stages.scanner.prepare import Prepared, Slice
-from stages.scanner.probes import WITHOUT_PORTS
 from stages.scanner.quantities import parse_mac, parse_source_ips
 from stages.scanner.space import Space
 from stages.scanner.targets import Ipv6Space
@@ -130,7 +130,7 @@ def _connections(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
     from stages.scanner.connect import Ipv4Targets, Ipv6Targets
     from stages.scanner.permutation import Permutation
 
-    if prepared.settings.probe_module in WITHOUT_PORTS:
+    if prepared.settings.probe_module != CONNECT_PROBE:
         raise UsageError("--engine", "connect", f"{prepared.settings.probe_module} needs packets")
     v6: Ipv6Space = prepared.targets.v6
     v4 = Ipv4Targets(Space.build(prepared.targets.v4, prepared.ports)) if part.version == 4 else None

@@ -20,6 +20,7 @@ class Frames(Protocol):
 
     frames: npt.NDArray[np.uint8]
     address: npt.NDArray[np.uint64]
+    lengths: npt.NDArray[np.int64] | None
 
     def fill(self, first: int, count: int, milliseconds: int = 0) -> int: ...
 
@@ -70,4 +71,6 @@ class Mask:
         keep = np.repeat(~blocked, rows // count)
         kept = int(keep.sum())
         self._builder.frames[:kept] = self._builder.frames[:rows][keep]
+        if self._builder.lengths is not None:
+            self._builder.lengths[:kept] = self._builder.lengths[:rows][keep]
         return kept

@@ -22,7 +22,7 @@ from stages.core.times import rfc3339
 from stages.scanner.checkpoint import SECRET_BYTES, Checkpoint
 from stages.scanner.fields import Field, choose, default_fields
 from stages.scanner.ports import ports_text
-from stages.scanner.probes import WITHOUT_PORTS
+from stages.scanner.probes import entry
 from stages.scanner.quantities import amount_of
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.spec import MAX_RANGES, ScanSpec, range_texts, ranges_digest
@@ -114,7 +114,7 @@ def prepare(
         addresses=targets.addresses,
         ranges=tuple(range_texts(targets.v4, v6)) if listed else None,
         targets_digest=ranges_digest(targets.v4, v6),
-        ports="" if settings.probe_module in WITHOUT_PORTS else ports_text(ports),
+        ports="" if not entry(settings.probe_module).ports else ports_text(ports),
         probe=settings.probe_module,
         probe_args=settings.probe_args or "",
         probes=settings.probes,
@@ -146,7 +146,7 @@ def scan_name(now_us: int, seed: int) -> str:
 
 def _ports(settings: ScannerSettings) -> tuple[int, ...]:
     ports = settings.ports
-    if settings.probe_module in WITHOUT_PORTS:
+    if not entry(settings.probe_module).ports:
         if ports is not None:
             raise UsageError("-p/--target-ports", settings.target_ports, f"{settings.probe_module} has no ports")
         return _NO_PORTS

@@ -102,13 +102,14 @@ class ScannerSettings(Section):
     )
     interface: str | None = opt(None, "-i", "--interface", metavar="NAME", help="interface; default: the route's")
     probe_module: str = opt(
-        "tcp_synscan", "-M", "--probe-module", metavar="NAME", help="kind of probe", choices=probes.NAMES
+        "tcp_synscan", "-M", "--probe-module", metavar="NAME", help="kind of probe", choices=probes.names()
     )
     probe_args: str | None = opt(
         None,
         "--probe-args",
         metavar="ARGS",
-        help="for tcp_synscan the TCP options: windows, linux, bsd, smallest-probes; for icmp_echoscan the payload",
+        help="tcp_synscan: windows, linux, bsd, smallest-probes; icmp_echoscan: text:, hex:, file:; udp: these, "
+        "template: or payloads (template-fields lists the fields); dns: TYPE,NAME;...",
     )
     probe_ttl: int = opt(64, "--probe-ttl", metavar="N", help="TTL of the probes", ge=1, le=255)
     probes: int = opt(1, "-P", "--probes", metavar="N", help="probes to each target", ge=1, le=255)
