@@ -133,6 +133,13 @@ class FrameBuilder:
             self.probe.fill(*arguments, self.lengths[:rows])
         return rows
 
+    def targets_of(self, rows: int) -> bytes:
+        """Six bytes for each of the filled rows: the target's address and port in network order."""
+        records = np.empty(rows, [("address", ">u4"), ("port", ">u2")])
+        records["address"] = np.repeat(self.address, self._probes)[:rows]
+        records["port"] = np.repeat(self.port, self._probes)[:rows]
+        return records.tobytes()
+
     def frame(self, row: int) -> bytes:
         """One filled row as bytes (dry runs, tests)."""
         length = self.length if self.lengths is None else int(self.lengths[row])

@@ -78,7 +78,7 @@ class HitLines:
     def _render(self, answer: Answer, ip: str) -> bytes:
         # One unpacking is a third of the cost of 32 attribute look-ups.
         (ts, rtt, _, _, daddr, seq, ack, ts_val, ts_ecr, responder, _, sport, dport, port, window, ipid, mss, wscale,
-         sack, has_ts, ttl, kind, icmp_type, icmp_code, attempt, repeat, cooldown, bound, bits, size, data_size,
+         sack, has_ts, ttl, kind, icmp_type, icmp_code, _, repeat, cooldown, bound, bits, size, data_size,
          data) = answer  # fmt: skip
         digest = self._hash.copy()
         digest.update(f"{ip}\0{port}\0\0".encode())
@@ -100,7 +100,7 @@ class HitLines:
                 f'"ts_val":{ts_val if has_ts else "null"},"ts_ecr":{ts_ecr if has_ts else "null"},"ipid":{ipid}}}'
             )  # fmt: skip
         own = "null," if daddr is None else (
-            f'{{"ip":"{address_text(daddr)}","port":{dport},"attempt":{attempt},'
+            f'{{"ip":"{address_text(daddr)}","port":{dport},'
             f'"validated":"{VALIDATED[bound]}","bits":{bits}{self._host}'
         )  # fmt: skip
         return (

@@ -173,6 +173,15 @@ class ScannerSettings(Section):
         3, "-v", "--verbosity", metavar="N", help="0 to 5: fatal, error, warning, info, debug, all", ge=0, le=5
     )
 
+    fast_dryrun: bool = opt(
+        False, "--fast-dryrun", help="as --dryrun, in binary: address and port of each packet, 6 bytes"
+    )
+    list_probe_modules: bool = opt(False, "--list-probe-modules", help="print the kinds of probes, and end")
+    list_output_modules: bool = opt(False, "--list-output-modules", help="print the formats of results, and end")
+    list_output_fields: bool = opt(
+        False, "--list-output-fields", help="print the fields that the kind of probe has, and end"
+    )
+
     @pydantic.field_validator("target_ports")
     @classmethod
     def _ports(cls, value: str | None) -> str | None:

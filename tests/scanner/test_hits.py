@@ -44,8 +44,8 @@ def as_hit(answer: Answer, source: HitSource = SOURCE) -> Hit:
     own = None
     if answer.daddr is not None:
         own = {
-            "ip": address_text(answer.daddr), "port": answer.dport, "attempt": answer.attempt,
-            "validated": answer.validated, "bits": answer.bits, "host": source.host,
+            "ip": address_text(answer.daddr), "port": answer.dport, "validated": answer.validated,
+            "bits": answer.bits, "host": source.host,
         }  # fmt: skip
     rtt = None if answer.rtt is None or math.isnan(answer.rtt) else round(answer.rtt, 6)
     return Hit(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 from stages.net import bpf, headers
 from stages.scanner import templates
-from stages.scanner.probes.base import ProbeModule
+from stages.scanner.probes.base import Kernel, ProbeModule
 from stages.scanner.probes.datagram_fill import fill_constant, fill_plans
 from stages.scanner.probes.datagram_plan import PAYLOAD_AT, Payloads
 from stages.scanner.probes.datagram_read import read_datagrams
@@ -21,6 +23,7 @@ def build(name: str, args: str, fields: tuple[str, ...], payloads: Payloads) -> 
     """The module that sends `payloads`. Raises TemplateError."""
     plans = payloads.plans()
     constant = payloads.constant
+    fill: Kernel
 
     def classify(data: Any, table: Any, count: Any, constants: Any, out: Any) -> Any:
         return read_datagrams(data, table, count, constants, out, plans)
@@ -33,13 +36,25 @@ def build(name: str, args: str, fields: tuple[str, ...], payloads: Payloads) -> 
             stamp_at=None, fill=fill_constant, classify=classify, filter=packet_filter, data=True,
         )  # fmt: skip
 
-    def fill(words: Any, address: Any, port: Any, constants: Any, source: Any, tags: Any, lengths: Any) -> None:
-        fill_plans(words, address, port, constants, source, tags, lengths, plans)
+    if payloads.one_length:
 
+        def fill_alike(words: Any, address: Any, port: Any, constants: Any, source: Any, tags: Any) -> None:
+            fill_plans(words, address, port, constants, source, tags, np.empty(len(words), np.int64), plans)
+
+        fill, kept = fill_alike, payloads.max_length
+    else:
+
+        def fill_each(
+            words: Any, address: Any, port: Any, constants: Any, source: Any, tags: Any, lengths: Any
+        ) -> None:
+            fill_plans(words, address, port, constants, source, tags, lengths, plans)
+
+        fill, kept = fill_each, 0
     return ProbeModule(
-        name=name, args=args, uses_ports=True, fields=fields, template=_without_lengths(templates.get("udp", "")),
-        pseudo_sum=_UDP, stamp_at=None, fill=fill, classify=classify, filter=packet_filter,
-        max_length=PAYLOAD_AT + payloads.max_length, lengths=True, data=True,
+        name=name, args=args, uses_ports=True, fields=fields,
+        template=_without_lengths(templates.get("udp", bytes(kept).hex())), pseudo_sum=_UDP, stamp_at=None, fill=fill,
+        classify=classify, filter=packet_filter, max_length=PAYLOAD_AT + payloads.max_length,
+        lengths=not payloads.one_length, data=True,
     )  # fmt: skip
 
 

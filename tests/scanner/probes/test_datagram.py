@@ -41,3 +41,8 @@ def test_other_payloads_do_not() -> None:
     module = datagram.build("udp", "x", (), Payloads((First("x", (), Template.parse(b"${DADDR}")),), {}))
     assert module.template[16:18] == module.template[38:40] == b"\0\0"
     assert (module.lengths, module.max_length, len(module.template)) == (True, 42 + 15, 42)
+
+
+def test_payloads_of_one_length_need_no_lengths() -> None:
+    module = datagram.build("udp", "x", (), Payloads((First("x", (), Template.parse(b"${DADDR_N}abc")),), {}))
+    assert (module.lengths, module.max_length, module.template[42:]) == (False, 49, bytes(7))
