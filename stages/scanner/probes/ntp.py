@@ -16,10 +16,11 @@ from stages.scanner.probes.datagram_plan import Payloads
 
 NAME: Final = "ntp"
 _PORT: Final = 123
+SENT: Final = Payloads((payloads.BY_PORT[_PORT],), {})
 
 
 def module(args: str) -> ProbeModule:
     """Takes no arguments. Raises ValueError for any."""
     if args:
         raise ValueError(f"{NAME} takes no arguments, not {args!r}")
-    return datagram.build(NAME, args, own_names(NAME), Payloads((payloads.BY_PORT[_PORT],), {}))
+    return datagram.build(NAME, args, own_names(NAME), SENT)

@@ -16,11 +16,11 @@ from stages.scanner.probes.datagram_plan import Payloads
 
 NAME: Final = "upnp"
 _PORT: Final = 1900
+SENT: Final = Payloads((First(NAME, (), payloads.BY_PORT[_PORT].template, expect=ssdp.STATUS),), {})
 
 
 def module(args: str) -> ProbeModule:
     """Takes no arguments. Raises ValueError for any."""
     if args:
         raise ValueError(f"{NAME} takes no arguments, not {args!r}")
-    search = payloads.BY_PORT[_PORT].template
-    return datagram.build(NAME, args, own_names(NAME), Payloads((First(NAME, (), search, expect=ssdp.STATUS),), {}))
+    return datagram.build(NAME, args, own_names(NAME), SENT)

@@ -3,13 +3,12 @@ from __future__ import annotations
 import pytest
 from scapy.layers.ntp import NTP, NTPHeader
 
-from stages.proto import payloads
 from stages.scanner import answers, probes
-from stages.scanner.probes.datagram_plan import Payloads
+from stages.scanner.probes import ntp
 from tests.servers.answering import Reader
 from tests.servers.udp_answers import Asked
 
-asked = Asked(Payloads((payloads.BY_PORT[123],), {}), 123)
+asked = Asked(ntp.SENT, 123)
 reader = Reader("ntp", ports=(123,))
 
 

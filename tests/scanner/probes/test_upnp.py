@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from stages.proto import payloads
 from stages.scanner import answers, probes
 from stages.scanner.fields import fields_of
-from stages.scanner.probes.datagram_plan import Payloads
+from stages.scanner.probes import upnp
 from tests.servers.answering import Reader
 from tests.servers.answers import datagram
 from tests.servers.udp_answers import Asked
 
-asked = Asked(Payloads((payloads.BY_PORT[1900],), {}), 1900)
+asked = Asked(upnp.SENT, 1900)
 reader = Reader("upnp", ports=(1900,))
 ANSWER = b"HTTP/1.1 200 OK\r\nSERVER: x\r\nUSN: y\r\n\r\n"
 
