@@ -3,6 +3,7 @@
 #   make demo    the main job on the embedded default: a simulated Internet, scanned, grabbed, stored, compared
 #   make test    all tests (as root on Debian it installs the servers they talk to; otherwise it names what is missing)
 #   make check   lint, types, import contracts
+#   make fuzz    a million packets that nobody meant, read by every probe module (FUZZ=N: as many)
 #   make bench   speed, beside the peers, as ratios in one run
 #   make lock    pin the requirements anew
 #   make clean   remove what the verbs made
@@ -15,8 +16,9 @@ export LONGLINE_CONFINE := 1
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+FUZZ ?= 1000000
 
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check fuzz bench lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -41,6 +43,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/house
+
+fuzz: $(VENV)/.dev
+	LONGLINE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/scanner/test_fuzz.py
 
 bench: $(VENV)/.dev
 	@scripts/setup.sh system bench

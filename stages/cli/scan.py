@@ -22,6 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     loaded = load_settings(args, *SECTIONS)
 
+    from stages.scanner import listing
+    from stages.scanner.settings import ScannerSettings
+
+    asked = listing.text(loaded.get("scanner", ScannerSettings))
+    if asked is not None:
+        print(asked, end="")
+        return 0
+
     from stages.net.privileges import Setup
 
     with Setup() as setup:  # before there are other threads: numpy starts some when it is imported

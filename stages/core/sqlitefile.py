@@ -153,8 +153,8 @@ class SqliteFile:
         self.write_sync(lambda connection: _migrate(connection, self.path, part, migrations))
 
     def listen(self, callback: Callable[[], None]) -> None:
-        """Call `callback` in the writer thread after each commit of this process, before the writes that it holds return;
-        it must not block or raise."""
+        """Call `callback` in the writer thread after each commit of this process, before the writes that it holds
+        return; it must not block or raise."""
         with self._gate:
             self._listeners = (*self._listeners, callback)
 

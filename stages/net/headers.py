@@ -1,5 +1,5 @@
-"""Wire formats that a scanner meets: Ethernet (IEEE 802.3), ARP (RFC 826), IPv4 (RFC 791), TCP (RFC 9293) and ICMP
-(RFC 792).
+"""Wire formats that a scanner meets: Ethernet (IEEE 802.3), ARP (RFC 826), IPv4 (RFC 791), TCP (RFC 9293), UDP
+(RFC 768) and ICMP (RFC 792).
 
 Constants, loads for kernels, and the two frames which are handled as plain bytes (ARP request and reply).
 """
@@ -29,8 +29,10 @@ VLAN_TAG_BYTES: Final = 4
 IPV4_BYTES: Final = 20
 TCP_BYTES: Final = 20
 ICMP_BYTES: Final = 8
+UDP_BYTES: Final = 8
 PROTOCOL_ICMP: Final = 1
 PROTOCOL_TCP: Final = 6
+PROTOCOL_UDP: Final = 17
 FRAGMENT_OFFSET: Final = 0x1FFF
 MORE_FRAGMENTS: Final = 0x2000
 

@@ -29,3 +29,37 @@ def swap_bytes(_context: Any, _a: Any) -> Any:
         return builder.bswap(args[0])
 
     return types.uint64(types.uint64), generate
+
+
+def _place(context: Any, builder: Any, kind: Any, array: Any, row: Any, offset: Any) -> Any:
+    """Pointer to byte `offset` of a row of a 2-d u64 array."""
+    ary = context.make_array(kind)(context, builder, array)
+    first = builder.bitcast(ary.data, ir.IntType(8).as_pointer())
+    step = builder.extract_value(ary.strides, 0)
+    place = builder.gep(first, [builder.add(builder.mul(row, step), offset)])
+    return builder.bitcast(place, ir.IntType(64).as_pointer())
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load_bytes(_context: Any, array: Any, _row: Any, _offset: Any) -> Any:
+    """The 8 bytes from byte `offset` of `array[row]` (u64, 2-d, rows contiguous) as a native u64. No bounds are
+    checked: offset + 8 must be within the row."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        loaded = builder.load(_place(context, builder, signature.args[0], *args))
+        loaded.align = 1
+        return loaded
+
+    return types.uint64(array, types.int64, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store_bytes(_context: Any, array: Any, _row: Any, _offset: Any, _value: Any) -> Any:
+    """Write a native u64 to the 8 bytes from byte `offset` of `array[row]`; as `load_bytes`."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        stored = builder.store(args[3], _place(context, builder, signature.args[0], *args[:3]))
+        stored.align = 1
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64, types.uint64), generate

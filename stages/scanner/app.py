@@ -31,7 +31,7 @@ from stages.core.settings import ListSettings
 from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner.checkpoint import Checkpoint
-from stages.scanner.dryrun import dry_run
+from stages.scanner.dryrun import dry_run, fast_dry_run
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.prepare import Prepared, prepare
 from stages.scanner.session import Session
@@ -80,7 +80,7 @@ async def scan(
     )
     if held is not None and held.finished:
         log.info("scan %s is finished", held.scan)
-    if settings.dryrun:
+    if settings.dryrun or settings.fast_dryrun:
         return await asyncio.to_thread(_dry_run, prepared)
     session = Session(
         prepared,
@@ -132,7 +132,10 @@ def _dry_run(prepared: Prepared) -> Summary:
     started, reason = _now_us(), "complete"
     count = 0
     try:
-        count = dry_run(prepared, sys.stdout.write)
+        if prepared.settings.fast_dryrun:
+            count = fast_dry_run(prepared, sys.stdout.buffer.write)
+        else:
+            count = dry_run(prepared, sys.stdout.write)
         sys.stdout.flush()
     except BrokenPipeError:
         reason = "reader-gone"

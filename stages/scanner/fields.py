@@ -1,24 +1,26 @@
 """Output fields by ZMap's names (zmap(1), src/probe_modules/): what `-f` may ask for, and how to get it. Pure.
 
 `saddr` is the target, also where a router answered for it (ZMap does the same: the outer source is `icmp_responder`);
-`sport` is the target's port, `dport` ours. `rtt` is our addition. A value is text, an integer, a boolean or None
-(unknown, or not part of this answer).
+`sport` is the target's port, `dport` ours. `rtt`, `attempt`, `validated` and `validated_bits` are our additions. A
+value is text, an integer, a boolean, a list of objects, or None (unknown, or not part of this answer).
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from ipaddress import ip_address
-from typing import Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from stages.scanner.answers import ECHOREPLY, ICMP, RST, SYNACK
-from stages.scanner.probes import REGISTRY
+from stages.scanner.answers import ECHOREPLY, ICMP, KNOCK, RST, SYNACK
+from stages.scanner.probes import entry
 from stages.scanner.rows import Answer, address_text
 
-Value: TypeAlias = str | int | float | bool | None
+Value: TypeAlias = str | int | float | bool | list[dict[str, Any]] | None
 
 #: All fields of the probe.
 EVERY: Final = "*"
@@ -55,7 +57,7 @@ class Field:
     """One column."""
 
     name: str
-    type: str  #: string | int | bool | float
+    type: str  #: string | int | bool | float | binary (text of hex) | repeated (list of objects)
     help: str
     get: Callable[[Answer], Value]
 
@@ -70,7 +72,7 @@ def _raw(address: int | str | None) -> int | None:
 
 def _tcp(get: Callable[[Answer], Value]) -> Callable[[Answer], Value]:
     """Only of TCP answers whose packet was seen."""
-    return lambda a: get(a) if a.kind in (SYNACK, RST) and a.seq is not None else None
+    return lambda a: get(a) if a.kind in (SYNACK, RST, KNOCK) and a.seq is not None else None
 
 
 def _icmp(get: Callable[[Answer], Value]) -> Callable[[Answer], Value]:
@@ -104,7 +106,7 @@ _FIRST: Final = (
     Field("ttl", "int", "TTL of the answer", lambda a: a.ttl),
 )
 
-_TCP: Final = (
+TCP_FIELDS: Final = (
     Field("sport", "int", "port of the target", lambda a: a.port),
     Field("dport", "int", "our port", lambda a: a.dport),
     Field("seqnum", "int", "TCP sequence number of the answer", _tcp(lambda a: a.seq)),
@@ -129,7 +131,7 @@ _ICMP_ERROR: Final = (
     Field("icmp_unreach_str", "string", "the code of a Destination Unreachable in words", _icmp(_unreachable)),
 )
 
-_ECHO: Final = (
+ECHO_FIELDS: Final = (
     Field("type", "int", "ICMP type", lambda a: a.icmp_type),
     Field("code", "int", "ICMP code", lambda a: a.icmp_code),
     Field("icmp_id", "int", "identifier", lambda a: a.ack if a.kind == ECHOREPLY else None),
@@ -139,6 +141,38 @@ _ECHO: Final = (
         lambda a: _ECHO_CLASSES.get(a.icmp_type, "other"),
     ),
     Field("success", "bool", "the target answered the echo request", lambda a: a.success),
+    Field("data", "binary", "payload of the reply, in hex", lambda a: a.data.hex() if a.kind == ECHOREPLY else None),
+)  # fmt: skip
+
+#: What the payload of icmp_echo_time begins with: seconds, microseconds, the target's address.
+_TIMED_BYTES: Final = 12
+
+
+def _timed(first: int, order: Literal["big", "little"] = "big") -> Callable[[Answer], Value]:
+    """Four bytes of what the payload of an echo reply brought back."""
+
+    def get(answer: Answer) -> Value:
+        if answer.kind != ECHOREPLY or len(answer.data) < _TIMED_BYTES:
+            return None
+        return int.from_bytes(answer.data[first : first + 4], order)
+
+    return get
+
+
+def _rtt_us(answer: Answer) -> int | None:
+    rtt = answer.rtt
+    return None if rtt is None or rtt != rtt else round(rtt * 1e6)
+
+
+ECHO_TIME_FIELDS: Final = (
+    *ECHO_FIELDS,
+    Field("sent_timestamp_ts", "int", "time of sending that the reply brought back: seconds", _timed(0)),
+    Field("sent_timestamp_us", "int", "and microseconds, in steps of 1,000", _timed(4)),
+    Field("recv_timestamp_ts", "int", "time of arrival: seconds", lambda a: a.ts // 1_000_000),
+    Field("recv_timestamp_us", "int", "and microseconds", lambda a: a.ts % 1_000_000),
+    Field("rtt_us", "int", "microseconds from probe to answer, by our own log", _rtt_us),
+    Field("dst_raw", "int", "target that the reply brought back, network order read as little-endian",
+          _timed(8, "little")),
 )  # fmt: skip
 
 _LAST: Final = (
@@ -148,13 +182,30 @@ _LAST: Final = (
     Field("timestamp_ts", "int", "time of arrival, seconds since the epoch", lambda a: a.ts // 1_000_000),
     Field("timestamp_us", "int", "time of arrival, microseconds of its second", lambda a: a.ts % 1_000_000),
     Field("rtt", "float", "seconds from probe to answer", _rtt),
-)
+    Field("attempt", "int", "which of the probes to the target it answers, from 0", lambda a: a.attempt),
+    Field("validated", "string", "by what it is bound to its probe: port, number, echo, ipid, cookie",
+          lambda a: a.validated),
+    Field("validated_bits", "int", "bits of these that only who saw the probe knows", lambda a: a.bits),
+)  # fmt: skip
 
-#: What a probe module has beside the fields that all have.
-GROUPS: Final = {"tcp": _TCP, "echo": _ECHO}
 
-#: Probe module -> its fields in order.
-BY_PROBE: Final = {name: (*_FIRST, *GROUPS[entry.fields], *_ICMP_ERROR, *_LAST) for name, entry in REGISTRY.items()}
+@cache
+def own(probe: str) -> tuple[Field, ...]:
+    """The fields that a probe module has beside those that all have. Raises ValueError for one that there is not."""
+    file, _, name = entry(probe).fields.partition(":")
+    fields: tuple[Field, ...] = getattr(importlib.import_module(file), name)
+    return fields
+
+
+def own_names(probe: str) -> tuple[str, ...]:
+    """The names of its own fields, and of those about ICMP errors."""
+    return tuple(field.name for field in (*own(probe), *_ICMP_ERROR))
+
+
+@cache
+def fields_of(probe: str) -> tuple[Field, ...]:
+    """All fields of a probe module, in order."""
+    return (*_FIRST, *own(probe), *_ICMP_ERROR, *_LAST)
 
 
 def default_fields(probe: str, ports: int) -> tuple[Field, ...]:
@@ -164,7 +215,7 @@ def default_fields(probe: str, ports: int) -> tuple[Field, ...]:
 
 def choose(text: str, probe: str) -> tuple[Field, ...]:
     """The fields of `-f`: a comma list of names, or `*`. Raises ValueError that names the field and the nearest one."""
-    known = {field.name: field for field in BY_PROBE[probe]}
+    known = {field.name: field for field in fields_of(probe)}
     if text.strip() == EVERY:
         return tuple(known.values())
     chosen = []
@@ -176,7 +227,7 @@ def choose(text: str, probe: str) -> tuple[Field, ...]:
 
 
 def _has(probe: str, name: str) -> bool:
-    return any(field.name == name for field in BY_PROBE[probe])
+    return any(field.name == name for field in fields_of(probe))
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:

@@ -181,6 +181,13 @@ class FrameBuilder:
         self._there = there[keep]
         return kept
 
+    def targets_of(self, rows: int) -> bytes:
+        """Six bytes for each of the filled rows: the target's address and port in network order."""
+        records = np.empty(rows, [("address", ">u4"), ("port", ">u2")])
+        records["address"] = np.repeat(self.address, self._probes)[:rows]
+        records["port"] = np.repeat(self.port, self._probes)[:rows]
+        return records.tobytes()
+
     def frame(self, row: int) -> bytes:
         """One row of the block filled last, as it is sent (dry runs, tests)."""
         length = self.length if self.lengths is None else int(self.lengths[row])

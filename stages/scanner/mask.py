@@ -19,6 +19,7 @@ class Frames(Protocol):
     """What is masked: `stages.scanner.frames.FrameBuilder`."""
 
     address: npt.NDArray[np.uint64]
+    lengths: npt.NDArray[np.int64] | None
 
     def fill(self, first: int, count: int, milliseconds: int = 0, attempt: int = 0, block: int = 0) -> int: ...
     def close_up(self, gone: npt.NDArray[np.bool_], block: int = 0) -> int: ...

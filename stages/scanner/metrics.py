@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stages.scanner.summary import EngineCounters
 
 #: The classifications of answers (`stages.scanner.answers.KIND_NAMES`; a test holds them equal).
-CLASSIFICATIONS: Final = ("synack", "rst", "icmp", "echoreply")
+CLASSIFICATIONS: Final = ("synack", "rst", "icmp", "echoreply", "udp", "other")
 
 
 class ScannerMetrics:

@@ -26,7 +26,7 @@ from stages.scanner.checkpoint import SECRET_BYTES, Checkpoint
 from stages.scanner.fields import Field, choose, default_fields
 from stages.scanner.iplist import read_list
 from stages.scanner.ports import ports_text
-from stages.scanner.probes import WITHOUT_PORTS
+from stages.scanner.probes import entry
 from stages.scanner.quantities import amount_of
 from stages.scanner.seenlog import SUFFIX, Known
 from stages.scanner.settings import ScannerSettings
@@ -136,7 +136,7 @@ def prepare(
         list_of_ips_file=settings.list_of_ips_file,
         ranges=tuple(range_texts(v4 or (), v6)) if spelled else None,
         targets_digest=ranges_digest(targets.v4, v6) if targets.listed is None else list_digest(targets.listed, v6),
-        ports="" if settings.probe_module in WITHOUT_PORTS else ports_text(ports),
+        ports="" if not entry(settings.probe_module).ports else ports_text(ports),
         probe=settings.probe_module,
         probe_args=settings.probe_args or "",
         probes=settings.probes,
@@ -187,7 +187,7 @@ def _few_ranges(listed: U32Array) -> tuple[tuple[int, int], ...] | None:
 
 def _ports(settings: ScannerSettings) -> tuple[int, ...]:
     ports = settings.ports
-    if settings.probe_module in WITHOUT_PORTS:
+    if not entry(settings.probe_module).ports:
         if ports is not None:
             raise UsageError("-p/--target-ports", settings.target_ports, f"{settings.probe_module} has no ports")
         return _NO_PORTS

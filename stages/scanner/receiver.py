@@ -18,7 +18,7 @@ import numpy as np
 from stages.net import ring as rings
 from stages.net.jit import kernel
 from stages.scanner import order as orders
-from stages.scanner.answers import ANSWER, SUCCESSES, AnswerArray
+from stages.scanner.answers import ANSWER, SUCCESSES, AnswerArray, with_payload
 from stages.scanner.claims import Claims
 from stages.scanner.dedup import Seen, keys_of
 from stages.scanner.frames import Constants
@@ -49,6 +49,25 @@ def place(order: Any, out: Any, count: Any, limit: Any) -> Any:
             out[kept] = out[i]
         kept += 1
     return kept
+
+
+@kernel
+def gather(data: Any, out: Any, count: Any, into: Any) -> Any:
+    """Copy what the first `count` rows point to out of the block, one behind the other; then they point there.
+
+    `into` is as large as a block, and what the rows point to does not overlap. Returns the bytes copied.
+    """
+    size = np.int64(0)
+    for i in range(count):
+        at, length = np.int64(out[i].data_at), np.int64(out[i].data_size)
+        if size + length > into.size:
+            length = np.int64(0)
+            out[i].data_size = 0
+        for k in range(length):
+            into[size + k] = data[at + k]
+        out[i].data_at = size
+        size += length
+    return size
 
 
 @dataclass(slots=True)
@@ -89,6 +108,8 @@ class Receiver(threading.Thread):
         self._over = over
         self._table = np.zeros((rings.MAX_PACKETS, rings.COLUMNS), np.int64)
         self._out: AnswerArray = np.zeros(rings.MAX_PACKETS, ANSWER)
+        self._bytes = np.zeros(rings.BLOCK_BYTES if probe.data else 0, np.uint8)
+        self._payload = b""
         self.tally = Tally()
         self.error: BaseException | None = None
 
@@ -121,7 +142,10 @@ class Receiver(threading.Thread):
     def _read(self, block: Any) -> int:
         seen, rows = rings.packets(block, self._table)
         self.tally.received += int(seen)
-        return int(self._probe.classify(block, self._table, rows, self._constants, self._out))
+        found = int(self._probe.classify(block, self._table, rows, self._constants, self._out))
+        if self._probe.data:
+            self._payload = self._bytes[: gather(block, self._out, found, self._bytes)].tobytes()
+        return found
 
     def _finish(self, found: int) -> AnswerArray:
         claims = self._claims
@@ -135,4 +159,4 @@ class Receiver(threading.Thread):
         out["repeat"] = self._seen.mark(keys_of(out["position"], np.isin(out["kind"], SUCCESSES)))
         self.tally.validated += kept
         self.tally.duplicates += int(out["repeat"].sum())
-        return out
+        return with_payload(out, self._payload) if self._payload else out

@@ -8,9 +8,10 @@ IPv6 address is text where an IPv4 address is an integer.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Final, Literal, NamedTuple
 
-from stages.scanner.answers import KIND_NAMES, SUCCESSES, AnswerArray
+from stages.scanner.answers import BOUND_NAMES, KIND_NAMES, SUCCESSES, AnswerArray
 
 #: What is published: successes that are no repeats, or every validated answer.
 Publish = Literal["success", "all"]
@@ -20,7 +21,7 @@ _OCTETS: Final = tuple(str(octet) for octet in range(256))
 
 
 class Answer(NamedTuple):
-    """The fields of ANSWER, by the same names and in the same order."""
+    """The fields of ANSWER, by the same names and in the same order; at the end the bytes that `data_at` points to."""
 
     ts: int
     rtt: float | None
@@ -49,6 +50,16 @@ class Answer(NamedTuple):
     attempt: int
     repeat: int
     cooldown: int
+    bound: int = 0
+    bits: int = 0
+    size: int = 0
+    data_size: int = 0
+    data: bytes = b""
+
+    @property
+    def validated(self) -> str:
+        """By what it is bound to its probe: `port+number`."""
+        return VALIDATED[self.bound]
 
     @property
     def success(self) -> bool:
@@ -59,9 +70,22 @@ class Answer(NamedTuple):
         return KIND_NAMES[self.kind]
 
 
+#: Every column but the bytes.
+_COLUMNS: Final = Answer._fields[:-1]
+#: `bound` in words.
+VALIDATED: Final = tuple(
+    "+".join(name for bit, name in BOUND_NAMES.items() if bound & bit) for bound in range(2 * max(BOUND_NAMES))
+)
+
+
 def rows(answers: AnswerArray) -> list[Answer]:
     """The rows of an ANSWER array. Column by column: a third quicker than numpy's own way through the rows."""
-    return list(map(Answer._make, zip(*(answers[name].tolist() for name in Answer._fields), strict=True)))
+    columns = [answers[name].tolist() for name in _COLUMNS]
+    payload: bytes = getattr(answers, "payload", b"")
+    if not payload:
+        return list(map(Answer._make, zip(*columns, repeat(b"", len(answers)), strict=True)))
+    places = zip(answers["data_at"].tolist(), answers["data_size"].tolist(), strict=True)
+    return list(map(Answer._make, zip(*columns, [payload[at : at + size] for at, size in places], strict=True)))
 
 
 def connected(

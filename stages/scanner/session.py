@@ -26,7 +26,7 @@ from stages.scanner.hits import HitLines, HitSource
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.outputs.base import Format
 from stages.scanner.prepare import Prepared, Slice
-from stages.scanner.probes import WITHOUT_PORTS
+from stages.scanner.probes import entry
 from stages.scanner.rows import Answer
 from stages.scanner.seenlog import SeenLog, key_of
 from stages.scanner.summary import Summary, Tally, added
@@ -74,7 +74,7 @@ class Session:
         self._engines: dict[str, None] = {}
         self._moved = (0.0, -1)  # when a stopped scan last saw the log move, and results written until then
         self._delivery: Delivery | None = None
-        transport = "icmp" if settings.probe_module in WITHOUT_PORTS else "tcp"
+        transport = entry(settings.probe_module).transport
         hits = HitLines(HitSource(spec.scan, spec.probe, transport, spec.vantage, socket.gethostname()))
         self._bus: BusDestination | None = None
         if publisher is not None:

@@ -106,13 +106,14 @@ class ScannerSettings(Section):
     )
     interface: str | None = opt(None, "-i", "--interface", metavar="NAME", help="interface; default: the route's")
     probe_module: str = opt(
-        "tcp_synscan", "-M", "--probe-module", metavar="NAME", help="kind of probe", choices=probes.NAMES
+        "tcp_synscan", "-M", "--probe-module", metavar="NAME", help="kind of probe", choices=probes.names()
     )
     probe_args: str | None = opt(
         None,
         "--probe-args",
         metavar="ARGS",
-        help="for tcp_synscan the TCP options: windows, linux, bsd, smallest-probes; for icmp_echoscan the payload",
+        help="tcp_synscan: windows, linux, bsd, smallest-probes; icmp_echoscan: text:, hex:, file:; udp: these, "
+        "template: or payloads (template-fields lists the fields); dns: TYPE,NAME;...",
     )
     probe_ttl: int = opt(64, "--probe-ttl", metavar="N", help="TTL of the probes", ge=1, le=255)
     probes: int = opt(1, "-P", "--probes", metavar="N", help="probes to each target", ge=1, le=255)
@@ -193,6 +194,14 @@ class ScannerSettings(Section):
     )
     retry_interval: Seconds = opt(
         1.0, "--retry-interval", metavar="SECONDS", help="seconds from one probe of a target to its next"
+    )
+    fast_dryrun: bool = opt(
+        False, "--fast-dryrun", help="as --dryrun, in binary: address and port of each packet, 6 bytes"
+    )
+    list_probe_modules: bool = opt(False, "--list-probe-modules", help="print the kinds of probes, and end")
+    list_output_modules: bool = opt(False, "--list-output-modules", help="print the formats of results, and end")
+    list_output_fields: bool = opt(
+        False, "--list-output-fields", help="print the fields that the kind of probe has, and end"
     )
 
     @pydantic.field_validator("target_ports")

@@ -109,16 +109,19 @@ _WINDOWS: Final = {"smallest-probes": 65535, "bsd": 65535, "windows": 64240, "li
 
 def _build(probe: str, args: str) -> bytes:
     """In the helper process: the template, by scapy."""
-    from scapy.layers.inet import ICMP, IP, TCP
+    from scapy.layers.inet import ICMP, IP, TCP, UDP
     from scapy.layers.l2 import Ether
     from scapy.packet import Raw
 
     mac = "00:00:00:00:00:00"
     below = Ether(dst=mac, src=mac, type=0x0800) / IP(
-        src="0.0.0.0", dst="0.0.0.0", id=0, ttl=_TTL, chksum=0, flags="DF" if probe == "tcp_synscan" else 0
+        src="0.0.0.0", dst="0.0.0.0", id=0, ttl=_TTL, chksum=0, flags="DF" if probe.startswith("tcp") else 0
     )
-    if probe == "tcp_synscan":
-        layer4 = TCP(sport=0, dport=0, seq=0, flags="S", chksum=0, window=_WINDOWS[args], options=_tcp_options(args))
+    if probe.startswith("tcp"):
+        flags = "SA" if probe == "tcp_synackscan" else "S"
+        layer4 = TCP(sport=0, dport=0, seq=0, flags=flags, chksum=0, window=_WINDOWS[args], options=_tcp_options(args))
+    elif probe == "udp":
+        layer4 = UDP(sport=0, dport=0, chksum=0) / Raw(bytes.fromhex(args))
     else:
         layer4 = ICMP(type=8, code=0, id=0, seq=0, chksum=0) / Raw(bytes.fromhex(args))
     return bytes(below / layer4)

@@ -27,6 +27,7 @@ _LENGTH_WORD = np.uint64(_LENGTH)
 _LOW32 = np.uint64(0xFFFFFFFF)
 _LOW16 = np.uint64(0xFFFF)
 _S16, _S32 = np.uint64(16), np.uint64(32)
+_ONE = np.uint64(1)
 
 
 @piece
@@ -74,6 +75,16 @@ def attempt_of(offset: Word, port: Word, first_port: Word, port_count: Word) -> 
         return port_count
     place = port - first_port
     return place - offset if place >= offset else place + port_count - offset
+
+
+@piece
+def whole_bits(values: Word) -> Word:
+    """Bits that one of `values` equally likely values is worth, rounded down."""
+    bits = np.uint64(0)
+    while values > _ONE:
+        values >>= _ONE
+        bits += _ONE
+    return bits
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """A recipe followed: its files and its lines put into a copy of `stages`.
 
-In a recipe a `python` block that begins with `# PATH` is a new file; a `diff` block begins with the path of a file that
-is there, then has lines as `diff -u` writes them: unchanged ones (a blank in front) tell where, `-` goes, `+` comes.
+In a recipe a `python` or `toml` block that begins with `# PATH` is a new file; a `diff` block begins with the path of a
+file that is there, then has lines as `diff -u` writes them: unchanged ones (a blank in front) tell where, `-` goes, `+`
+comes.
 """
 
 from __future__ import annotations
@@ -27,12 +28,25 @@ class Kitchen:
     """A copy of `stages`, and the recipe's own file in it."""
 
     folder: Path
-    made: Path  #: the new file
-    changed: tuple[Path, ...]  #: files that got lines
+    made: Path  #: the first new file
+    changed: tuple[Path, ...]  #: files that got lines, and new Python files after the first
+
+    @property
+    def site(self) -> Path:
+        """Where `install` puts what it installs."""
+        return self.folder / "site"
+
+    def install(self) -> None:
+        """Install the recipe's package, as `pip install .` does, and take its sources away."""
+        flags = ("--no-index", "--no-deps", "--no-build-isolation", "--target", str(self.site))
+        ran = self.run("-m", "pip", "install", "-q", *flags, ".")
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        shutil.rmtree(self.made.parent)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Python of this environment, with the copy in place of the package."""
-        env = {**os.environ, "PYTHONPATH": str(self.folder), "LONGLINE_CONFINE": "1"}
+        paths = f"{self.folder}{os.pathsep}{self.site}"
+        env = {**os.environ, "PYTHONPATH": paths, "LONGLINE_CONFINE": "1"}
         return subprocess.run(
             [sys.executable, *words], cwd=self.folder, env=env, capture_output=True, text=True, timeout=PATIENCE,
             check=False, stdin=subprocess.DEVNULL,
@@ -59,11 +73,16 @@ def follow(recipe: str, folder: Path) -> Kitchen:
     made, changed = None, []
     for block in blocks_of((ROOT / file).read_text(), file):
         first, _, rest = block.text.partition("\n")
-        if block.language == "python":
-            made = folder / first.removeprefix("# ")
-            if made.exists():
+        if block.language in ("python", "toml"):
+            path = folder / first.removeprefix("# ")
+            if path.exists():
                 raise ValueError(f"{file}:{block.line}: {first} is there already")
-            made.write_text(rest)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(rest)
+            if made is None:
+                made = path
+            elif path.suffix == ".py":
+                changed.append(path)
         elif block.language == "diff":
             path = folder / first
             path.write_text(patched(path.read_text(), rest, f"{file}:{block.line}"))

@@ -52,17 +52,23 @@ def test_output(kitchen: Kitchen) -> None:
 @pytest.mark.parametrize("kitchen", ["probe.md"], indirect=True)
 def test_probe(kitchen: Kitchen) -> None:
     require(os.geteuid() == 0, "root, for a simulated network")
+    kitchen.install()
     inside = ["simnet", "--no-rules", "--targets", "10.0.0.0/28", "--ports", "80"]
-    scan = ["scan", "-M", "tcp_synackscan", "--publish", "all", "-P", "2", "-p", "80,81", "-c", "1", "-q"]
+    scan = ["scan", "-M", "tcp_ackscan", "-P", "2", "-p", "80,81", "-c", "1", "-q", "--dedup-method", "none"]
     argv = [sys.executable, "-m", "stages.cli.main"]
-    ran = kitchen.longline(*inside, "--", *argv, *scan, "-O", "csv", "-f", "saddr,sport,classification", "10.0.0.0/28")
+    columns = "saddr,sport,classification,success,attempt"
+    ran = kitchen.longline(*inside, "--", *argv, *scan, "-O", "csv", "-f", columns, "10.0.0.0/28")
     assert ran.returncode == 0, ran.stderr
     header, *rows = ran.stdout.splitlines()
-    assert header == "saddr,sport,classification"
-    assert set(rows) == {f"10.0.0.{n},{port},rst" for n in range(16) for port in (80, 81)}
-    refused = kitchen.longline("scan", "-M", "tcp_synackscan", "--probe-args", "x", "-p", "80", "-d", "127.0.0.1")
+    assert header == columns
+    assert set(rows) == {f"10.0.0.{n},{port},rst,1,{k}" for n in range(16) for port in (80, 81) for k in (0, 1)}
+    assert "tcp_ackscan" in kitchen.longline("scan", "--list-probe-modules").stdout.split()
+    assert "seqnum" in kitchen.longline("scan", "-M", "tcp_ackscan", "--list-output-fields").stdout.split()
+    refused = kitchen.longline("scan", "-M", "tcp_ackscan", "--probe-args", "x", "-p", "80", "-d", "127.0.0.1")
     assert refused.returncode == 2
     assert "takes no arguments" in refused.stderr
+    shown = kitchen.longline("scan", "-M", "tcp_ackscan", "-p", "80", "-d", "-v", "5", "127.0.0.1")
+    assert "flags     = A" in shown.stdout
 
 
 @pytest.mark.parametrize("kitchen", ["store.md"], indirect=True)

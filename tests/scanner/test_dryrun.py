@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import re
+import socket
+import struct
 import sys
 
 import pytest
+from scapy.layers.inet import ICMP, IP
+from scapy.layers.inet import TCP as TCPLayer
+from scapy.layers.inet import UDP as UDPLayer
+from scapy.layers.l2 import Ether
 
 from stages.core.errors import MissingCapability, UsageError
-from stages.scanner.dryrun import RULE, describe, describe_connect, dry_run
+from stages.scanner import dryrun, probes
+from stages.scanner.dryrun import RULE, describe, describe_connect, dry_run, fast_dry_run
 from stages.scanner.prepare import Prepared
 from tests.servers.preparing import prepared
 
@@ -90,6 +97,69 @@ def test_icmp() -> None:
     text, count = printed(prepared("10.0.0.1", probe_module="icmp_echoscan", target_ports=None, source_ip="192.0.2.2"))
     assert count == 1
     assert text.startswith("icmp { type: 8 | code: 0 | ")
+
+
+UDP = re.compile(
+    r"udp \{ source: (\d+) \| dest: (\d+) \| checksum: 0X[0-9A-F]+ \}\n"
+    r"ip \{ saddr: ([\d.]+) \| daddr: ([\d.]+) \| checksum: 0X[0-9A-F]+ \}\n"
+    r"eth \{ shost: ([\w:]+) \| dhost: ([\w:]+) \}\n-{54}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("module", "args"), [("udp", None), ("udp", "text:ST"), ("dns", "A,example.com"), ("ntp", None)]
+)
+def test_udp(module: str, args: str | None) -> None:
+    text, count = printed(
+        prepared("10.0.0.0/30", probe_module=module, probe_args=args, target_ports="53,123", source_ip="192.0.2.2")
+    )
+    packets = UDP.findall(text)
+    assert UDP.sub("", text) == ""
+    assert len(packets) == count == 8
+    assert {(target, port) for _, port, _, target, _, _ in packets} == {
+        (f"10.0.0.{i}", port) for i in range(4) for port in ("53", "123")
+    }
+
+
+@pytest.mark.parametrize("module", probes.NAMES)
+def test_scapy_agrees_with_every_module(module: str) -> None:
+    """`-v 5`: lengths and checksums of what is shown are right, the TTL is --probe-ttl."""
+    ports = "80,5060" if probes.entry(module).ports else None
+    scan = prepared(
+        "10.0.0.0/29", probe_module=module, target_ports=ports, source_ip="192.0.2.2", probe_ttl=77, probes=2,
+        verbosity=5,
+    )  # fmt: skip
+    text, count = printed(scan)
+    assert count == (32 if ports else 16)
+    assert text.count("###[ Ethernet ]###") == count
+    assert text.count("ttl       = 77") == count
+    for part in scan.slices:
+        for builder, rows in dryrun._frames(scan, part, 64):
+            for row in range(rows):
+                frame = builder.frame(row)
+                again = Ether(frame)
+                for layer in (IP, TCPLayer, UDPLayer, ICMP):
+                    if layer in again:
+                        again[layer].chksum = None
+                again[IP].len = None
+                assert bytes(again) == frame
+
+
+def test_binary() -> None:
+    scan = prepared("10.0.0.0/25", "10.0.1.1", target_ports="80,443", probes=2, source_ip="192.0.2.2")
+    pieces: list[bytes] = []
+    assert fast_dry_run(scan, pieces.append) == 129 * 2 * 2
+    records = list(struct.iter_unpack("!4sH", b"".join(pieces)))
+    shown = TCP.findall(printed(scan)[0])
+    assert [(socket.inet_ntoa(ip), port) for ip, port in records] == [
+        (address, int(port)) for _, port, _, _, address, _, _ in shown
+    ]
+    pieces.clear()
+    scan = prepared("10.0.0.1", probe_module="icmp_echoscan", target_ports=None, source_ip="192.0.2.2")
+    assert fast_dry_run(scan, pieces.append) == 1
+    assert pieces == [bytes([10, 0, 0, 1, 0, 0])]
+    with pytest.raises(UsageError, match=r"--fast-dryrun: .* IPv4 only"):
+        fast_dry_run(prepared("fd00::1"), pieces.append)
 
 
 def test_connections() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import dataclasses
 import math
 from typing import Any
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 
 from stages.core import records
 from stages.core.records import Hit, prefix_key
-from stages.scanner.answers import RST, SYNACK
+from stages.scanner.answers import BY_COOKIE, BY_PORT, RST, SYNACK, UDP, UDP_OTHER
 from stages.scanner.hits import HitLines, HitSource
 from stages.scanner.rows import Answer, address_text, connected
-from tests.servers.answers import echo, rst, synack, unreachable
+from tests.servers.answers import datagram, echo, rst, synack, unreachable
 
 SOURCE = HitSource("a scan", "tcp_synscan", vantage='Zürich "1"', host="scanner-1")
 
@@ -22,8 +23,14 @@ SOURCE = HitSource("a scan", "tcp_synscan", vantage='Zürich "1"', host="scanner
 def as_hit(answer: Answer, source: HitSource = SOURCE) -> Hit:
     """The same answer by way of the record class."""
     tcp: dict[str, Any] | None = None
+    udp: dict[str, Any] | None = None
     icmp: dict[str, Any] | None = None
-    if answer.classification in ("icmp", "echoreply"):
+    if answer.kind in (UDP, UDP_OTHER):
+        data = base64.b64encode(answer.data).decode()
+        udp = {
+            "port": answer.sport, "size": answer.size, "truncated": answer.data_size < answer.size, "data": data,
+        }  # fmt: skip
+    elif answer.classification in ("icmp", "echoreply"):
         icmp = {"type": answer.icmp_type, "code": answer.icmp_code, "responder": address_text(answer.responder)}
         if answer.classification == "echoreply":
             icmp |= {"id": answer.ack, "seq": answer.seq}
@@ -36,13 +43,16 @@ def as_hit(answer: Answer, source: HitSource = SOURCE) -> Hit:
         }  # fmt: skip
     own = None
     if answer.daddr is not None:
-        own = {"ip": address_text(answer.daddr), "port": answer.dport, "host": source.host}
+        own = {
+            "ip": address_text(answer.daddr), "port": answer.dport, "validated": answer.validated,
+            "bits": answer.bits, "host": source.host,
+        }  # fmt: skip
     rtt = None if answer.rtt is None or math.isnan(answer.rtt) else round(answer.rtt, 6)
     return Hit(
         source.scan, answer.ts, address_text(answer.address), answer.port, vantage=source.vantage,
         transport=source.transport, probe=source.probe, classification=answer.classification, success=answer.success,
         repeat=bool(answer.repeat), cooldown=bool(answer.cooldown), attempt=answer.attempt, ttl=answer.ttl, rtt=rtt,
-        source=own, tcp=tcp, icmp=icmp,
+        source=own, tcp=tcp, icmp=icmp, udp=udp,
     )  # fmt: skip
 
 
@@ -88,6 +98,16 @@ def test_an_echo_reply() -> None:
 )
 def test_any_answer(answer: Answer) -> None:
     assert records.parse(HitLines(SOURCE).line(answer)) == as_hit(answer)
+
+
+@pytest.mark.parametrize("answer", [
+    datagram(b"\x00\xffanswer", port=53, attempt=2, bound=BY_PORT | BY_COOKIE, bits=30),
+    datagram(b"x" * 1000, size=5000, sport=4000),
+    datagram(b"", kind=UDP_OTHER),
+])  # fmt: skip
+def test_a_datagram(answer: Answer) -> None:
+    source = dataclasses.replace(SOURCE, probe="udp", transport="udp")
+    assert records.parse(HitLines(source).line(answer)) == as_hit(answer, source)
 
 
 def test_the_key_is_the_prefix_and_the_order_is_kept() -> None:

@@ -54,6 +54,22 @@ def test_what_is_blocked_later_is_left_out_and_the_rest_is_untouched(probe_count
     assert sent(rows, mask.fill(0, SIZE)) == everything
 
 
+def test_frames_of_several_lengths_keep_theirs() -> None:
+    space = Space.build([(BASE + 5, BASE + 5 + SIZE - 1)], [53, 123])
+    module = probes.get("udp", "payloads")
+    rows = FrameBuilder(
+        space, Permutation(space.size, 5), module, bytes(16), source_ips=(1,), source_ports=(40000, 40009), batch=SIZE
+    )
+    lists = policy()
+    mask = Mask(rows, lists, lists.generation)
+    everything = sent(rows, mask.fill(0, SIZE))
+    assert len({len(frame) for frame in everything}) == 2
+    lists.update(Lists(NetSet.parse(["10.0.0.16/28"], "b")))
+    left = mask.fill(0, SIZE)
+    assert 0 < left < SIZE
+    assert sent(rows, left) == [f for f in everything if not 16 <= f[33] < 32]
+
+
 def test_nothing_is_left_of_a_batch() -> None:
     lists, rows = policy(), builder(1)
     mask = Mask(rows, lists, lists.generation)

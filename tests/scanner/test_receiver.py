@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
 
 from stages.net.ring import BLOCK_BYTES
 from stages.scanner import order, probes
@@ -10,9 +12,11 @@ from stages.scanner.claims import Claims
 from stages.scanner.dedup import Seen
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.permutation import Permutation
-from stages.scanner.receiver import Receiver, place
+from stages.scanner.receiver import Receiver, gather, place
+from stages.scanner.rows import rows
 from stages.scanner.space import Space
 from tests.servers.blocks import block
+from tests.servers.wire import ether
 
 SECRET, OURS, PORTS = bytes(range(16)), 0xC6336402, (40000, 40999)
 SPACE = Space.build([(10 << 24, (10 << 24) + 99), (11 << 24, (11 << 24) + 99)], (80, 443))
@@ -156,3 +160,48 @@ def test_place_keeps_the_order_and_moves_rows_to_the_front() -> None:
 
 def test_blocks_are_as_large_as_the_rings() -> None:
     assert block([]).size == BLOCK_BYTES
+
+
+def test_gather_copies_what_rows_point_to() -> None:
+    data = np.arange(100, dtype=np.uint8)
+    rows = np.zeros(3, ANSWER)
+    rows["data_at"], rows["data_size"] = [50, 0, 10], [3, 0, 2]
+    into = np.zeros(100, np.uint8)
+    assert gather(data, rows, 3, into) == 5
+    assert into[:5].tolist() == [50, 51, 52, 10, 11]
+    assert rows["data_at"].tolist() == [0, 3, 3]
+    small = np.zeros(4, np.uint8)
+    rows["data_at"] = [50, 0, 10]
+    assert gather(data, rows, 3, small) == 3  # what does not fit is left out, and nothing is written behind the end
+    assert rows["data_size"].tolist() == [3, 0, 0]
+
+
+def test_payloads_reach_the_consumer() -> None:
+    module = probes.get("udp", "text:hello")
+    space = Space.build([(10 << 24, (10 << 24) + 99)], (53,))
+    permutation = Permutation(space.size, 3)
+    builder = FrameBuilder(space, permutation, module, SECRET, source_ips=(OURS,), source_ports=PORTS, batch=100)
+    builder.fill(0, 100)
+    claims = Claims(0, 100, 100, 1, 0)
+    claims.begin(None)
+    claim = claims.take()
+    assert claim is not None
+    claims.finished(claim)
+    got: list[np.ndarray] = []
+    ring = FakeRing([])
+    receiver = Receiver(
+        ring, module, order.build(permutation, space), builder.constants, claims, Seen("full", 1), got.append,  # type: ignore[arg-type]
+        cooling=lambda: False, over=lambda: not ring.blocks,
+    )  # fmt: skip
+    receiver.warm_up()
+    frames = []
+    for position in (5, 9):
+        probe = Ether(builder.frame(position))
+        answer = (
+            IP(src=probe[IP].dst, dst=probe[IP].src) / UDP(sport=53, dport=probe[UDP].sport) / (b"from %d" % position)
+        )
+        frames.append(bytes(ether() / answer))
+    ring.blocks = [block(frames), block(frames[:1])]
+    receiver.run()
+    assert [[row.data for row in rows(answers)] for answers in got] == [[b"from 5", b"from 9"], [b"from 5"]]
+    assert [answers["repeat"].tolist() for answers in got] == [[0, 0], [1]]

@@ -6,21 +6,34 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.scanner.answers import ANSWER, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK
+from stages.scanner.answers import ANSWER, BY_NUMBER, BY_PORT, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, with_payload
 from stages.scanner.rows import Answer, address_text, connected, rows, select
 from tests.servers.answers import array, rst, synack
 
 
 def test_a_row_has_the_fields_of_the_array_in_its_order() -> None:
-    assert Answer._fields == ANSWER.names
+    assert Answer._fields == (*(name for name in ANSWER.names if name != "data_at"), "data")
 
 
 def test_rows_are_plain_python_values() -> None:
     (row,) = rows(array({"ts_val": 5, "has_ts": 1}))
-    assert all(type(value) in (int, float) for value in row)
+    assert all(type(value) in (int, float) for value in row[:-1])
+    assert row.data == b""
     assert row.ts_val == 5
     assert row.success
     assert row.classification == "synack"
+
+
+def test_rows_bring_their_bytes() -> None:
+    given = array({"data_at": 1, "data_size": 2}, {"data_at": 3, "data_size": 0}, {"data_at": 3, "data_size": 9})
+    assert [row.data for row in rows(with_payload(given, b"abcdef"))] == [b"bc", b"", b"def"]
+    assert [row.data for row in rows(with_payload(given, b"abcdef")[1:])] == [b"", b"def"]
+
+
+def test_by_what_an_answer_is_bound() -> None:
+    (row,) = rows(array({"bound": BY_PORT | BY_NUMBER, "bits": 45}))
+    assert (row.validated, row.bits) == ("port+number", 45)
+    assert synack().validated == ""
 
 
 def test_no_rows() -> None:

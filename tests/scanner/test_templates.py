@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
 from stages.scanner import templates
@@ -40,6 +40,13 @@ def test_option_sets(cache: Path, args: str, length: int, options: list[str]) ->
 def test_echo_request(cache: Path) -> None:
     seen = Ether(templates.get("icmp_echoscan", b"payload".hex()))
     assert (seen[ICMP].type, bytes(seen[ICMP].payload)) == (8, b"payload")
+
+
+def test_the_others(cache: Path) -> None:
+    seen = Ether(templates.get("tcp_synackscan", "smallest-probes"))
+    assert (seen[TCP].flags, seen[IP].flags, len(seen)) == ("SA", "DF", 58)
+    seen = Ether(templates.get("udp", b"hello".hex()))
+    assert (seen[UDP].len, seen[UDP].chksum, bytes(seen[UDP].payload)) == (13, 0, b"hello")
 
 
 def test_the_second_time_comes_from_the_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

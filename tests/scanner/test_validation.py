@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,3 +78,13 @@ def test_source_ports_are_used_evenly() -> None:
     counts = np.bincount((used - ports[0]) * 64 // 28233, minlength=64)
     expected = used.size / 64
     assert ((counts - expected) ** 2 / expected).sum() < 130  # 63 degrees of freedom: beyond 10^-6
+
+
+@kernel
+def ask_bits(values: Any) -> Any:
+    return validation.whole_bits(values)
+
+
+@pytest.mark.parametrize(("values", "bits"), [(0, 0), (1, 0), (2, 1), (3, 1), (1000, 9), (1024, 10), (65536, 16)])
+def test_bits_of_so_many_values(values: int, bits: int) -> None:
+    assert ask_bits(np.uint64(values)) == bits

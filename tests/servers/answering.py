@@ -16,6 +16,7 @@ from stages.scanner.frames import FrameBuilder
 from stages.scanner.permutation import Permutation
 from stages.scanner.space import Space
 from tests.servers.blocks import block
+from tests.servers.bpf import run
 
 SECRET = bytes(range(16))
 OURS = 0xC6336402  # 198.51.100.2
@@ -28,12 +29,20 @@ class Reader:
 
     name: str
     each: int = 1
+    args: str | None = None
+    ports: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
-        self.module = probes.get(self.name)
-        space = Space.build([(0, 1)], (0,))
+        self.module = probes.get(self.name, self.args)
+        space = Space.build([(0, 1)], self.ports)
         self.constants = FrameBuilder(
-            space, Permutation(2, 0), self.module, SECRET, source_ips=(OURS,), source_ports=PORTS, probes=self.each
+            space,
+            Permutation(space.size, 0),
+            self.module,
+            SECRET,
+            source_ips=(OURS,),
+            source_ports=PORTS,
+            probes=self.each,
         ).constants
 
     def classify(self, frames: Sequence[bytes], *, status: int = 0, snap: int = 1 << 16) -> np.ndarray:
@@ -46,15 +55,16 @@ class Reader:
         return out[: self.module.classify(data, table, rows, self.constants, out)]
 
     def passes(self, frame: bytes) -> bool:
-        """Whether the kernel filter, run by the kernel, lets the frame through."""
+        """Whether the kernel filter, run by the kernel, lets the frame through; our own interpreter must agree."""
         sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         with sender, receiver:
             bpf.attach(receiver, self.module.filter(PORTS))
             receiver.setblocking(False)
             sender.send(frame)
             try:
-                return len(receiver.recv(1 << 16)) == min(len(frame), 192)
+                return len(receiver.recv(1 << 16)) == run(self.module.filter(PORTS), frame) > 0
             except BlockingIOError:
+                assert run(self.module.filter(PORTS), frame) == 0
                 return False
 
     def read(self, packet: Packet | bytes, **more: int) -> np.void | None:

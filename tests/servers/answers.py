@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, RST, SYNACK, AnswerArray
+from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, RST, SYNACK, UDP, AnswerArray, with_payload
 from stages.scanner.rows import Answer, rows
 
 #: 2026-11-21T07:10:00.000001Z
@@ -57,3 +57,11 @@ def unreachable(**fields: Any) -> Answer:
 
 def echo(**fields: Any) -> Answer:
     return answer(**{"kind": ECHOREPLY, "ack": 77, "seq": 78, "port": 0, "sport": 0, "dport": 0, **fields})
+
+
+def datagram(data: bytes, **fields: Any) -> Answer:
+    """A datagram with `data` from 10.0.0.1:80; `size` and `sport` as given."""
+    given = {"kind": UDP, "size": len(data), "data_size": len(data), "data_at": 3, "seq": 0, "ack": 0, **fields}
+    if "port" in given:
+        given = {"sport": given["port"], **given}
+    return rows(with_payload(array(given), b"abc" + data))[0]

@@ -1,13 +1,16 @@
 """Output module `csv`, ZMap's default: a header row, then a row an answer.
 
 Quoted after RFC 4180 where a value holds a comma, a quote or a line end; booleans are 0 and 1 and an unknown value is
-empty, as ZMap writes them. Lines end in LF, not CR LF: the tools at the other end of the pipe cut at LF.
+empty, as ZMap writes them; a list of objects is one cell of JSON. Lines end in LF, not CR LF: the tools at the other
+end of the pipe cut at LF.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
+
+import orjson
 
 from stages.scanner.fields import Value
 from stages.scanner.outputs.base import Format
@@ -40,7 +43,10 @@ def _cell(value: Value) -> str:
         return ""
     if value is True or value is False:
         return "1" if value else "0"
-    text = f"{value:.6f}" if isinstance(value, float) else str(value)
+    if isinstance(value, list):
+        text = orjson.dumps(value).decode()
+    else:
+        text = f"{value:.6f}" if isinstance(value, float) else str(value)
     if _SPECIAL.isdisjoint(text):
         return text
     return '"' + text.replace('"', '""') + '"'

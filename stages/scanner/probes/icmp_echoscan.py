@@ -6,7 +6,6 @@ quotes them. `--probe-args` sets the payload: `text:...`, `hex:...` or `file:...
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,40 +16,37 @@ from stages.net.headers import load16, load32
 from stages.net.jit import kernel
 from stages.net.wide import swap_bytes
 from stages.scanner import answers, templates
+from stages.scanner.fields import own_names
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.probes.icmp_quote import quoted
+from stages.scanner.probes.payload_args import literal, split
 from stages.scanner.validation import echo_id, echo_sequence, tag
 
 NAME: Final = "icmp_echoscan"
-FIELDS: Final = ("type", "code", "icmp_id", "seq", "classification", "success")
-
+FORMS: Final = "text:..., hex:... or file:..."
 DEFAULT_PAYLOAD: Final = bytes(20)
 #: 1500 bytes of Ethernet less the IP and ICMP headers.
 MAX_PAYLOAD: Final = 1500 - headers.IPV4_BYTES - headers.ICMP_BYTES
-#: Every header of an error's quote, with options, and a reply with a payload of usual size whole.
-SNAP_BYTES: Final = 192
+#: A frame of 1500 bytes with a VLAN tag: a reply brings our payload back.
+SNAP_BYTES: Final = headers.ETHERNET_BYTES + headers.VLAN_TAG_BYTES + 1500
 
 _ICMP = headers.PROTOCOL_ICMP
 _ICMP_BYTES = headers.ICMP_BYTES
 _REPLY, _REQUEST = headers.ICMP_ECHO_REPLY, headers.ICMP_ECHO
 _KIND_REPLY, _KIND_ICMP = answers.ECHOREPLY, answers.ICMP
+_BOUND, _BITS = answers.BY_ECHO, 32
 _ZERO, _ONE, _LOW16 = np.uint64(0), np.uint64(1), np.uint64(0xFFFF)
 _S16, _S32, _S48 = np.uint64(16), np.uint64(32), np.uint64(48)
 
 
 def payload_of(args: str) -> bytes:
     """The payload that `--probe-args` asks for. Raises ValueError (unknown form, bad hex, too long), OSError (file)."""
-    form, colon, value = args.partition(":")
     if not args:
         return DEFAULT_PAYLOAD
-    if not colon or form not in ("text", "hex", "file"):
-        raise ValueError(f"{NAME} takes text:..., hex:... or file:..., not {args!r}")
-    if form == "text":
-        payload = value.encode()
-    elif form == "hex":
-        payload = bytes.fromhex(value)
-    else:
-        payload = Path(value).read_bytes()
+    form, value = split(NAME, args, FORMS)
+    payload = literal(form, value)
+    if payload is None:
+        raise ValueError(f"{NAME} takes {FORMS}, not {args!r}")
     if len(payload) > MAX_PAYLOAD:
         raise ValueError(f"a payload of {len(payload)} bytes; {MAX_PAYLOAD} fit")
     return payload
@@ -62,13 +58,14 @@ def module(args: str) -> ProbeModule:
         name=NAME,
         args=args,
         uses_ports=False,
-        fields=FIELDS,
+        fields=own_names(NAME),
         template=templates.get(NAME, payload_of(args).hex()),
         pseudo_sum=0,
         stamp_at=None,
         fill=fill,
         classify=classify,
         filter=packet_filter,
+        data=True,
     )
 
 
@@ -155,6 +152,12 @@ def classify(data: Any, table: Any, count: Any, constants: Any, out: Any) -> Any
         row.mss = row.sack = row.has_ts = row.ts_val = row.ts_ecr = 0
         row.wscale = -1
         row.kind, row.attempt = kind, attempt
+        row.bound, row.bits = _BOUND, _BITS
+        row.size = row.data_size = row.data_at = 0
+        if kind == _KIND_REPLY:
+            start = layer4 + _ICMP_BYTES
+            row.size = max(ip + np.int64(load16(data, ip + 2)) - start, 0)
+            row.data_at, row.data_size = start, end - start
         row.ts = table[i, ring.TIME]
         row.saddr, row.daddr, row.responder = saddr, daddr, saddr
         row.ttl, row.ipid = data[ip + 8], load16(data, ip + 4)

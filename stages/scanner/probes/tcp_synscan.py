@@ -18,21 +18,16 @@ from stages.net.headers import load16, load32
 from stages.net.jit import kernel, piece
 from stages.net.wide import swap_bytes
 from stages.scanner import answers, templates
+from stages.scanner.fields import own_names
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.probes.icmp_quote import quoted
-from stages.scanner.validation import attempt_of, port_offset, sequence, source_port, tag
+from stages.scanner.validation import attempt_of, port_offset, sequence, source_port, tag, whole_bits
 
 NAME: Final = "tcp_synscan"
 DEFAULT_OPTIONS: Final = "windows"
 #: Option set -> offset of the timestamp value within the TCP options (None: no timestamps).
 OPTION_SETS: Final[dict[str, int | None]] = {"smallest-probes": None, "bsd": 12, "windows": None, "linux": 8}
 _STAMP_BASE: Final = headers.ETHERNET_BYTES + headers.IPV4_BYTES + headers.TCP_BYTES
-
-FIELDS: Final = (
-    "sport", "dport", "seqnum", "acknum", "window",
-    "tcpopt_mss", "tcpopt_wscale", "tcpopt_sack_perm", "tcpopt_ts_val", "tcpopt_ts_ecr",
-    "classification", "success", "icmp_responder", "icmp_type", "icmp_code", "icmp_unreach_str",
-)  # fmt: skip
 
 #: Enough of a packet for every header, with options, of an answer or an ICMP error's quote (14 + 8 + 60 + 8 + 60 + 8).
 SNAP_BYTES: Final = 192
@@ -44,6 +39,9 @@ _TCP_BYTES = headers.TCP_BYTES
 _END, _NOP, _MSS = headers.OPTION_END, headers.OPTION_NOP, headers.OPTION_MSS
 _WSCALE, _SACK, _STAMPS = headers.OPTION_WSCALE, headers.OPTION_SACK_PERMITTED, headers.OPTION_TIMESTAMPS
 _KIND_SYNACK, _KIND_RST, _KIND_ICMP = answers.SYNACK, answers.RST, answers.ICMP
+_BOUND = answers.BY_PORT | answers.BY_NUMBER
+#: One less than the number has, for a RST may carry one of two.
+_NUMBER_BITS = np.uint64(31)
 _ZERO, _ONE, _LOW16, _LOW32 = np.uint64(0), np.uint64(1), np.uint64(0xFFFF), np.uint64(0xFFFFFFFF)
 _S16, _S32, _S48 = np.uint64(16), np.uint64(32), np.uint64(48)
 
@@ -60,7 +58,7 @@ def module(args: str) -> ProbeModule:
         name=NAME,
         args=args,
         uses_ports=True,
-        fields=FIELDS,
+        fields=own_names(NAME),
         template=template,
         pseudo_sum=headers.PROTOCOL_TCP + segment,
         stamp_at=None if stamp is None else _STAMP_BASE + stamp,
@@ -146,13 +144,13 @@ def fill(words: Any, address: Any, port: Any, constants: Any, source: Any, tags:
 
 
 @piece
-def _tcp_checksum(data: Any, ip: Any, tcp: Any, end: Any) -> Any:
+def tcp_checksum(data: Any, ip: Any, tcp: Any, end: Any) -> Any:
     """0 if the segment's checksum is right. Pseudo-header: both addresses, protocol, length."""
     return finish(sum_bytes(data, ip + 12, ip + 20) + np.uint64(_TCP + end - tcp) + sum_bytes(data, tcp, end))
 
 
 @piece
-def _options(data: Any, at: Any, end: Any, row: Any) -> None:
+def tcp_options(data: Any, at: Any, end: Any, row: Any) -> None:
     """Read TCP options (RFC 9293 3.1, RFC 7323, RFC 2018) into an ANSWER; a malformed one ends the reading."""
     while at < end and data[at] != _END:
         if data[at] == _NOP:
@@ -181,6 +179,7 @@ def classify(data: Any, table: Any, count: Any, constants: Any, out: Any) -> Any
     """See `stages.scanner.probes.base`."""
     k0, k1 = constants.k0, constants.k1
     first_port, port_count, attempts = constants.first_port, constants.port_count, constants.attempts
+    bits = _NUMBER_BITS + whole_bits(port_count)
     found = 0
     for i in range(count):
         ip, captured, finished = table[i, ring.IP], table[i, ring.END], table[i, ring.FINISHED]
@@ -212,7 +211,7 @@ def classify(data: Any, table: Any, count: Any, constants: Any, out: Any) -> Any
             options = layer4 + np.int64(data[layer4 + 12] >> 4) * 4
             if options < layer4 + _TCP_BYTES or options > end:
                 continue
-            if here and finished and _tcp_checksum(data, ip, layer4, end):
+            if here and finished and tcp_checksum(data, ip, layer4, end):
                 continue
             row.address, row.port = saddr, sport
             row.sport, row.dport, row.seq, row.ack = sport, dport, seq, ack
@@ -220,7 +219,7 @@ def classify(data: Any, table: Any, count: Any, constants: Any, out: Any) -> Any
             row.icmp_type = row.icmp_code = 0
             row.mss = row.sack = row.has_ts = row.ts_val = row.ts_ecr = 0
             row.wscale = -1
-            _options(data, layer4 + _TCP_BYTES, options, row)
+            tcp_options(data, layer4 + _TCP_BYTES, options, row)
         elif protocol == _ICMP:
             inner, quote = quoted(data, layer4, end, here, finished)
             if inner < 0 or data[inner + 9] != _TCP or load32(data, inner + 12) != daddr:
@@ -240,6 +239,8 @@ def classify(data: Any, table: Any, count: Any, constants: Any, out: Any) -> Any
         else:
             continue
         row.kind, row.attempt = kind, attempt
+        row.bound, row.bits = _BOUND, bits
+        row.size = row.data_size = row.data_at = 0
         row.ts = table[i, ring.TIME]
         row.saddr, row.daddr, row.responder = saddr, daddr, saddr
         row.ttl, row.ipid = data[ip + 8], load16(data, ip + 4)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from stages.scanner.fields import Field, choose, default_fields
 from stages.scanner.hits import HitLines, HitSource
 from stages.scanner.outputs.base import Format
 from stages.scanner.outputs.csv import Csv
-from tests.servers.answers import rst, synack, unreachable
+from tests.servers.answers import datagram, rst, synack, unreachable
 
 HITS = HitLines(HitSource("s", "tcp_synscan"))
 
@@ -57,3 +58,11 @@ def test_any_text_comes_back(values: list[str]) -> None:
 @pytest.mark.parametrize(("value", "cell"), [('a"b', '"a""b"'), ("a,b", '"a,b"'), ("a\nb", '"a\nb"'), ("a b", "a b")])
 def test_quoting(value: str, cell: str) -> None:
     assert module((Field("f", "string", "", lambda a: value),)).render([synack()]).decode() == cell + "\n"
+
+
+def test_a_list_of_objects_is_a_cell_of_json() -> None:
+    message = bytes.fromhex("000181800001000000000000" + "0161000001" + "0001")
+    one = Csv(Format(choose("saddr,dns_questions,raw_data", "dns"), HITS, False))
+    (cells,) = csv.reader(io.StringIO(one.render([datagram(message)]).decode()))
+    assert json.loads(cells[1]) == [{"name": "a", "qtype": 1, "qtype_str": "A", "qclass": 1}]
+    assert cells[2] == message.hex()

@@ -52,6 +52,7 @@ def test_a_whole_synack_is_read() -> None:
         "ts_ecr": 0x01020304, "responder": TARGET, "address": TARGET, "sport": PORT, "dport": SPORT, "port": PORT,
         "window": 29_200, "ipid": 4711, "mss": 1400, "wscale": 9, "sack": 1, "has_ts": 1, "ttl": 57,
         "kind": answers.SYNACK, "icmp_type": 0, "icmp_code": 0, "attempt": 0, "repeat": 0, "cooldown": 0,
+        "bound": answers.BY_PORT | answers.BY_NUMBER, "bits": 31 + 9, "size": 0, "data_size": 0, "data_at": 0,
     }  # fmt: skip
     assert row["ts"] == 1_000 * 1_000_000
 
