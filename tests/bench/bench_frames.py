@@ -72,8 +72,6 @@ def rate(rows: FrameBuilder, first: int) -> float:
 
 def main() -> int:
     builders = {name: builder(*space) for name, space in spaces().items()}
-    sizes = {name: rows.constants for name, rows in builders.items()}
-    assert sizes
     for rows in builders.values():
         rows.fill(0, MAX_BATCH)
     rates: dict[str, list[float]] = {name: [] for name in builders}
