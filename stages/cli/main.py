@@ -20,6 +20,7 @@ from stages.core.errors import LonglineError
 #: command -> what it does. Its module is `stages.cli.<command>`.
 COMMANDS: Final = {
     "scan": "probe every target once; hits out",
+    "iterate": "the targets of a scan in its order, and nothing sent",
     "bannergrab": "one conversation per hit; banners out",
     "tlsgrab": "one TLS handshake per hit; certificates out",
     "sink": "store everything, once",

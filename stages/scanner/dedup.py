@@ -1,7 +1,7 @@
 """Which targets have answered before: sets of 63-bit keys that work on whole batches.
 
     full     every answer is remembered: exact, for any number of ports; up to 4 bytes of memory for each where at
-             least one target in a hundred answers, 400 for a lone one (`stages.scanner.containers`)
+             least one target in a hundred answers, 450 for a lone one (`stages.scanner.containers`)
     window   at least the last `window` answers are remembered, at most twice as many: bounded memory
     none     nothing is a repeat
 

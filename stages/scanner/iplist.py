@@ -56,7 +56,11 @@ def read_list(file: str) -> IpList:
                 _read(file, line, rest + b"\n", parts, v6)
     except OSError as error:
         raise UsageError(_OPTION, file, error.strerror or str(error)) from None
-    found = IpList(file, np.unique(np.concatenate([np.empty(0, np.uint32), *parts])), Ranges.of(v6))
+    addresses = np.concatenate([np.empty(0, np.uint32), *parts])
+    addresses.sort()
+    each_once = np.ones(addresses.shape, np.bool_)
+    np.not_equal(addresses[1:], addresses[:-1], out=each_once[1:])
+    found = IpList(file, addresses[each_once], Ranges.of(v6))
     if not found.size:
         raise UsageError(_OPTION, file, "no address is on the list")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 from ipaddress import IPv4Address
 from typing import Final
 
@@ -46,9 +47,10 @@ def parse_amount(text: str) -> tuple[float, bool]:
 
 def amount_of(text: str, size: int) -> int:
     """How many of `size` targets `text` asks for: never more than there are; a percentage is of the scannable space,
-    after the blocklist, rounded up. Exact for whole numbers."""
-    value, percent = parse_amount(text)
-    return min(size, math.ceil(size * value / 100) if percent else int(text.strip()))
+    after the blocklist, rounded up. Exact: 0.1% of 1,000 is 1, whatever floats make of it."""
+    _, percent = parse_amount(text)
+    number = text.strip().removesuffix("%")
+    return min(size, math.ceil(size * Fraction(number) / 100) if percent else int(number))
 
 
 def packets_per_second(bandwidth: float, frame_bytes: int) -> float:

@@ -17,11 +17,11 @@ import numpy as np
 
 from stages.net import ring as rings
 from stages.net.jit import kernel
-from stages.scanner import order as orders
 from stages.scanner.answers import ANSWER, SUCCESSES, AnswerArray, with_payload
 from stages.scanner.claims import Claims
 from stages.scanner.dedup import Seen, keys_of
 from stages.scanner.frames import Constants
+from stages.scanner.order import NOWHERE, Order, index_of, own_position, position_of
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.sendlog import round_trips
 
@@ -38,10 +38,10 @@ def place(order: Any, out: Any, count: Any, limit: Any) -> Any:
     """
     kept = 0
     for i in range(count):
-        index = orders.index_of(order, np.uint64(out[i].address), np.uint64(out[i].port))
-        if index == orders.NOWHERE:
+        index = index_of(order, np.uint64(out[i].address), np.uint64(out[i].port))
+        if index == NOWHERE:
             continue
-        position = orders.own_position(order, orders.position_of(order, index))
+        position = own_position(order, position_of(order, index))
         if position >= limit:  # NOWHERE too
             continue
         out[i].position = position
@@ -87,7 +87,7 @@ class Receiver(threading.Thread):
         self,
         ring: rings.Ring,
         probe: ProbeModule,
-        order: orders.Order,
+        order: Order,
         constants: Constants,
         claims: Claims,
         seen: Seen,

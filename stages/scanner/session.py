@@ -119,7 +119,6 @@ class Session:
                 await self._written(task)
             if writer is not None and writer.enough:
                 self._state.reason = "max-results"
-            if writer is not None and self._state.reason in _CUT_OFF:
                 await self._settle(0)  # no further, but what was written counts
             summary = self._summary(started)
             if not self._prepared.checkpoint.finished:

@@ -412,25 +412,30 @@ def test_a_second_signal_leaves_the_checkpoint(net: Veth, tmp_path: Path) -> Non
 
 def test_bad_words_about_the_order_send_nothing(net: Veth, tmp_path: Path) -> None:
     (tmp_path / "damaged").write_text('{"longline": "checkpoint", "v": 2}')
-    before = net.far("cat", "/sys/class/net/far0/statistics/rx_packets").stdout
-    for words, problem in (
-        (["-P", "0"], "greater than or equal to 1"),
-        (["-P", "3", "-s", "40000-40001"], "3 probes a target (-P) need as many source ports (-s), and 40000-40001 is"),
-        (["-P", "2", "--retries", "1", "-s", "40000-40002"], "4 probes a target (-P and --retries)"),
-        (["-P", "100", "--retries", "2"], "are more than 255"),
-        (["--shards", "4", "--shard", "4", "-e", "1"], "--shard 4: shards are counted from 0, and there are 4"),
-        (["--shards", "4"], "--shards: 4: needs --seed"),
-        (["--shards", "0"], "greater than or equal to 1"),
-        (["--resume", str(tmp_path / "damaged")], "the checkpoint is damaged"),
-        (["-n", "0"], "no targets at all"),
-    ):
-        done = near(net, "-p", "80", *words, "10.2.0.0/24")
-        assert (done.returncode, done.stdout) == (2, ""), done.stderr
-        assert problem in done.stderr
-    done = near(net, "10.2.0.0/24")
-    assert done.returncode == 2
-    assert "tcp_synscan needs to know which ports to scan" in done.stderr
-    assert net.far("cat", "/sys/class/net/far0/statistics/rx_packets").stdout == before
+    (tmp_path / "list").write_text("10.2.0.1\n10.2.0\n")
+    with net.program(net.far_pid, PYTHON, "-c", SYNS, ready="ready", ask=True) as capture:
+        for words, problem in (
+            (["-p", "80", "-P", "0"], "greater than or equal to 1"),
+            (["-p", "80", "-P", "3", "-s", "40000-40001"], "3 probes a target (-P) need as many source ports (-s)"),
+            (["-p", "80", "-P", "2", "--retries", "1", "-s", "40000-40002"], "4 probes a target (-P and --retries)"),
+            (["-p", "80", "-P", "100", "--retries", "2"], "are more than 255"),
+            (["-p", "80", "--shards", "4", "--shard", "4", "-e", "1"], "--shard 4: shards are counted from 0"),
+            (["-p", "80", "--shards", "4"], "--shards: 4: needs --seed"),
+            (["-p", "80", "--shards", "0"], "greater than or equal to 1"),
+            (["-p", "80", "--resume", str(tmp_path / "damaged")], "the checkpoint is damaged"),
+            (["-p", "80", "-n", "0"], "no targets at all"),
+            (["-p", "80", "-I", str(tmp_path / "list")], "list:2: '10.2.0': not an address"),
+            ([], "tcp_synscan needs to know which ports to scan"),
+        ):
+            targets = [] if "-I" in words else ["10.2.0.0/24"]
+            done = near(net, *words, *targets)
+            assert (done.returncode, done.stdout) == (2, ""), done.stderr
+            assert problem in done.stderr
+        assert capture.stdin is not None
+        assert capture.stdout is not None
+        capture.stdin.write("\n")
+        capture.stdin.flush()
+        assert json.loads(capture.stdout.readline()) == []
 
 
 def test_no_permission_names_the_capability_and_auto_does_without(net: Veth) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -226,3 +227,27 @@ def test_the_window_is_bounded(rate: float) -> None:
     assert shared.answered.size < 1 << 28
     shared.answered.mark(np.array([5], np.uint64))
     assert shared.answered.among(4, 3).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_long_scan_allocates_nothing_that_grows(retries: int) -> None:
+    shared = Claims(0, 1 << 40, 512, 1, 0, retries=retries, interval=0.0)
+    shared.begin(None)
+
+    def send(batches: int) -> None:
+        for _ in range(batches):
+            claim = shared.take()
+            assert claim is not None
+            shared.sending(claim, 500)
+            shared.finished(claim, 500)
+        shared.position_before(time.monotonic())
+
+    send(2_000)
+    tracemalloc.start()
+    try:
+        send(2_000)
+        before = tracemalloc.get_traced_memory()[0]
+        send(20_000)
+        assert tracemalloc.get_traced_memory()[0] - before < 20_000  # a byte a batch
+    finally:
+        tracemalloc.stop()

@@ -20,9 +20,7 @@ def read(tmp_path: Path, text: str | bytes) -> tuple[list[str], list[str]]:
 
 
 def test_any_order_each_once_with_what_may_stand_besides(tmp_path: Path) -> None:
-    text = (
-        "10.0.0.9\n1.2.3.4\r\n\n  10.0.0.1  # a comment\n# that\n10.0.0.9\n255.255.255.255\n2001:db8::1\n0.0.0.0"
-    )
+    text = "10.0.0.9\n1.2.3.4\r\n\n  10.0.0.1  # a comment\n# that\n10.0.0.9\n255.255.255.255\n2001:db8::1\n0.0.0.0"
     assert read(tmp_path, text) == (
         ["0.0.0.0", "1.2.3.4", "10.0.0.1", "10.0.0.9", "255.255.255.255"], ["2001:db8::1"]
     )  # fmt: skip

@@ -36,6 +36,8 @@ def test_what_is_no_rate(text: str) -> None:
         ("100%", 2**48, 2**48),
         ("281474976710655", 2**48, 2**48 - 1),  # exact beyond 2^53
         ("33.3%", 1000, 333),
+        ("0.1%", 1000, 1),  # a float has a little more than a thousandth
+        ("0.7%", 2**48 - 1, 1970324836975),  # the float is off by many
     ],
 )
 def test_amounts_of_the_scannable_space(text: str, size: int, targets: int) -> None:
