@@ -40,14 +40,15 @@ def run(args: argparse.Namespace) -> int:
     from stages.core.resolving import resolver
     from stages.core.settings import ListSettings
     from stages.scanner.prepare import prepare
-    from stages.scanner.probes import WITHOUT_PORTS
+    from stages.scanner.probes import REGISTRY
     from stages.scanner.settings import ScannerSettings
 
     settings = loaded.get("scanner", ScannerSettings)
     set_up(os.environ, default="warning")
     named = settings.ports is not None
     if not named:  # the targets of a probe that has no ports
-        settings = settings.model_copy(update={"probe_module": WITHOUT_PORTS[0], "output_fields": None})
+        portless = next(name for name, module in REGISTRY.items() if not module.ports)
+        settings = settings.model_copy(update={"probe_module": portless, "output_fields": None})
     prepared = prepare(settings, loaded.get("lists", ListSettings), now_us=time.time_ns() // 1_000, resolve=resolver())
     try:
         from stages.scanner.iterate import iterate

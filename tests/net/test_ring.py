@@ -96,9 +96,11 @@ def test_what_is_no_header(packet: bytes) -> None:
 #: turn needs more than a few to lose nothing.
 _BLOCKS = 16
 
-_RECEIVE = f"""
+_RECEIVE = (
+    f"""
 BLOCKS = {_BLOCKS}
-""" """
+"""
+    """
 import json, sys, time
 import numpy as np
 from stages.net import bpf, ring
@@ -124,6 +126,7 @@ drops = receiver.count_drops()
 print(json.dumps({'ports': ports, 'drops': drops, 'silent': receiver.wait(1) is None}), flush=True)
 receiver.close()
 """
+)
 
 _SEND = """
 import socket, sys
