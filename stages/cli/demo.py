@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
             say(f"no namespaces here ({error}): loopback shows a smaller one")
             net = Simnet(spec.on_loopback()).start()
     except SimnetError as error:
-        sys.stderr.write(f"longline demo: {error}\n")
+        way = "" if args.loopback else "; --loopback needs neither a namespace nor nft"
+        sys.stderr.write(f"longline demo: {error}{way}\n")
         return 1
     _sweep()
     with net, tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as directory:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -92,5 +93,6 @@ def _folder_of(option: str, url: str) -> None:
     """Raise SettingError if `url` is a file in a folder that is not there; SQLite says only that it cannot open it."""
     if url.startswith(_SQLITE):
         folder = Path(url.removeprefix(_SQLITE)).parent
-        if not folder.exists():
-            raise SettingError(option, url, f"there is no folder {folder}")
+        with contextlib.suppress(PermissionError):  # it may be there: who opens the file says so better
+            if not folder.exists():
+                raise SettingError(option, url, f"there is no folder {folder}")

@@ -15,6 +15,7 @@ kernel, and an ordinary user's socket holds no more than net.core.wmem_max (ofte
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from ipaddress import IPv4Address
@@ -121,9 +122,9 @@ def rules(truth: Truth, interface: str) -> list[str]:
 
 def load(text: str) -> None:
     """Load one transaction into this network namespace. Raises FilterError."""
-    try:
-        done = subprocess.run(["nft", "-f", "-"], input=text, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise FilterError("the program nft is missing (Debian: nftables)") from None
+    program = shutil.which("nft")  # execvp(3) says EACCES, not ENOENT, where a folder of PATH may not be searched
+    if program is None:
+        raise FilterError("the program nft is missing (Debian: nftables)")
+    done = subprocess.run([program, "-f", "-"], input=text, capture_output=True, text=True, check=False)
     if done.returncode:
         raise FilterError(f"nft refuses the rules: {done.stderr.strip()[:500]}")

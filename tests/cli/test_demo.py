@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +14,8 @@ import pytest
 from stages.cli.demo import command, report
 from stages.simnet.compare import Difference, Found
 from stages.simnet.spec import Spec
-from tests.cli.command import longline
+from tests.cli.command import PATIENCE, argv, longline
+from tests.require import require
 
 
 def test_loopback_demo_finds_the_truth(tmp_path: Path) -> None:
@@ -67,3 +70,18 @@ def test_it_types_what_a_user_would() -> None:
     assert words[words.index("--tls-ports") + 1] == "443"
     assert words[words.index("--banner-ports") + 1] == "22,80"
     assert words[words.index("--engine") + 1] == "packet"
+
+
+#: Its folder is emptied, in a mount namespace of the command's own.
+HIDE = 'mount -t tmpfs tmpfs "$1" && shift && exec "$@"'
+
+
+def test_without_nft_it_says_so_and_what_does_without() -> None:
+    nft = shutil.which("nft", path="/usr/sbin:/sbin:" + os.environ.get("PATH", ""))
+    require(os.geteuid() == 0 and nft is not None, "root and nft, to hide it")
+    assert nft is not None
+    argv_ = ["unshare", "--mount", "sh", "-c", HIDE, "sh", str(Path(nft).resolve().parent), *argv("demo")]
+    ran = subprocess.run(argv_, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert ran.returncode == 1
+    assert "nft is missing (Debian: nftables); --loopback needs neither a namespace nor nft" in ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -69,7 +69,7 @@ def tls(e: Expected, sock: socket.socket) -> Found:
             return Found(e.ip, e.port, "ok", chain=(leaf, *e.chain[1:]), version=session.version())
     except TimeoutError:
         return Found(e.ip, e.port, "silent", chain=())
-    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):  # a FIN; Python before 3.11.4 tells it as the latter
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):  # a FIN, as 3.11.7 and Debian's 3.11.2 tell it
         return Found(e.ip, e.port, "empty", chain=())
     except ConnectionResetError:
         return Found(e.ip, e.port, "reset", chain=())

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import time
+from pathlib import Path
 
 import pytest
 
@@ -141,8 +142,11 @@ def test_too_many_pairs() -> None:
         nft.rules(Truth(1, ("10.0.0.0/11",), (80, 443)), "far0")
 
 
-def test_nft_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nonexistent")
+@pytest.mark.parametrize("made", [False, True], ids=["no folder", "a file that is no program"])
+def test_nft_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, made: bool) -> None:
+    if made:
+        (tmp_path / "nft").touch(mode=0o600)  # as a folder that may not be searched: EACCES
+    monkeypatch.setenv("PATH", str(tmp_path if made else tmp_path / "none"))
     with pytest.raises(nft.FilterError, match="nftables"):
         nft.load("")
 

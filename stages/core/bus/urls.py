@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from stages.core.bus.base import Publisher, Source
 from stages.core.errors import UsageError
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Standard input and output.
 PIPE: Final = "-"
+
+#: What begins the path, the query and the fragment of a URL (RFC 3986 section 3).
+_BEYOND_HOSTS: Final = frozenset("/?#")
 
 
 def open_source(url: str, topics: Sequence[str], group: str, settings: BusSettings) -> Source:
@@ -78,18 +81,19 @@ def _parts(url: str) -> tuple[str, str]:
     """(scheme, what it names)."""
     if url == PIPE:
         return PIPE, ""
-    parts = urlsplit(url)
-    if parts.scheme in ("sqlite", "memory"):
-        rest = url.partition(":")[2].removeprefix("//")
-    elif parts.scheme == "kafka":
-        rest = unquote(parts.netloc)
-        if parts.path not in ("", "/") or parts.query or parts.fragment:
+    scheme, _, rest = url.partition(":")
+    if scheme in ("sqlite", "memory"):
+        rest = rest.removeprefix("//")
+    elif scheme == "kafka" and rest.startswith("//"):
+        # By hand: urllib takes one host, and a patched one (Debian's 3.11.2) refuses a list with an IPv6 address in it.
+        rest = unquote(rest.removeprefix("//").removesuffix("/"))
+        if not _BEYOND_HOSTS.isdisjoint(rest):
             raise UsageError("bus", url, "a Kafka URL is kafka://HOST:PORT[,HOST:PORT] and nothing more")
     else:
         raise UsageError("bus", url, "is none of -, sqlite:FILE, kafka://HOST:PORT[,HOST:PORT]")
     if not rest:
         raise UsageError("bus", url, "names nothing after its scheme")
-    return parts.scheme, rest
+    return scheme, rest
 
 
 def _kafka(rest: str, settings: BusSettings) -> KafkaOptions:
