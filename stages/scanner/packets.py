@@ -78,6 +78,9 @@ class Packets:
     def stop_sending(self) -> None:
         self._engine.stop_sending()
 
+    def change_rate(self, factor: float) -> None:
+        self.rate = self._engine.change_rate(factor)
+
     @property
     def sending(self) -> bool:
         return self._engine.sending

@@ -17,7 +17,7 @@ import numpy as np
 
 from stages.net.jit import kernel
 from stages.net.packetsocket import Wire, interface_error
-from stages.scanner.rate import Pace
+from stages.scanner.rate import MIN_RATE, Pace, batch_size
 
 #: Batches remembered: over a minute at 1.5 million packets a second, minutes at lower rates; 8 MiB.
 LOG_BATCHES: Final = 1 << 18
@@ -63,7 +63,7 @@ class Claims:
         self._lock = threading.Lock()
         self._first = first
         self._last = last
-        self._batch = batch
+        self._batch = self._largest = batch
         self._probes = probes
         self._deadline: float | None = None
         self._pace = Pace(rate, time.monotonic())
@@ -154,6 +154,18 @@ class Claims:
         with self._lock:
             self._paused = False
             self._pace.restart(time.monotonic())
+
+    def change_rate(self, factor: float) -> float:
+        """Multiply the rate, and the batch with it as far as rows were made for it; returns the new rate, 0 for none.
+
+        Without a limit there is nothing to change.
+        """
+        with self._lock:
+            if self._pace.rate > 0:
+                self._pace.change(max(self._pace.rate * factor, MIN_RATE), time.monotonic())
+                size = max(batch_size(self._pace.rate) // self._probes, 1)
+                self._batch = min(size, self._largest)
+            return self._pace.rate
 
     def stop(self) -> None:
         self._stopped.set()

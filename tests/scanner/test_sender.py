@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.scanner.answers import ANSWER
+from stages.scanner.rate import MIN_RATE
 from stages.scanner.sender import LOG_BATCHES, Claims, Sender, SendFailed, round_trips
 
 
@@ -231,6 +232,24 @@ def test_the_rate_counts_packets_not_targets() -> None:
     shared.stop()
     one.join()
     assert took >= 0.26  # 300 packets at 1,000 a second, less the first batch and one caught up
+
+
+def test_the_rate_and_its_batch_change_while_it_runs() -> None:
+    shared = claims(last=10**6, batch=100, probes=2, rate=100_000)
+    assert shared.change_rate(0.5) == 50_000
+    first, second = shared.take(), None
+    assert first is not None
+    assert first.count == 50  # a batch spans two milliseconds, of packets
+    assert shared.change_rate(1e-9) == MIN_RATE
+    shared.change_rate(1e9 * 10)
+    second = shared.take()
+    assert second is not None
+    assert second.count == 100  # no more than there are rows for
+    unlimited = claims(batch=100)
+    assert unlimited.change_rate(0.5) == 0
+    batch = unlimited.take()
+    assert batch is not None
+    assert batch.count == 100
 
 
 def log(entries: list[tuple[int, int, int, int]]) -> tuple[np.ndarray, ...]:
