@@ -40,8 +40,8 @@ class Pace:
 
     def change(self, rate: float, now: float) -> None:
         """Go on at another rate, from the next batch on; what went before is not forgotten."""
-        left = max(self._due - now, 0.0)
-        if rate > 0 and self.rate > 0:
+        left = max(self._due - now, 0.0) if self.rate > 0 else 0.0
+        if rate > 0 and (left or self.rate <= 0):
             self._due = now + left * self.rate / rate
         self.rate = rate
         self._span = batch_size(rate) / rate if rate > 0 else 0.0

@@ -359,7 +359,7 @@ def test_what_stops_it_before_the_first_packet() -> None:
         not_ours = scan(own, plan={"source_ips": [0xC6336402, 0xC6336403]})
         assert (not_ours["error"], "198.51.100.3 is not an address" in not_ours["text"]) == ("NotOurs", True)
         own.near("ip", "link", "set", "near0", "mtu", "70")
-        long = scan(own, probe="icmp_echoscan", ports=[0], args="x" * 60)
+        long = scan(own, probe="icmp_echoscan", ports=[0], args="text:" + "x" * 60)
         assert (long["error"], "a packet of 88 bytes" in long["text"], "MTU 70" in long["text"]) == (
             "TooLong",
             True,
