@@ -304,6 +304,26 @@ def test_a_carrier_that_comes_and_goes_loses_no_target(engine: str) -> None:
     assert count <= arrived < count + 50  # neighbour discovery and the like
 
 
+def test_a_queue_that_is_full_loses_no_target() -> None:
+    """Raw IP goes through the queueing discipline: a slow and short one throws away what we then send again."""
+    require(shutil.which("tc"), "needs tc")
+    with veth() as own:
+        own.far("ip", "route", "del", "local", "10.0.0.0/8", "dev", "lo")
+        own.near("ip", "neigh", "replace", FAR, "lladdr", "02:00:00:00:00:99", "dev", "near0")
+        own.near("tc", "qdisc", "add", "dev", "near0", "root", "tbf", "rate", "8mbit", "burst", "5kb", "limit", "5kb")
+        count = 5_000
+        seen = "awk '/far0/ {print $3}' /proc/net/dev"
+        before = int(own.far("sh", "-c", seen).stdout)
+        told = scan(
+            own, ranges=[[BASE, BASE + count - 1]], ports=[80], plan={"engine": "ip", "rate": 0, "cooldown": 1.0}
+        )
+        arrived = int(own.far("sh", "-c", seen).stdout) - before
+    assert told["failed"] is None
+    assert (told["counters"]["sent"], told["position"]) == (count, count)
+    assert told["counters"]["send_failures"] > 10
+    assert count <= arrived < count + 20
+
+
 def test_an_interrupted_scan_goes_on_where_it_was(pair: Veth) -> None:
     one = scan(pair, kick=0.1, plan={"rate": 5_000}, secret="11" * 16)
     assert 0 < one["position"] < 1536
