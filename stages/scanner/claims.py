@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stages.scanner.answered import Answered
-from stages.scanner.rate import Pace
+from stages.scanner.rate import MIN_RATE, Pace, batch_size
 from stages.scanner.sendlog import LOG_MARGIN, SendLog
 
 #: A thread looks this often whether it is paused, stopped or out of time.
@@ -55,7 +55,7 @@ class Claims:
     ) -> None:
         self._lock = threading.Lock()
         self._last = last
-        self._batch = batch
+        self._batch = self._largest = batch
         self.probes = probes
         self._retries = retries
         self._interval = interval
@@ -175,6 +175,17 @@ class Claims:
         with self._lock:
             self._paused = False
             self._pace.restart(time.monotonic())
+
+    def change_rate(self, factor: float) -> float:
+        """Multiply the rate, and the batch with it as far as rows were made for it; returns the new rate, 0 for none.
+
+        Without a limit there is nothing to change.
+        """
+        with self._lock:
+            if self._pace.rate > 0:
+                self._pace.change(max(self._pace.rate * factor, MIN_RATE), time.monotonic())
+                self._batch = min(max(batch_size(self._pace.rate) // self.probes, 1), self._largest)
+            return self._pace.rate
 
     def stop(self) -> None:
         self._stopped.set()

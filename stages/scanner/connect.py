@@ -32,6 +32,7 @@ from stages.net.conversation import Conversation
 from stages.net.dialing import Dialer
 from stages.scanner.answers import ICMP, RST, SYNACK
 from stages.scanner.permutation import Permutation
+from stages.scanner.rate import MIN_RATE
 from stages.scanner.rows import Answer, connected
 from stages.scanner.sharding import own_positions
 from stages.scanner.space import Space
@@ -206,6 +207,12 @@ class ConnectEngine:
         self._began = self._clock()
         self._seen = (self._began, 0)
         self._tick()
+
+    def change_rate(self, factor: float) -> None:
+        """Multiply the rate, if there is one."""
+        if self.rate > 0:
+            self.rate = max(self.rate * factor, MIN_RATE)
+            self._pace.set_rate(self.rate)
 
     def pause(self) -> None:
         """Dial nothing new for now; answers still come in."""

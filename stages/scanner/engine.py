@@ -43,6 +43,8 @@ __all__ = [
 
 #: `attempt` of an answer is a u8.
 MAX_PROBES: Final = 255
+#: 4,095 is reserved (IEEE 802.1Q 9.6).
+MAX_VLAN: Final = 4094
 #: Sender threads beyond this only wait for each other.
 MAX_THREADS: Final = 64
 #: The rate shown is that of about the last second.
@@ -97,6 +99,7 @@ class Plan:
             (0 <= self.first <= self.end <= self.size, f"positions {self.first} to {self.end}"),
             (self.rate >= 0, f"rate {self.rate}"),
             (self.cooldown >= 0, f"cooldown {self.cooldown}"),
+            (self.vlan is None or 0 <= self.vlan <= MAX_VLAN, f"VLAN {self.vlan}"),
             (self.engine in (*ENGINES, "auto"), f"engine {self.engine!r}"),
             (1 <= self.threads <= MAX_THREADS, f"{self.threads} sender threads: 1 to {MAX_THREADS}"),
         )
@@ -261,6 +264,10 @@ class PacketEngine:
         """Send nothing more; the cooldown begins."""
         if self._claims is not None:
             self._claims.stop()
+
+    def change_rate(self, factor: float) -> float:
+        """Multiply the rate; returns the new one. 0: there is no limit to change."""
+        return self.plan.rate if self._claims is None else self._claims.change_rate(factor)
 
     @property
     def sending(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 
 from stages.core.errors import Confined, HostError, LonglineError, MissingCapability, UsageError
 from stages.net.confine import ConfinedError
+from stages.net.headers import VLAN_TAG_BYTES
 from stages.net.link import InterfaceError, NoNeighbour
 from stages.net.path import NotOurs, OnLink, OwnAddress, TooLong
 from stages.net.privileges import Setup
@@ -79,6 +80,9 @@ class Packets:
     def stop_sending(self) -> None:
         self._engine.stop_sending()
 
+    def change_rate(self, factor: float) -> None:
+        self.rate = self._engine.change_rate(factor)
+
     @property
     def sending(self) -> bool:
         return self._engine.sending
@@ -127,7 +131,8 @@ def plan_of(prepared: Prepared, part: Slice) -> Plan:
     probe = probe_of(settings)
     rate = settings.rate
     if settings.bandwidth is not None:
-        rate = packets_per_second(settings.bandwidth, len(probe.template))
+        frame = max(len(probe.template), probe.max_length)
+        rate = packets_per_second(settings.bandwidth, frame + (0 if settings.vlan is None else VLAN_TAG_BYTES))
     space = prepared.targets.space(prepared.ports)
     try:
         return Plan(

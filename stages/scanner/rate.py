@@ -9,6 +9,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
+#: What SIGUSR1 and SIGUSR2 change the rate by, as in ZMap.
+STEP: Final = 0.05
+#: Not below: a rate of nothing would be no limit.
+MIN_RATE: Final = 0.01
+
 #: A batch spans this many seconds of the schedule, within the bounds below: 20 packets at the default 10,000 a second.
 BATCH_S: Final = 0.002
 #: A full batch: the system call's fixed cost is spread over so many frames that more no longer helps.
@@ -32,6 +37,14 @@ class Pace:
         self.rate = rate
         self._span = batch_size(rate) / rate if rate > 0 else 0.0
         self._due = now
+
+    def change(self, rate: float, now: float) -> None:
+        """Go on at another rate, from the next batch on; what went before is not forgotten."""
+        left = max(self._due - now, 0.0) if self.rate > 0 else 0.0
+        if rate > 0 and (left or self.rate <= 0):
+            self._due = now + left * self.rate / rate
+        self.rate = rate
+        self._span = batch_size(rate) / rate if rate > 0 else 0.0
 
     def wait(self, now: float) -> float:
         """Seconds until a batch may be sent; 0 or less: now."""

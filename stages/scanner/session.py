@@ -29,6 +29,7 @@ from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes import entry
 from stages.scanner.rows import Answer
 from stages.scanner.seenlog import SeenLog, key_of
+from stages.scanner.steering import rate_signals
 from stages.scanner.summary import Summary, Tally, added
 from stages.scanner.watch import State, Watch
 from stages.scanner.writer import Writer
@@ -174,7 +175,8 @@ class Session:
             marks=self._path is not None,
             report=self._progress if self._bus is not None else None,
         )
-        await watch.run(self._stop, task)
+        with rate_signals(engine):
+            await watch.run(self._stop, task)
         if task.done():
             await self._written(task)
             if self._state.reason == "complete":

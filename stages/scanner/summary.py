@@ -117,7 +117,8 @@ class Summary:
         why = self.reason if self.reason == "stopped" else f"ended ({self.reason})"
         left = "" if self.complete else f", {why} at {self.position} of {self.targets}"
         drops = f", {self.counters.ring_drops} packets dropped by this host" if self.counters.ring_drops else ""
+        silent = f", {self.counters.not_sent} probes that could not be sent" if self.counters.not_sent else ""
         return (
             f"scan {self.scan}: {self.tally.success} open of {self.counters.sent} probes "
-            f"({self.hit_rate:.2%}) in {self.seconds:.1f} s, {self.tally.written} results written{drops}{left}"
+            f"({self.hit_rate:.2%}) in {self.seconds:.1f} s, {self.tally.written} results written{drops}{silent}{left}"
         )

@@ -30,7 +30,7 @@ ROUNDS = 5
 #: (ours, the peer, times its rate)
 BARS = (("xdp", "zmap", 2.2), ("xdp", "masscan", 2.2), ("packet", "zmap", 1.3))
 #: The far side sees packets, counts them, and nothing else.
-_DROP = """
+DROP = """
 add table netdev bench
 add chain netdev bench sink { type filter hook ingress device far0 priority 0; policy drop; }
 """
@@ -71,8 +71,9 @@ def cpu_ns(pid: int) -> int:
     return (int(fields[11]) + int(fields[12])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
-def rate(pair: Veth, watch: Watch, argv: Sequence[str], text: str) -> tuple[float, float]:
-    """(packets a second at the far end, CPU nanoseconds a packet) while `argv` runs in the near namespace."""
+def rate(pair: Veth, watch: Watch, argv: Sequence[str], text: str, least: int = PACKETS // 1000) -> tuple[float, float]:
+    """(packets a second at the far end, CPU nanoseconds a packet) while `argv` runs in the near namespace. It sends
+    while more than `least` packets come between two looks."""
     with tempfile.TemporaryFile("w+") as asked, tempfile.TemporaryFile("w+") as said:
         asked.write(text)
         asked.seek(0)
@@ -87,7 +88,7 @@ def rate(pair: Veth, watch: Watch, argv: Sequence[str], text: str) -> tuple[floa
         if process.returncode:
             said.seek(0)
             raise SystemExit(f"{argv[0]} failed:\n{said.read()}")
-    moving = [i for i in range(1, len(samples)) if samples[i][1] - samples[i - 1][1] > PACKETS // 1000]
+    moving = [i for i in range(1, len(samples)) if samples[i][1] - samples[i - 1][1] > least]
     first, last = samples[moving[0] - 1], samples[moving[-1]]
     sent = last[1] - first[1]
     return sent / (last[0] - first[0]) * 1e9, (last[2] - first[2]) / sent
@@ -106,7 +107,7 @@ def main() -> int:
     with veth() as pair:
         mac = json.loads(pair.far("ip", "-j", "link", "show", "far0").stdout)[0]["address"]
         pair.near("ip", "neigh", "replace", FAR, "lladdr", mac, "dev", "near0")  # far0 will answer no ARP
-        pair.far("nft", "-f", "-", input=_DROP)
+        pair.far("nft", "-f", "-", input=DROP)
         runs = {
             "zmap": ([
                 "zmap", "-p", "80", "-i", "near0", "-S", NEAR, "-G", mac, "-B", "200G", "-T", "1", "-c", "0",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from stages.net import headers
 from stages.net.jit import kernel
@@ -59,3 +59,14 @@ def test_loads_are_big_endian(data: bytes, draw: st.DataObject) -> None:
     half, word = loads(np.frombuffer(data, np.uint8), offset)
     assert int(half) == int.from_bytes(data[offset : offset + 2], "big")
     assert int(word) == int.from_bytes(data[offset : offset + 4], "big")
+
+
+def test_a_tagged_header_and_a_tagged_question() -> None:
+    ours, theirs = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
+    seen = Ether(headers.vlan_header(theirs, ours, 4094))
+    assert (seen.dst, seen.src, seen.type) == (theirs.hex(":"), ours.hex(":"), 0x8100)
+    assert (seen[Dot1Q].vlan, seen[Dot1Q].prio, seen[Dot1Q].type) == (4094, 0, 0x0800)
+    plain = headers.arp_request(ours, b"\x0a\0\0\1", b"\x0a\0\0\2")
+    tagged = Ether(headers.arp_request(ours, b"\x0a\0\0\1", b"\x0a\0\0\2", 7))
+    assert (tagged[Dot1Q].vlan, tagged[ARP].pdst, tagged[ARP].psrc) == (7, "10.0.0.2", "10.0.0.1")
+    assert bytes(tagged[ARP])[:28] == plain[14:42]

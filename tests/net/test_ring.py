@@ -152,3 +152,89 @@ def test_a_real_ring_reads_filters_and_counts_drops() -> None:
         told = json.loads(process.stdout.readline())
     assert sorted(told["ports"]) == list(range(1000, 1100))
     assert 0 < told["drops"] < burst
+
+
+def test_packets_without_a_link_header() -> None:
+    packet = bytes(IP(dst="10.0.0.1") / TCP())
+    seen, rows = walk(block([packet, packet[:19], bytes(IPv6())], header=0))
+    assert seen == 3
+    # The kernel gives IPv4 only to one who asks for it: the version is looked at where the header is read.
+    assert [end - ip for ip, end, *_ in rows] == [40, 40]
+    assert read(bytes(IPv6()))[0] == -1
+
+
+_KINDS = """
+import json, sys, time
+import numpy as np
+from stages.net import bpf, ring
+keep = [bpf.Op(bpf.LD_H, 12), bpf.Op(bpf.JEQ, 0x800, None, 'no'), bpf.Op(bpf.LD_B, 23),
+        bpf.Op(bpf.JEQ, 17, None, 'no'), bpf.Op(bpf.RET, 100), 'no', bpf.Op(bpf.RET)]
+name, vlan, header, wanted = json.loads(sys.argv[1])
+receiver = ring.Ring(name, bpf.assemble(keep), blocks=2, vlan=vlan, link_header=header)
+print('ready', flush=True)
+table = np.zeros((ring.MAX_PACKETS, ring.COLUMNS), np.int64)
+ports, end = [], time.monotonic() + 20
+while len(ports) < wanted and time.monotonic() < end:
+    block = receiver.wait(50)
+    if block is None:
+        continue
+    _, rows = ring.packets(block, table)
+    ports += [int(block[ip + 22]) << 8 | int(block[ip + 23]) for ip in table[:rows, ring.IP]]
+    del block
+    receiver.release()
+sys.stdin.readline()  # whatever else would have come is here by now
+block = receiver.wait(20)
+if block is not None:
+    _, rows = ring.packets(block, table)
+    ports += [int(block[ip + 22]) << 8 | int(block[ip + 23]) for ip in table[:rows, ring.IP]]
+    del block
+print(json.dumps(ports))
+receiver.close()
+"""
+
+_TAGGED = """
+import socket, struct, sys
+from scapy.layers.l2 import Dot1Q
+from scapy.layers.inet import IP, UDP
+from tests.servers.wire import ether
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+    s.bind(('far0', 0))
+    mac = sys.argv[1]
+    for port, tag in ((1, None), (2, 5), (3, 6), (4, 0), (5, 5), (6, None), (7, 0)):
+        frame = ether(dst=mac) / IP(dst='198.51.100.2') / UDP(dport=port)
+        if tag is not None:
+            frame = ether(dst=mac) / Dot1Q(vlan=tag) / IP(dst='198.51.100.2') / UDP(dport=port)
+        s.send(bytes(frame))
+"""
+
+
+@pytest.mark.parametrize(("vlan", "ports"), [(5, [2, 5]), (6, [3]), (0, [1, 4, 6, 7])])
+def test_answers_with_our_tag_and_no_others(vlan: int, ports: list[int]) -> None:
+    with veth() as pair:
+        asked = json.dumps(["near0", vlan, True, len(ports)])
+        argv = (sys.executable, "-c", _KINDS, asked)
+        with pair.program(pair.near_pid, *argv, ready="ready", ask=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            mac = json.loads(pair.near("ip", "-j", "link", "show", "near0").stdout)[0]["address"]
+            pair.far(sys.executable, "-c", _TAGGED, mac)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline()) == ports
+
+
+def test_a_tunnel_is_read_through_the_same_filter() -> None:
+    with (
+        veth() as pair,
+        pair.program(pair.near_pid, sys.executable, "-m", "tests.servers.tunnel", str(pair.far_pid), ready="ready"),
+    ):
+        pair.near("ip", "addr", "add", "192.0.2.1/24", "dev", "tun0")
+        pair.far("ip", "addr", "add", "192.0.2.2/24", "dev", "tun1")
+        argv = (sys.executable, "-c", _KINDS, json.dumps(["tun0", None, False, 100]))
+        with pair.program(pair.near_pid, *argv, ready="ready", ask=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            pair.far(sys.executable, "-c", _SEND.replace("198.51.100.2", "192.0.2.1"), "100")
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert sorted(json.loads(process.stdout.readline())) == list(range(1000, 1100))

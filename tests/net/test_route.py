@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,4 +100,4 @@ def test_the_smallest_prefix_decides(prefixes: dict[tuple[int, int], bool]) -> N
         if around and min(around)[1]:
             right.append(value)
     assert [value for first, last in painted for value in range(first, last + 1)] == right
-    assert all(one[1] + 1 < other[0] for one, other in zip(painted, painted[1:], strict=False))
+    assert all(one[1] + 1 < other[0] for one, other in pairwise(painted))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import ClassVar
 
 import pytest
 
@@ -50,10 +51,31 @@ async def test_auto_dials_what_packets_cannot_reach(caplog: pytest.LogCaptureFix
     assert await opened(prepared(LOOPBACK)) == "connect"  # this host itself
 
 
-async def test_packet_by_name_does_not_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_was_passed_over_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Opened:
+        name = "packet"
+        passed_over: ClassVar = {"xdp": "queue 0 of near0 is taken", "3 threads": "near0 has 1 transmit queue"}
+
+        async def close(self) -> None: ...
+
+    async def made(*args: object) -> Opened:
+        return Opened()
+
+    monkeypatch.setattr(Packets, "open", made)
+    with caplog.at_level(logging.INFO):
+        assert await opened(prepared(LOOPBACK)) == "packet"
+    assert caplog.messages == [
+        "packet engine; not xdp: queue 0 of near0 is taken; not 3 threads: near0 has 1 transmit queue"
+    ]
+
+
+@pytest.mark.parametrize("engine", ["xdp", "packet", "ip"])
+async def test_packet_by_name_does_not_fall_back(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     deny(monkeypatch, NO_RAW)
     with pytest.raises(MissingCapability, match="CAP_NET_RAW"):
-        await opened(prepared(LOOPBACK, engine="packet"))
+        await opened(prepared(LOOPBACK, engine=engine))
 
 
 @pytest.mark.parametrize("error", [NO_RAW, NotByPackets("on the link")])
@@ -64,6 +86,7 @@ async def test_packet_by_name_does_not_fall_back(monkeypatch: pytest.MonkeyPatch
         {"source_ip": "192.0.2.1"},
         {"gateway_mac": "02:00:00:00:00:01"},
         {"source_mac": "02:00:00:00:00:01"},
+        {"vlan": 5},
         {"probe_module": "icmp_echoscan", "target_ports": None},
     ],
 )

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.scanner.claims import Claim, Claims
+from stages.scanner.rate import MIN_RATE
 from stages.scanner.sendlog import LOG_BATCHES
 
 
@@ -251,3 +252,21 @@ def test_a_long_scan_allocates_nothing_that_grows(retries: int) -> None:
         assert tracemalloc.get_traced_memory()[0] - before < 20_000  # a byte a batch
     finally:
         tracemalloc.stop()
+
+
+def test_the_rate_and_its_batch_change_while_it_runs() -> None:
+    shared = claims(last=10**6, batch=100, probes=2, rate=100_000)
+    assert shared.change_rate(0.5) == 50_000
+    first, second = shared.take(), None
+    assert first is not None
+    assert first.count == 50  # a batch spans two milliseconds, of packets
+    assert shared.change_rate(1e-9) == MIN_RATE
+    shared.change_rate(1e9 * 10)
+    second = shared.take()
+    assert second is not None
+    assert second.count == 100  # no more than there are rows for
+    unlimited = claims(batch=100)
+    assert unlimited.change_rate(0.5) == 0
+    batch = unlimited.take()
+    assert batch is not None
+    assert batch.count == 100

@@ -161,6 +161,169 @@ def test_probes_threads_sources_and_no_rate(pair: Veth) -> None:
     assert len(first) < len(answers)
 
 
+@pytest.mark.parametrize("engine", ["xdp", "packet", "ip"])
+@pytest.mark.parametrize("rate", [0, 20_000])
+def test_every_engine_finds_the_same(pair: Veth, engine: str, rate: float) -> None:
+    told = scan(pair, plan={"engine": engine, "rate": rate, "probes": 2}, args="linux")
+    assert told["failed"] is None
+    assert told["describe"]["engine"] == engine
+    first = [a for a in told["answers"] if not a["repeat"]]
+    assert found(first) == expected((OPEN, CLOSED))
+    assert (told["counters"]["sent"], told["counters"]["not_sent"]) == (2 * 1536, 0)
+
+
+def test_two_scans_do_not_read_each_others_answers(pair: Veth) -> None:
+    """The same ports of our own, the same targets, at once: each has its own secret."""
+    text = json.dumps({
+        "ranges": RANGES, "ports": [OPEN, CLOSED], "secret": "22" * 16,
+        "plan": {"cooldown": 2.0, "rate": 1_000, "engine": "packet"},
+    })  # fmt: skip
+    argv = (sys.executable, "-m", "tests.servers.scan_once")
+    with pair.program(pair.near_pid, *argv, ask=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(text)
+        process.stdin.close()
+        told = [scan(pair, plan={"cooldown": 3.0, "rate": 1_000, "engine": "xdp"})]
+        told.append(json.loads(process.stdout.readline()))
+    for one in told:
+        assert found(one["answers"]) == expected((OPEN, CLOSED))
+        assert one["counters"]["duplicates"] == 0
+    assert sum(one["counters"]["invalid"] for one in told) > 1000  # they met
+
+
+def test_targets_on_the_link_and_behind_the_gateway(pair: Veth) -> None:
+    there = [1, 50, 51, 52, 120]
+    for number in there[1:]:
+        pair.far("ip", "addr", "add", f"198.51.100.{number}/32", "dev", "far0")
+    link = 0xC6336400
+    for engine in ("xdp", "packet"):
+        told = scan(pair, ranges=[*RANGES, [link, link + 127]], ports=[OPEN], plan={"engine": engine})
+        right = {target: kind for target, kind in expected((OPEN, CLOSED)).items() if target[1] == OPEN}
+        right |= {(link + number, OPEN): (SYNACK, 0, 0) for number in there}
+        assert found(told["answers"]) == right
+        counters = told["counters"]
+        assert (counters["sent"], counters["not_sent"]) == (768 + len(there), 128 - len(there))
+        assert told["describe"]["on_link"] == "5 of 128 have a MAC"
+    only = scan(pair, ranges=[[link + 40, link + 60]], ports=[OPEN])
+    assert set(found(only["answers"])) == {(link + number, OPEN) for number in (50, 51, 52)}
+    assert "gateway_mac" not in only["describe"]
+
+
+_VLAN_PEER = r"""
+import socket, struct, sys
+mac = bytes.fromhex(sys.argv[1].replace(':', ''))
+def total(data):
+    value = sum(struct.unpack('!%dH' % (len(data) // 2), data))
+    while value >> 16:
+        value = (value & 0xffff) + (value >> 16)
+    return ~value & 0xffff
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+    sock.bind(('far0', 3))
+    sock.setsockopt(263, 8, 1)  # PACKET_AUXDATA: the tag that was taken out
+    print('ready', flush=True)
+    while True:
+        frame, aux, _, address = sock.recvmsg(2048, 256)
+        if address[2] == socket.PACKET_OUTGOING or not aux:
+            continue
+        tag = struct.unpack('IIIHHHH', aux[0][2])[5]
+        if tag == 0 and not struct.unpack('IIIHHHH', aux[0][2])[0] & 16:
+            continue  # untagged
+        answer = tag if frame[14 + 19] % 2 else tag + 1  # even addresses answer with another tag
+        head = frame[6:12] + mac + struct.pack('!HH', 0x8100, answer)
+        if frame[12:14] == b'\x08\x06':
+            sock.send(frame[6:12] + mac + struct.pack('!HH', 0x8100, tag) + b'\x08\x06' + frame[14:20]
+                      + b'\0\x02' + mac + frame[38:42] + frame[22:32])
+        elif frame[23] == 6:
+            source, target = frame[26:30], frame[30:34]
+            tcp = frame[36:38] + frame[34:36] + struct.pack(
+                '!IIBBHHH', 7, (struct.unpack('!I', frame[38:42])[0] + 1) & 0xffffffff, 0x50, 0x12, 100, 0, 0)
+            check = total(target + source + struct.pack('!HH', 6, 20) + tcp)
+            tcp = tcp[:16] + struct.pack('!H', check) + tcp[18:]
+            ip = struct.pack('!BBHHHBBH', 0x45, 0, 40, 1, 0, 64, 6, 0) + target + source
+            ip = ip[:10] + struct.pack('!H', total(ip)) + ip[12:]
+            sock.send(head + b'\x08\x00' + ip + tcp)
+"""
+
+
+@pytest.mark.parametrize("engine", ["xdp", "packet"])
+def test_a_vlan(engine: str) -> None:
+    with veth() as own:
+        mac = json.loads(own.far("ip", "-j", "link", "show", "far0").stdout)[0]["address"]
+        with own.program(own.far_pid, sys.executable, "-c", _VLAN_PEER, mac, ready="ready"):
+            told = scan(
+                own, plan={"engine": engine, "vlan": 100, "rate": 1_000}, ranges=[[BASE, BASE + 199]], ports=[80]
+            )
+    assert told["failed"] is None
+    assert {a["address"] for a in told["answers"]} == {BASE + at for at in range(1, 200, 2)}
+    assert all(a["kind"] == SYNACK for a in told["answers"])
+    assert (told["describe"]["vlan"], told["describe"]["gateway_mac"]) == (100, mac)
+
+
+def test_a_tunnel_without_ethernet_headers() -> None:
+    with (
+        veth() as own,
+        own.program(own.near_pid, sys.executable, "-m", "tests.servers.tunnel", str(own.far_pid), ready="ready"),
+    ):
+        own.near("ip", "addr", "add", "192.0.2.1/24", "dev", "tun0")
+        own.near("ip", "route", "replace", "10.0.0.0/8", "dev", "tun0")
+        own.far("ip", "addr", "add", "192.0.2.2/24", "dev", "tun1")
+        with own.program(own.far_pid, sys.executable, "-m", "tests.servers.listener", str(OPEN), ready="ready"):
+            told = scan(own, plan={"engine": "auto", "rate": 2_000})
+    targets = {(a, p) for low, high in RANGES for a in range(low, high + 1) for p in (OPEN, CLOSED)}
+    kinds = {(a["address"], a["port"]): a["kind"] for a in told["answers"]}
+    assert kinds == {target: SYNACK if target[1] == OPEN else RST for target in targets}
+    about = told["describe"]
+    assert (about["engine"], about["interface"], about["source_ip"]) == ("ip", "tun0", "192.0.2.1")
+    assert "gateway_mac" not in about
+
+
+@pytest.mark.parametrize("engine", ["xdp", "packet"])
+def test_a_carrier_that_comes_and_goes_loses_no_target(engine: str) -> None:
+    """Not the answers: those under way are lost. Every target is sent a probe once the carrier is back."""
+    with veth() as own:
+        own.far("ip", "route", "del", "local", "10.0.0.0/8", "dev", "lo")
+        count = 20_000
+        text = json.dumps({
+            "ranges": [[BASE, BASE + count - 1]], "ports": [80],
+            "plan": {"rate": 10_000, "cooldown": 0, "engine": engine},
+        })  # fmt: skip
+        seen = "awk '/far0/ {print $3}' /proc/net/dev"
+        with own.program(own.near_pid, sys.executable, "-m", "tests.servers.scan_once", ask=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(text)
+            process.stdin.close()
+            own.far("sh", "-c", f"until test $({seen}) -gt 1000; do sleep 0.02; done; ip link set far0 down")
+            own.far("sh", "-c", "sleep 0.3; ip link set far0 up")
+            told = json.loads(process.stdout.readline())
+        arrived = int(own.far("sh", "-c", seen).stdout)
+    assert told["failed"] is None
+    assert (told["counters"]["sent"], told["position"]) == (count, count)
+    assert told["counters"]["send_failures"] > 0
+    assert count <= arrived < count + 50  # neighbour discovery and the like
+
+
+def test_a_queue_that_is_full_loses_no_target() -> None:
+    """Raw IP goes through the queueing discipline: a slow and short one throws away what we then send again."""
+    require(shutil.which("tc"), "needs tc")
+    with veth() as own:
+        own.far("ip", "route", "del", "local", "10.0.0.0/8", "dev", "lo")
+        own.near("ip", "neigh", "replace", FAR, "lladdr", "02:00:00:00:00:99", "dev", "near0")
+        own.near("tc", "qdisc", "add", "dev", "near0", "root", "tbf", "rate", "8mbit", "burst", "5kb", "limit", "5kb")
+        count = 5_000
+        seen = "awk '/far0/ {print $3}' /proc/net/dev"
+        before = int(own.far("sh", "-c", seen).stdout)
+        told = scan(
+            own, ranges=[[BASE, BASE + count - 1]], ports=[80], plan={"engine": "ip", "rate": 0, "cooldown": 1.0}
+        )
+        arrived = int(own.far("sh", "-c", seen).stdout) - before
+    assert told["failed"] is None
+    assert (told["counters"]["sent"], told["position"]) == (count, count)
+    assert told["counters"]["send_failures"] > 10
+    assert count <= arrived < count + 20
+
+
 def test_an_interrupted_scan_goes_on_where_it_was(pair: Veth) -> None:
     one = scan(pair, kick=0.1, plan={"rate": 5_000}, secret="11" * 16)
     assert 0 < one["position"] < 1536
@@ -211,7 +374,18 @@ def test_what_stops_it_before_the_first_packet() -> None:
 
         assert scan(own, plan={"interface": "eth7"})["error"] == "InterfaceError"
         assert scan(own, ranges=[[0x7F000000, 0x7FFFFFFF]])["error"] == "OwnAddress"
-        assert scan(own, ranges=[[0xC6336401, 0xC63364FE]])["error"] == "OnLink"
+        own.near("ip", "route", "add", "203.0.0.0/8", "dev", "near0")
+        assert scan(own, ranges=[[203 << 24, (203 << 24) + 65_536]])["error"] == "OnLink"
+        not_ours = scan(own, plan={"source_ips": [0xC6336402, 0xC6336403]})
+        assert (not_ours["error"], "198.51.100.3 is not an address" in not_ours["text"]) == ("NotOurs", True)
+        own.near("ip", "link", "set", "near0", "mtu", "70")
+        long = scan(own, probe="icmp_echoscan", ports=[0], args="text:" + "x" * 60)
+        assert (long["error"], "a packet of 88 bytes" in long["text"], "MTU 70" in long["text"]) == (
+            "TooLong",
+            True,
+            True,
+        )
+        own.near("ip", "link", "set", "near0", "mtu", "1500")
 
         own.near("ip", "route", "del", "default")
         assert scan(own)["error"] == "NoRoute"
@@ -231,6 +405,7 @@ PLAN = Plan(SPACE, Permutation(10, 1), probes.get("tcp_synscan"), bytes(16))
 @pytest.mark.parametrize("wrong", [
     {"secret": b"short"}, {"probes": 0}, {"probes": 256}, {"probes": 3, "source_ports": (1, 2)},
     {"source_ports": (2, 1)}, {"source_ports": (0, 65536)}, {"source_ips": ()}, {"ttl": 0}, {"ttl": 256},
+    {"engine": "dpdk"}, {"vlan": 4095}, {"vlan": -1},
     {"first": 11}, {"first": 5, "last": 4}, {"last": 11}, {"rate": -1.0}, {"cooldown": -1.0}, {"threads": 0},
     {"permutation": Permutation(11, 1)}, {"space": Space.build([], (80,))},
 ], ids=str)  # fmt: skip

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import Dot1Q, Ether
 
 from stages.scanner import probes
 from stages.scanner.frames import FrameBuilder
@@ -32,12 +34,13 @@ def builder(
     probes_each: int = 1,
     sources: int = 1,
     ports: tuple[int, ...] = (80, 443),
+    **more: Any,
 ) -> FrameBuilder:
     space = Space.build([(10 << 24, (10 << 24) + 999), (0xDFFFFF00, 0xDFFFFFFF)], ports)
     return FrameBuilder(
         space, Permutation(space.size, 9), probes.get(name, args), SECRET,
         source_ips=tuple(range(0xC0000202, 0xC0000202 + sources)), source_ports=PORTS, source_mac=OURS,
-        gateway_mac=GATEWAY, ttl=77, probes=probes_each, batch=40,
+        gateway_mac=GATEWAY, ttl=77, probes=probes_each, batch=40, **more,
     )  # fmt: skip
 
 
@@ -115,9 +118,74 @@ def test_every_target_once() -> None:
     assert len(seen) == 2512
 
 
+@pytest.mark.parametrize("vlan", [0, 5, 4094])
+def test_a_tag_stands_between_the_macs_and_the_type(vlan: int) -> None:
+    plain, tagged = builder(args="smallest-probes"), builder(args="smallest-probes", vlan=vlan, blocks=2)
+    assert (tagged.offset, tagged.length, plain.length) == (-4, 58, 58)
+    plain.fill(100, 40)
+    for block in (0, 1, 0):
+        tagged.fill(100, 40, block=block)
+        for row in range(40):
+            untagged, frame = plain.frame(row), tagged.frame(row)
+            assert frame == untagged[:12] + b"\x81\x00" + vlan.to_bytes(2, "big") + untagged[12:]
+    assert Ether(tagged.frame(3))[Dot1Q].vlan == vlan
+
+
+def test_without_a_link_header() -> None:
+    plain, bare = builder(), builder(link_header=False)
+    plain.fill(0, 40)
+    bare.fill(0, 40)
+    assert [bare.frame(row) for row in range(40)] == [plain.frame(row)[14:] for row in range(40)]
+
+
+def test_blocks_are_apart() -> None:
+    made = builder(blocks=3)
+    kept = []
+    for block in (2, 0, 1):
+        made.fill(40 * block, 40, block=block)
+        kept.append((block, [made.frame(row) for row in range(40)], made.frames))
+    for block, frames, rows in kept:
+        assert rows is not made.frames or block == 1
+        assert np.shares_memory(rows, made.blocks[block])
+        assert [rows[row, : made.length].tobytes() for row in range(40)] == frames
+
+
+def fill_short(words: Any, address: Any, port: Any, constants: Any, source: Any, tags: Any, lengths: Any) -> None:
+    """A probe whose frames differ in length."""
+    probes.get("tcp_synscan").fill(words, address, port, constants, source, tags)
+    lengths[:] = 54 + np.arange(lengths.size) % 3
+
+
+def test_a_module_says_how_long_each_frame_is() -> None:
+    space = Space.build([(10 << 24, (10 << 24) + 999)], (80,))
+    probe = replace(probes.get("tcp_synscan"), fill=fill_short, lengths=True, max_length=200)
+    made = FrameBuilder(
+        space, Permutation(1000, 9), probe, SECRET, source_ips=(1,), source_ports=PORTS, batch=40, vlan=5
+    )
+    assert made.lengths is not None
+    assert made.frames.shape[1] == 256  # room for the longest
+    made.fill(0, 40)
+    assert [len(made.frame(row)) for row in range(40)] == [58 + row % 3 for row in range(40)]
+
+
+def test_memory_of_somebody_else() -> None:
+    given = np.full(1 << 16, 9, np.uint8)
+    asked = []
+
+    def allocate(size: int) -> np.ndarray:
+        asked.append(size)
+        return given
+
+    made = builder(allocate=allocate, blocks=2)
+    assert np.shares_memory(made.blocks, given)
+    assert made.blocks.size == asked[0]
+    assert made.blocks.ctypes.data == given.ctypes.data
+
+
 def test_rows_begin_on_cache_lines() -> None:
     made = builder()
     assert made.frames.strides[0] % 64 == 0
+    assert made.frames.ctypes.data % 64 == 0
     assert made.frames.dtype == np.uint8
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from stages.core.errors import Confined, HostError, MissingCapability, UsageError
+from stages.core.errors import Confined, HostError, LonglineError, MissingCapability, UsageError
 from stages.net.confine import ConfinedError
-from stages.net.path import OnLink
+from stages.net.link import InterfaceError, NoNeighbour
+from stages.net.path import NotOurs, OnLink, TooLong
 from stages.scanner import packets
 from stages.scanner.engine import Counters, Plan
 from stages.scanner.engines import NotByPackets
@@ -20,6 +21,7 @@ class Engine:
     """What `Packets` needs of a PacketEngine, without a wire."""
 
     refuse: OSError | None = None
+    name = "xdp"
 
     def __init__(self, plan: Plan, on_answers: Callable[[Any], None], *, mask: Callable[[Any], Any]) -> None:
         self.plan = plan
@@ -30,10 +32,14 @@ class Engine:
         self.counters = Counters(sent=5)
         self.asked = 0.0
         self.over = False
+        self.passed_over = {"nothing": "tried"}
 
     def open(self) -> None:
         if self.refuse is not None:
             raise self.refuse
+
+    def change_rate(self, factor: float) -> float:
+        return self.plan.rate * factor
 
     def __getattr__(self, name: str) -> Callable[[], None]:
         return lambda: self.calls.append(name)
@@ -66,7 +72,10 @@ async def test_calls_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     await engine.close()
     assert inner.calls == ["start", "pause", "resume", "stop_sending", "close"]
     assert (engine.sending, engine.position, engine.counters.sent, engine.rate) == (True, 5, 5, 10_000)
-    assert engine.describe() == {"interface": "near0", "engine": "packet"}
+    assert engine.describe() == {"interface": "near0", "engine": "xdp"}
+    assert (engine.name, engine.passed_over) == ("xdp", {"nothing": "tried"})
+    engine.change_rate(1.05)
+    assert engine.rate == pytest.approx(10_500)
 
 
 async def test_what_is_settled_is_a_cooldown_and_a_ring_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,11 +106,15 @@ async def test_its_end_and_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
         (ConfinedError("interface eth0"), Confined, "interface eth0 is not loopback"),
         (OnLink(errno.EHOSTUNREACH, "on the link"), NotByPackets, "on the link"),
         (OSError(errno.EPFNOSUPPORT, "no Ethernet headers"), NotByPackets, "no Ethernet"),
-        (OSError(errno.ENETDOWN, "interface eth9 is down"), HostError, "interface eth9 is down"),
+        (OSError(errno.ENOMEM, "no memory"), HostError, "no memory"),
+        (InterfaceError(errno.ENETDOWN, "interface eth9 is down"), UsageError, "--interface: interface eth9 is down"),
+        (NoNeighbour(errno.EHOSTUNREACH, "192.0.2.1 does not answer ARP"), UsageError, "--gateway-mac: 192.0.2.1 does"),
+        (NotOurs(errno.EADDRNOTAVAIL, "192.0.2.9 is not ours"), UsageError, "--source-ip: 192.0.2.9 is not ours"),
+        (TooLong(errno.EMSGSIZE, "a packet of 2000 bytes"), UsageError, "--probe-args: a packet of 2000 bytes"),
     ],
 )
 async def test_errors_are_mapped(
-    monkeypatch: pytest.MonkeyPatch, error: OSError, kind: type[HostError], message: str
+    monkeypatch: pytest.MonkeyPatch, error: OSError, kind: type[LonglineError], message: str
 ) -> None:
     with pytest.raises(kind, match=message) as caught:
         await opened(monkeypatch, error)
@@ -131,6 +144,19 @@ def test_bandwidth_wins_over_rate() -> None:
     plan = plan_of(scan, scan.slices[0])
     frame = max(len(plan.probe.template) + 24, 84)
     assert plan.rate == 10e6 / (8 * frame)
+
+
+def test_bandwidth_counts_the_tag() -> None:
+    scan = prepared(bandwidth=10e6, vlan=5, probe_args="linux")
+    plan = plan_of(scan, scan.slices[0])
+    assert plan.vlan == 5
+    assert plan.rate == 10e6 / (8 * (len(plan.probe.template) + 4 + 24))
+
+
+@pytest.mark.parametrize("engine", ["auto", "xdp", "packet", "ip"])
+def test_the_engine_by_name(engine: str) -> None:
+    scan = prepared(engine=engine)
+    assert plan_of(scan, scan.slices[0]).engine == engine
 
 
 def test_bad_probe_arguments() -> None:

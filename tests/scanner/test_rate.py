@@ -56,6 +56,33 @@ def test_a_pause_is_not_made_up_for() -> None:
     assert pace.wait(100.0) == pytest.approx(0.002)
 
 
+@given(st.floats(1, 1e6), st.floats(1, 1e6))
+def test_another_rate_holds_from_then_on(before: float, after: float) -> None:
+    pace = Pace(before, 0.0)
+    pace.sent(batch_size(before), 0.0)
+    assert pace.wait(0.0) == pytest.approx(batch_size(before) / before)
+    pace.change(after, 0.0)
+    assert pace.wait(0.0) == pytest.approx(batch_size(before) / after)  # what is owed is owed in packets
+    now = pace.wait(0.0)
+    start, sent = now, 0
+    for _ in range(200):
+        now += max(pace.wait(now), 0.0)
+        pace.sent(batch_size(after), now)
+        sent += batch_size(after)
+    now += pace.wait(now)
+    assert sent / (now - start) == pytest.approx(after)
+
+
+def test_to_and_from_no_limit() -> None:
+    pace = Pace(100, 0.0)
+    pace.sent(1, 0.0)
+    pace.change(0, 0.0)
+    assert pace.wait(0.0) == 0.0
+    pace.change(10, 1.0)
+    pace.sent(1, 1.0)
+    assert pace.wait(1.0) == pytest.approx(0.1)
+
+
 def test_unlimited_never_waits() -> None:
     pace = Pace(0, 0.0)
     pace.sent(10**9, 0.0)

@@ -40,3 +40,9 @@ def test_one_line() -> None:
     assert (
         summary(complete=False, reason="max-runtime", position=9).text().endswith(", ended (max-runtime) at 9 of 256")
     )
+
+
+def test_what_was_not_sent_is_said() -> None:
+    counters = Counters(sent=200, not_sent=7)
+    assert "7 probes that could not be sent" in summary(counters=counters).text()
+    assert counters.plus(Counters(not_sent=2)).not_sent == 9
