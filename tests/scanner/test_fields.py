@@ -21,7 +21,8 @@ def test_the_whole_synack_by_zmaps_names() -> None:
         "ttl": 61, "sport": 80, "dport": 40000, "seqnum": 4_000_000_000, "acknum": 7, "window": 64240,
         "tcpopt_mss": 1460, "tcpopt_wscale": 128, "tcpopt_sack_perm": True, "tcpopt_ts_val": 5, "tcpopt_ts_ecr": 6,
         "classification": "synack", "success": True, "icmp_responder": None, "icmp_type": None, "icmp_code": None,
-        "icmp_class": None, "icmp_unreach_str": None, "repeat": False, "cooldown": False, "timestamp_str": "2026-11-21T07:10:00.000+0000",
+        "icmp_class": None, "icmp_unreach_str": None, "repeat": False, "cooldown": False,
+        "timestamp_str": "2026-11-21T07:10:00.000+0000",
         "timestamp_ts": NOON // 10**6, "timestamp_us": 1, "rtt": 0.000123, "attempt": 2,
         "validated": "port+number", "validated_bits": 45,
     }  # fmt: skip
