@@ -8,9 +8,9 @@ What is heavy (sockets, the engines) is imported here and not by the settings.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stages.bannergrab.formats import formatter
@@ -24,6 +24,7 @@ from stages.core.metrics import Metrics
 from stages.core.politeness import Gate
 from stages.core.routing import Routing
 from stages.core.runner import DEFAULT_HORIZON, Runner, RunnerMetrics
+from stages.proto import ready
 from stages.proto.banner import Script
 from stages.proto.payload import Payload
 from stages.proto.until import parse_until
@@ -40,20 +41,22 @@ MAX_DATAGRAM: Final = 65_507
 
 _DATA: Final = "-d/--data"
 
-#: Payloads that come with the program, by their file name.
-PAYLOADS: Final = Path(__file__).parent / "payloads"
+#: `--data template:FILE`: the file has ZMap's fields, not `%s`.
+TEMPLATE: Final = "template:"
+
+#: Bytes of the secret that random fields are drawn from.
+_SECRET_BYTES: Final = 16
 
 
 def load_payload(file: str) -> Payload:
-    """Read a payload file; a bare name that is no file here may be one of PAYLOADS (`http-req`).
+    """Read a payload file; a bare name that is no file here may be one that comes with the program (`http-req`).
 
-    Raises UsageError: missing, unreadable, too large.
+    Raises UsageError: missing, unreadable, too large, a field that there is not.
     """
-    path = Path(file)
-    if path.name == file and not path.exists() and (PAYLOADS / file).is_file():
-        path = PAYLOADS / file
+    name = file.removeprefix(TEMPLATE)
     try:
-        return Payload.parse(path.read_bytes())
+        raw = ready.read(name)
+        return Payload.parse(raw) if name == file else Payload.parse_fields(raw)
     except OSError as error:
         raise UsageError(_DATA, file, error.strerror or str(error)) from None
     except ValueError as error:
@@ -64,7 +67,7 @@ def script_of(settings: BannergrabSettings) -> Script:
     """What is said on every connection. Raises UsageError."""
     payload = load_payload(settings.data) if settings.data is not None else None
     if settings.over == "udp" and payload is not None:
-        size = len(payload.render("255.255.255.255"))
+        size = payload.max_length
         if not size:
             raise UsageError(_DATA, settings.data, "an empty datagram cannot be sent")
         if size > MAX_DATAGRAM:
@@ -76,6 +79,7 @@ def script_of(settings: BannergrabSettings) -> Script:
         idle=settings.idle_timeout,
         total=settings.total_timeout,
         until=parse_until(settings.until) if settings.until is not None else None,
+        secret=secrets.token_bytes(_SECRET_BYTES),
     )
 
 

@@ -43,7 +43,11 @@ class BannergrabSettings(Section):
         "on a pipe all",
     )
     data: str | None = opt(
-        None, "-d", "--data", metavar="FILE", help="what to send; %s in it is the target's address, %% is one %"
+        None,
+        "-d",
+        "--data",
+        metavar="FILE",
+        help="what to send; %s in it is the target's address, %% is one %. template:FILE: with ZMap's fields instead",
     )
     wait: Seconds = opt(
         0.0,

@@ -81,7 +81,7 @@ class BannergrabStage(Grab[Engine, "Conversation"]):
         engine.dial(
             hit.ip,
             hit.port,
-            shared if shared is not None else self._script.begin(hit.ip),
+            shared if shared is not None else self._script.begin(hit.ip, hit.port),
             job,
             connect_timeout=connect_timeout(hit.rtt, self._lowest, self._highest),
             max_bytes=self._max_bytes,

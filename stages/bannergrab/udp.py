@@ -197,6 +197,9 @@ class _Worker:
             async with asyncio.timeout_at(last) as timer:
                 if self._errors is not None:
                     self._errors.watch(sock, conversation, timer)
+                introduce = getattr(dialogue, "local", None)
+                if introduce is not None:
+                    introduce(*sock.getsockname()[:2], conversation.started)
                 opening = dialogue.opening()
                 await stream.send(opening)
                 _ = stream.exception  # what the call itself said; raises

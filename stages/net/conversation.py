@@ -21,7 +21,7 @@ READ: Final = "read"
 class Dialogue(Protocol):
     """What is said on one connection. Called in this order; an exception ends the conversation (`fault`).
 
-    connected -> opening() [-> wait() -> silence()]* -> receive(data)* -> farewell() or eof()
+    connected [-> local()] -> opening() [-> wait() -> silence()]* -> receive(data)* -> farewell() or eof()
     """
 
     @property
@@ -31,6 +31,9 @@ class Dialogue(Protocol):
     @property
     def total(self) -> float:
         """Seconds from the start of the connection until it is over in any case."""
+
+    # `local(address: str, port: int, microseconds: int) -> None`, where there is one: our side of the connection, and
+    # when it was begun. Not part of the protocol, for few dialogues want to know.
 
     def opening(self) -> bytes:
         """Connected: what to send; b"" when the peer speaks first."""

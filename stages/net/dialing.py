@@ -253,6 +253,10 @@ class Dialer:
         conversation.connected = now - conversation._begun
         conversation.phase = READ
         dialogue = conversation._dialogue
+        introduce = getattr(dialogue, "local", None)
+        if introduce is not None and conversation._sock is not None:
+            host, port = conversation._sock.getsockname()[:2]
+            introduce(host, port, conversation.started)
         opening = dialogue.opening()
         if not opening:
             self._poller.want_write(conversation._fd, False)

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import blake2b, sha256
+from ipaddress import ip_address
 from typing import Final
 
 from stages.proto.payload import Payload
+from stages.proto.template import Values
 from stages.proto.until import Window
 
 #: Digits of the SHA-256 of the payload file in the name of a probe: enough to tell the payloads of one campaign apart.
@@ -66,6 +68,30 @@ class Talk:
         return None
 
 
+class FieldsTalk(Talk):
+    """A dialogue whose first words have fields: they are known once the connection has an address of ours."""
+
+    __slots__ = ("_address", "_port")
+
+    def __init__(self, script: Script, address: str, port: int) -> None:
+        super().__init__(script, b"?")  # something will be said
+        self._address = address
+        self._port = port
+
+    def local(self, address: str, port: int, microseconds: int) -> None:
+        """Our address and port, and the time of sending. Before `opening`."""
+        payload = self._script.payload
+        assert payload is not None
+        assert payload.fields is not None
+        ours, theirs = (ip_address(text.partition("%")[0]) for text in (address, self._address))
+        target = f"{theirs} {self._port}".encode()
+        seed = blake2b(target, key=self._script.secret, digest_size=8).digest()
+        values = Values(
+            int(ours), int(theirs), port, self._port, int.from_bytes(seed, "little"), microseconds, theirs.version == 6
+        )
+        self._first = payload.fields.render(values)
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """What all conversations of a run have in common. Times in seconds."""
@@ -76,6 +102,7 @@ class Script:
     idle: float = 1.0  #: between two segments
     total: float = 30.0  #: for the whole conversation
     until: re.Pattern[bytes] | None = None
+    secret: bytes = b""  #: random fields of a payload are drawn from it and the target
 
     @property
     def probe(self) -> str:
@@ -91,6 +118,8 @@ class Script:
         constant = self.payload is None or self.payload.constant is not None
         return constant and self.until is None and not (self.payload is not None and self.wait > 0)
 
-    def begin(self, address: str) -> Talk:
-        """The dialogue with one target."""
+    def begin(self, address: str, port: int = 0) -> Talk:
+        """The dialogue with one target. The port is needed where the payload has fields."""
+        if self.payload is not None and self.payload.fields is not None:
+            return FieldsTalk(self, address, port)
         return Talk(self, self.payload.render(address) if self.payload is not None else b"")

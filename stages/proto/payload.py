@@ -2,6 +2,8 @@
 
 `%s` is the address of the target, every one of them; `%%` is one `%`. Every other byte, NUL and a lone `%` too, stands
 for itself: the file is a template and never a format string. `GET / HTTP/1.1\r\nHost: %s\r\n\r\n` is the usual one.
+
+The other form has ZMap's fields, `${DADDR}` (`stages.proto.template`), and no `%s`.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
+
+from stages.proto.template import Template
 
 #: A payload goes out with one send(2) and is kept once for each connection that waits for room: a larger file is a
 #: mistake in the command line.
@@ -23,6 +27,16 @@ class Payload:
 
     template: bytes
     pieces: tuple[bytes, ...]
+    fields: Template | None = None  #: the other form: then `pieces` is empty
+
+    @classmethod
+    def parse_fields(cls, template: bytes) -> Payload:
+        """A file with `${...}` in it. Raises ValueError for a field that there is not, or when it is too large."""
+        fields = Template.parse(template)
+        if fields.max_length > MAX_PAYLOAD_BYTES:
+            raise ValueError(f"{fields.max_length} bytes, at most {MAX_PAYLOAD_BYTES}")
+        constant = fields.constant
+        return cls(template, (), fields) if constant is None else cls(template, (constant,))
 
     @classmethod
     def parse(cls, template: bytes) -> Payload:
@@ -48,8 +62,13 @@ class Payload:
         """The bytes, if they are the same for every target."""
         return self.pieces[0] if len(self.pieces) == 1 else None
 
+    @property
+    def max_length(self) -> int:
+        """Bytes of what is sent to an IPv4 address, at most."""
+        return len(self.render("255.255.255.255")) if self.fields is None else self.fields.max_length
+
     def render(self, address: str) -> bytes:
-        """The bytes to send to `address`."""
+        """The bytes to send to `address`. Not for the form with fields, which takes more than that to render."""
         if len(self.pieces) == 1:
             return self.pieces[0]
         return address.encode("ascii").join(self.pieces)

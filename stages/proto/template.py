@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 #: Longest field: more does not fit into a datagram.
@@ -82,6 +82,7 @@ class Values:
     dport: int
     seed: int  #: u64
     microseconds: int = 0  #: since 1970
+    v6: bool = False  #: the addresses are IPv6: as text, and in 16 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,8 @@ def render_field(field: Field, values: Values) -> bytes:
         return drawn if alphabet is None else bytes(alphabet[byte * len(alphabet) >> 8] for byte in drawn)
     if name in ("SADDR", "DADDR", "SADDR_N", "DADDR_N"):
         address = values.saddr if name.startswith("S") else values.daddr
+        if values.v6:
+            return address.to_bytes(16, "big") if name.endswith("_N") else str(IPv6Address(address)).encode()
         return address.to_bytes(4, "big") if name.endswith("_N") else str(IPv4Address(address)).encode()
     if name in ("SPORT", "DPORT", "SPORT_N", "DPORT_N"):
         port = values.sport if name.startswith("S") else values.dport

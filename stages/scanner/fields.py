@@ -48,6 +48,9 @@ UNREACHABLE: Final = (
 #: ICMP type of Destination Unreachable (RFC 792).
 _DEST_UNREACH: Final = 3
 
+#: What an ICMP error is, by its type (RFC 792).
+_ERROR_CLASSES: Final = {3: "unreach", 4: "sourcequench", 5: "redirect", 11: "timxceed", 12: "paramprob"}
+
 #: `classification` of icmp_echoscan by ICMP type (RFC 792), as ZMap's module of that name has it.
 _ECHO_CLASSES: Final = {0: "echoreply", 3: "unreach", 4: "sourcequench", 5: "redirect", 11: "timxceed"}
 
@@ -128,6 +131,12 @@ _ICMP_ERROR: Final = (
     Field("icmp_responder", "string", "who sent the ICMP error", _icmp(lambda a: address_text(a.responder))),
     Field("icmp_type", "int", "ICMP type", _icmp(lambda a: a.icmp_type)),
     Field("icmp_code", "int", "ICMP code", _icmp(lambda a: a.icmp_code)),
+    Field(
+        "icmp_class",
+        "string",
+        "unreach, sourcequench, redirect, timxceed or paramprob",
+        _icmp(lambda a: _ERROR_CLASSES.get(a.icmp_type, "other")),
+    ),
     Field("icmp_unreach_str", "string", "the code of a Destination Unreachable in words", _icmp(_unreachable)),
 )
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from stages.bannergrab.app import MAX_DATAGRAM, PAYLOADS, engine_of, load_payload, reader_of, script_of
+from stages.bannergrab.app import MAX_DATAGRAM, engine_of, load_payload, reader_of, script_of
 from stages.bannergrab.settings import BannergrabSettings
 from stages.core.errors import RecordError, UsageError
 from stages.core.outcome import Outcome
@@ -25,14 +28,59 @@ def test_a_payload_file(tmp_path: Path) -> None:
 
 def test_the_payloads_that_come_with_the_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    names = [file.name for file in PAYLOADS.iterdir()]
-    assert "http-req" in names
-    for name in names:
-        assert load_payload(name).template == (PAYLOADS / name).read_bytes()
+    assert b"%s" in load_payload("http-req").template
+    assert load_payload("template:sip_options.tpl").fields is not None
     (tmp_path / "http-req").write_bytes(b"mine")
     assert load_payload("http-req").template == b"mine"
     with pytest.raises(UsageError):
         load_payload(str(tmp_path / "sub" / "http-req"))
+
+
+def test_fields_in_a_payload(tmp_path: Path) -> None:
+    file = tmp_path / "probe"
+    file.write_bytes(b"${DADDR} %s")
+    assert load_payload(str(file)).fields is None
+    assert load_payload(f"template:{file}").fields is not None
+    file.write_bytes(b"${SADR}")
+    with pytest.raises(UsageError, match="no template field 'SADR'"):
+        load_payload(f"template:{file}")
+    file.write_bytes(b"x" * 65_500 + b"${RAND_BYTE=8}")
+    with pytest.raises(UsageError, match="a datagram has at most"):
+        script_of(BannergrabSettings(data=f"template:{file}", udp=True))
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_what_is_sent_is_rendered_for_the_connection(transport: str, tmp_path: Path) -> None:
+    """Both engines know their own address and port when they speak."""
+    file = tmp_path / "probe"
+    file.write_bytes(b"${SADDR}:${SPORT} ${DADDR}:${DPORT} ${DPORT_N}${SADDR_N}${RAND_DIGIT=9}${UNIXTIME_SEC}")
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        server.settimeout(20)
+        if transport == "tcp":
+            server.listen()
+        argv = ["bannergrab", "-p", str(port), "-d", f"template:{file}", "--transport", transport, "-r", "1"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "stages.cli.main", *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "LONGLINE_CONFINE": "1"},
+        ) as grab:  # fmt: skip
+            assert grab.stdin is not None
+            grab.stdin.write(b"127.0.0.1\n")
+            grab.stdin.close()
+            if transport == "tcp":
+                peer, (host, theirs) = server.accept()
+                with peer:
+                    peer.settimeout(20)
+                    data = peer.recv(4096)
+            else:
+                data, (host, theirs) = server.recvfrom(4096)
+    head, rest = data[:-19], data[-19:]
+    assert head == f"{host}:{theirs} 127.0.0.1:{port} ".encode()
+    assert rest[:2] == port.to_bytes(2, "big")
+    assert rest[2:6] == bytes([127, 0, 0, 1])
+    assert rest[6:15].isdigit()
+    assert abs(int.from_bytes(rest[15:], "big") - time.time()) < 60
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "large"])

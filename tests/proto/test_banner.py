@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from stages.proto.banner import Script
+from stages.proto.banner import FieldsTalk, Script
 from stages.proto.payload import Payload
 from stages.proto.until import parse_until
 
@@ -65,3 +65,34 @@ def test_the_probe_names_the_dialogue_and_its_payload() -> None:
     assert Script(payload=GET).probe == f"send:{digest}"
     assert Script(payload=GET, wait=1.0).probe == f"wait-send:{digest}"
     assert Script(payload=Payload.parse(b"%s")).probe != Script(payload=Payload.parse(b"%%s")).probe
+
+
+def test_a_payload_with_fields_is_rendered_when_our_side_is_known() -> None:
+    script = Script(payload=Payload.parse_fields(b"${SADDR}:${SPORT}>${DADDR}:${DPORT} ${RAND_ALPHA=8}"), secret=b"key")
+    assert not script.stateless
+    assert script.probe.startswith("send:")
+
+    def said(address: str, port: int, ours: str = "192.0.2.2") -> bytes:
+        talk = script.begin(address, port)
+        assert isinstance(talk, FieldsTalk)
+        talk.local(ours, 40000, 5)
+        return talk.opening()
+
+    first = said("10.0.0.1", 80)
+    assert first.startswith(b"192.0.2.2:40000>10.0.0.1:80 ")
+    assert said("10.0.0.1", 80) == first  # the same for the same target
+    assert said("10.0.0.1", 81)[-8:] != first[-8:]
+    assert said("fe80::1%eth0", 80, "fe80::2%eth0").startswith(b"fe80::2:40000>fe80::1:80 ")
+    other = Script(payload=script.payload, secret=b"other")
+    talk = other.begin("10.0.0.1", 80)
+    assert isinstance(talk, FieldsTalk)
+    talk.local("192.0.2.2", 40000, 5)
+    assert talk.opening()[-8:] != first[-8:]
+
+
+def test_fields_behind_a_wait() -> None:
+    script = Script(payload=Payload.parse_fields(b"${DPORT}"), wait=1.0)
+    talk = script.begin("10.0.0.1", 80)
+    assert isinstance(talk, FieldsTalk)
+    talk.local("192.0.2.2", 1, 1)
+    assert (talk.opening(), talk.silence(), talk.silence()) == (b"", b"80", None)

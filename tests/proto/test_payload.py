@@ -65,3 +65,16 @@ def test_against_a_reader_by_hand(template: bytes) -> None:
 def test_any_bytes_without_percent_stand_for_themselves(template: bytes) -> None:
     template = template.replace(b"%", b"")
     assert Payload.parse(template).render("203.0.113.77") == template
+
+
+def test_the_form_with_fields() -> None:
+    payload = Payload.parse_fields(b"${DADDR} %s")
+    assert payload.fields is not None
+    assert (payload.constant, payload.max_length) == (None, 15 + 3)
+    same = Payload.parse_fields(b"100% ${HEX=00}")
+    assert (same.fields, same.constant, same.template) == (None, b"100% \x00", b"100% ${HEX=00}")
+    with pytest.raises(ValueError, match="'SADR'"):
+        Payload.parse_fields(b"${SADR}")
+    with pytest.raises(ValueError, match="at most 1048576"):
+        Payload.parse_fields(b"x" * MAX_PAYLOAD_BYTES + b"${RAND_BYTE}")
+    assert Payload.parse(b"to %s").max_length == 3 + 15

@@ -102,3 +102,9 @@ def test_random_fields_in_order() -> None:
 
 def test_the_list_of_fields_names_all() -> None:
     assert [line.split(":")[0] for line in fields_text().splitlines()] == list(FIELDS)
+
+
+def test_ipv6_addresses() -> None:
+    values = Values(1, 0xFE80 << 112 | 2, 3, 4, 5, v6=True)
+    assert rendered("${SADDR} ${DADDR}", values) == b"::1 fe80::2"
+    assert rendered("${DADDR_N}", values) == b"\xfe\x80" + bytes(13) + b"\x02"

@@ -21,7 +21,8 @@ def test_the_whole_synack_by_zmaps_names() -> None:
         "ttl": 61, "sport": 80, "dport": 40000, "seqnum": 4_000_000_000, "acknum": 7, "window": 64240,
         "tcpopt_mss": 1460, "tcpopt_wscale": 128, "tcpopt_sack_perm": True, "tcpopt_ts_val": 5, "tcpopt_ts_ecr": 6,
         "classification": "synack", "success": True, "icmp_responder": None, "icmp_type": None, "icmp_code": None,
-        "icmp_unreach_str": None, "repeat": False, "cooldown": False, "timestamp_str": "2026-11-21T07:10:00.000+0000",
+        "icmp_class": None, "icmp_unreach_str": None, "repeat": False, "cooldown": False,
+        "timestamp_str": "2026-11-21T07:10:00.000+0000",
         "timestamp_ts": NOON // 10**6, "timestamp_us": 1, "rtt": 0.000123, "attempt": 2,
         "validated": "port+number", "validated_bits": 45,
     }  # fmt: skip
@@ -48,6 +49,15 @@ def test_an_icmp_error_names_the_target_and_who_sent_it() -> None:
 )
 def test_unreachables_in_words(kind: int, code: int, text: str | None) -> None:
     assert TCP["icmp_unreach_str"](unreachable(icmp_type=kind, icmp_code=code)) == text
+
+
+@pytest.mark.parametrize("probe", probes.NAMES)
+@pytest.mark.parametrize(("kind", "text"), [
+    (3, "unreach"), (4, "sourcequench"), (5, "redirect"), (11, "timxceed"), (12, "paramprob"),
+])  # fmt: skip
+def test_errors_are_classified_for_every_probe(probe: str, kind: int, text: str) -> None:
+    got = {field.name: field.get(unreachable(icmp_type=kind)) for field in fields_of(probe)}
+    assert got["icmp_class"] == text
 
 
 def test_an_echo_reply() -> None:

@@ -66,6 +66,30 @@ def test_ntp(pair: Veth) -> None:
     assert all(row["validated_bits"] > 64 for row in rows)
 
 
+def test_first_datagrams_by_port_have_their_own_lengths(pair: Veth) -> None:
+    rows = scan(pair, "-M", "udp", "-p", "53,69,123,54", "-P", "2")
+    answered = {(row["saddr"], row["probed_port"]) for row in rows if row["success"]}
+    assert answered == {(host, port) for host in HOSTS for port in (53, 69, 123)}
+    sizes = {(row["probed_port"], row["udp_pkt_size"]) for row in rows if row["success"]}
+    assert sizes == {(53, 8 + 30), (69, 8 + 21), (123, 8 + 48)}
+    by = {row["probed_port"]: row["validated"] for row in rows if row["success"]}
+    assert by == {53: "port+cookie", 69: "port", 123: "port+cookie"}
+    assert {row["saddr"] for row in rows if row.get("icmp_class") == "unreach"} == HOSTS
+
+
+def test_a_template_of_many_lengths(pair: Veth, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("t") / "probe.tpl"
+    file.write_text("..${SADDR} ${SPORT} ${DADDR} ${DPORT} ${RAND_DIGIT=5}")
+    rows = scan(pair, "-M", "udp", "-p", "53", "--probe-args", f"template:{file}", "-T", "2")
+    assert {row["saddr"] for row in rows} == HOSTS
+    for row in rows:
+        said = bytes.fromhex(row["data"])[3:].decode().split(" ")
+        assert said[1:4] == [str(row["dport"]), row["saddr"], "53"]
+        assert said[4].isdigit()
+        assert len(said[4]) == 5
+    assert len({row["udp_pkt_size"] for row in rows}) > 1
+
+
 def test_answers_from_another_port_are_marked(pair: Veth) -> None:
     rows = scan(pair, "-M", "udp", "-p", "69", "--probe-args", "hex:000161006f6374657400")
     assert {row["saddr"] for row in rows} == HOSTS

@@ -5,7 +5,7 @@ kernel that reads them, and the fields it yields. One file each in this folder, 
         rows of frames as u64 (native) words; targets (u64 arrays, one for `constants.probes` rows); `frames.Constants`;
         two scratch arrays of a u64 a row. Writes big-endian words 2 to 6 of each row. Row j of a target is attempt
         `constants.first_attempt + j`. A module whose frames differ in length (`lengths`) gets one more argument, an
-        i64 array, and fills in the bytes of each row; it may write anywhere in its rows.
+        i64 array, and fills in the bytes of each row; it writes nothing behind byte `max_length` of a row.
 
     classify(data, table, count, constants, out) -> rows written
         `data` u8: a block of the ring; `table`: its packets (`stages.net.ring`, columns IP, END, TIME, FINISHED);

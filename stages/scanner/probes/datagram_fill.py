@@ -54,11 +54,11 @@ def _checked(total: Word) -> Word:
 
 @piece
 def _put(words: Any, row: Any, at: Any, value: Word, length: Any, room: Any) -> Any:
-    """Write the low `length` (at most 8) bytes of `value`, the lowest first; what follows may be overwritten, too, as
-    long as it is in the row. Returns where the next byte goes."""
+    """Write the low `length` (at most 8) bytes of `value`, the lowest first; what follows up to `room` may be
+    overwritten, too. at < room. Returns where the next byte goes."""
     if at + 8 <= room:
         store_bytes(words, row, at, value)
-    else:  # at the very end of the row: into its last word, beside what stands there
+    else:  # at the very end: together with what stands before it
         shift = np.uint64(8 * (at - (room - 8)))
         kept = load_bytes(words, row, room - 8) & ~(_ALL << shift)
         store_bytes(words, row, room - 8, kept | (value << shift))
@@ -124,12 +124,19 @@ def _put_time(words: Any, row: Any, at: Any, kind: Any, milliseconds: Word, room
 
 @piece
 def _sum_row(words: Any, row: Any, end: Any) -> Word:
-    """Sum of the payload's 16-bit words, big-endian, of a row whose bytes from `end` to the next word are zero."""
-    total = load_bytes(words, row, 40) >> _S16  # bytes 42 .. 47: before them is the checksum
-    total = (total & _LOW32) + (total >> _S32)
-    for at in range(48, end, 8):
-        value = load_bytes(words, row, at)
-        total += (value & _LOW32) + (value >> _S32)
+    """Sum of the payload's 16-bit words, big-endian: of bytes 42 to `end` of a row."""
+    whole = end & ~7
+    last = load_bytes(words, row, whole) & ~(_ALL << np.uint64(8 * (end & 7))) if end & 7 else _ZERO
+    total = _ZERO
+    if whole > 40:
+        first = load_bytes(words, row, 40) >> _S16  # without the checksum, which is bytes 40 and 41
+        total = (first & _LOW32) + (first >> _S32)
+        for at in range(48, whole, 8):
+            value = load_bytes(words, row, at)
+            total += (value & _LOW32) + (value >> _S32)
+    else:
+        last >>= _S16
+    total += (last & _LOW32) + (last >> _S32)
     # Native sums of little-endian words, folded, are the big-endian sum with its bytes swapped (RFC 1071 section 2B).
     total = (total & _LOW32) + (total >> _S32)
     total = (total & _LOW16) + (total >> _S16)
@@ -181,7 +188,7 @@ def fill_plans(
     t2, milliseconds = constants.words[0], constants.milliseconds
     ip_sum, l4_sum = constants.ip_sum, constants.l4_sum
     literals, parts, spans, of_port, steps = plans.words, plans.parts, plans.spans, plans.of_port, plans.steps
-    count, room = address.size, words.shape[1] * 8
+    count, room = address.size, plans.room
     for j in range(probes):
         attempt = constants.first_attempt + np.uint64(j)
         step = np.int64(attempt) % steps
@@ -221,8 +228,6 @@ def fill_plans(
                     at = _put(words, row, at, swap_bytes(dport << _S48), 2, room)
                 else:
                     at = _put_time(words, row, at, kind, milliseconds, room)
-            if at < room:
-                _put(words, row, at, _ZERO, 8, room)
             lengths[row] = at
         for i in range(count):  # apart, for what was just written in pieces is slow to load as a whole
             row = i * probes + j

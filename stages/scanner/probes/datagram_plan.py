@@ -36,6 +36,7 @@ class Plans(NamedTuple):
     expects: Any  # i64, a row for each plan: where in `literals` it begins, length, place in the answer
     of_port: Any  # i32, 65,536: the first plan of each port
     steps: Any  # i64: plans of each port
+    room: Any  # i64: bytes of the longest frame; nothing is written behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ class Payloads:
             expects=_table(expects, 3),
             of_port=of_port,
             steps=np.int64(len(self.others)),
+            room=np.int64(PAYLOAD_AT + self.max_length),
         )
 
     def first(self, port: int, attempt: int = 0) -> First:

@@ -111,6 +111,17 @@ def test_up_to_the_end_of_the_row(length: int, end: str) -> None:
     check(builder(payloads, batch=8), payloads)
 
 
+@pytest.mark.parametrize("text", ["", "${DADDR}", "${RAND_BYTE=13}", "x${SPORT}${RAND_DIGIT=9}", EVERY_FIELD])
+def test_what_is_behind_the_longest_frame_is_neither_written_nor_read(text: str) -> None:
+    """There may stand something else: with a VLAN tag the head of the next row does."""
+    payloads = Payloads((First("x", (), Template.parse(text.encode())), First("x", (), Template.literal(b"other"))), {})
+    made = builder(payloads, batch=16, each=2)
+    limit = 42 + payloads.max_length
+    made.frames[:, limit:] = 0xEE
+    check(made, payloads, each=2)
+    assert (made.frames[:, limit:] == 0xEE).all()
+
+
 def test_rows_do_not_reach_into_each_other() -> None:
     payloads = payloads_of("${RAND_BYTE=86}")  # 42 + 86 = 128 bytes: the whole row
     made = builder(payloads, batch=8)
