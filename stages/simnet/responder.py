@@ -74,6 +74,7 @@ class Loop:
         self._rules = rules_of(seed, responder)
         self._queue = queue_of(self._rules.delays.size, _CAPACITY)
         self._frames = np.zeros((_ROWS, ROW_BYTES), np.uint8)
+        self._out = self._frames.reshape(-1)
         self._lengths = np.zeros(_ROWS, np.int64)
         self._table = np.zeros((MAX_PACKETS, COLUMNS), np.int64)
         self._counted = np.zeros(len(COUNTERS), np.int64)
@@ -88,10 +89,10 @@ class Loop:
         """Compile or load the kernels now."""
         _, rows = packets(np.zeros(BLOCK_BYTES, np.uint8), self._table)
         react(
-            np.zeros(BLOCK_BYTES, np.uint8), self._table, 0, rows, self._rules, self._frames, self._lengths,
+            np.zeros(BLOCK_BYTES, np.uint8), self._table, 0, rows, self._rules, self._out, self._lengths,
             self._queue, self._counted, 0,
         )  # fmt: skip
-        mature(self._queue, self._frames, self._lengths, self._counted, 0)
+        mature(self._queue, self._out, self._lengths, self._counted, 0)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -114,14 +115,14 @@ class Loop:
                 now, at = time.monotonic_ns(), 0
                 while at < count:
                     at, rows = react(
-                        block, self._table, at, count, self._rules, self._frames, self._lengths, self._queue,
+                        block, self._table, at, count, self._rules, self._out, self._lengths, self._queue,
                         self._counted, now,
                     )  # fmt: skip
                     self._send(rows)
                 del block
                 self._ring.release()
             while waiting(self._queue):
-                rows = mature(self._queue, self._frames, self._lengths, self._counted, time.monotonic_ns())
+                rows = mature(self._queue, self._out, self._lengths, self._counted, time.monotonic_ns())
                 if not rows:
                     break
                 self._send(rows)

@@ -1,7 +1,7 @@
 """From the probes in a block of the ring to the frames that answer them: the responder's kernels. Pure.
 
-    react     probes -> answers in `frames`; those that come later go into the queue
-    mature    answers whose time has come -> `frames`
+    react     probes -> answers in rows; those that come later go into the queue
+    mature    answers whose time has come -> rows
 
 Nothing is remembered of a probe: every answer is made from the packet it answers, its reaction and the details. What
 goes with delay waits as a finished frame; there is a queue for each delay, and what comes into one in order leaves it
@@ -24,7 +24,17 @@ from stages.net.ring import ipv4
 from stages.simnet import responder_truth as truth
 from stages.simnet.responder_spec import Reaction
 from stages.simnet.responder_truth import (
-    CODES, TYPES, copies_of, delay_of, details, drawn, error_of, is_lost, reaction_of, router_of, ttl_of,
+    CODES,
+    TYPES,
+    copies_of,
+    delay_of,
+    details,
+    drawn,
+    error_of,
+    is_lost,
+    reaction_of,
+    router_of,
+    ttl_of,
 )  # fmt: skip
 
 #: Of a probe so much is read, and no answer is longer; a power of two, so that rows never straddle a UMEM chunk.
@@ -90,8 +100,9 @@ def queue_of(delays: int, capacity: int) -> Queue:
 
 @piece
 def _put16(out: Any, at: Any, value: Any) -> None:
-    out[at] = value >> _S8 & _LOW8
-    out[at + 1] = value & _LOW8
+    first = np.uint64(at)
+    out[first] = value >> _S8 & _LOW8
+    out[first + _ONE] = value & _LOW8
 
 
 @piece
@@ -101,36 +112,37 @@ def _put32(out: Any, at: Any, value: Any) -> None:
 
 
 @piece
-def _network(out: Any, data: Any, ip: Any, source: Any, protocol: Any, end: Any, detail: Any) -> None:
-    """Ethernet and IPv4 headers of an answer to the packet at `ip`; `end` is where the answer ends."""
+def _network(out: Any, o: Any, data: Any, ip: Any, source: Any, protocol: Any, end: Any, detail: Any) -> None:
+    """Ethernet and IPv4 headers at `o` of an answer to the packet at `ip`; `end` is where the answer ends."""
     for i in range(6):
-        out[i] = data[ip - 8 + i]
-        out[6 + i] = data[ip - 14 + i]
-    out[12], out[13] = 8, 0
-    out[14], out[15] = 0x45, 0
-    _put16(out, 16, np.uint64(end - _ETHERNET))
-    _put16(out, 18, detail >> np.uint64(48))
-    out[20], out[21] = 0x40, 0  # don't fragment
-    out[22], out[23] = ttl_of(detail), protocol
-    out[24] = out[25] = 0
-    _put32(out, 26, source)
+        out[o + i] = data[ip - 8 + i]
+        out[o + 6 + i] = data[ip - 14 + i]
+    out[o + 12], out[o + 13] = 8, 0
+    out[o + 14], out[o + 15] = 0x45, 0
+    _put16(out, o + 16, np.uint64(end - o - _ETHERNET))
+    _put16(out, o + 18, detail >> np.uint64(48))
+    out[o + 20], out[o + 21] = 0x40, 0  # don't fragment
+    out[o + 22], out[o + 23] = ttl_of(detail), protocol
+    out[o + 24] = out[o + 25] = 0
+    _put32(out, o + 26, source)
     for i in range(4):
-        out[30 + i] = data[ip + 12 + i]
-    _put16(out, 24, finish(sum_bytes(out, _ETHERNET, _L4)))
+        out[o + 30 + i] = data[ip + 12 + i]
+    _put16(out, o + 24, finish(sum_bytes(out, o + _ETHERNET, o + _L4)))
 
 
 @piece
-def _seal(out: Any, protocol: Any, end: Any, at: Any) -> None:
+def _seal(out: Any, o: Any, protocol: Any, end: Any, at: Any) -> None:
     """The layer 4 checksum of TCP or UDP, at offset `at`, over the pseudo-header too (RFC 9293 3.1)."""
-    total = sum_bytes(out, 26, _L4) + np.uint64(protocol) + np.uint64(end - _L4) + sum_bytes(out, _L4, end)
+    start = o + _L4
+    total = sum_bytes(out, o + 26, start) + np.uint64(protocol) + np.uint64(end - start) + sum_bytes(out, start, end)
     value = finish(total)
     _put16(out, at, value if value != _ZERO or protocol != _P_UDP else _LOW16)
 
 
 @piece
 def _offered(data: Any, at: Any, end: Any) -> Any:
-    """(whether there are an MSS, SACK permitted and a window scale, offset of the timestamps or 0) in TCP options."""
-    mss = sack = scale = False
+    """(whether there are SACK permitted and a window scale, offset of the timestamps or 0) in TCP options."""
+    sack = scale = False
     stamps = np.int64(0)
     while at < end and data[at] != _END:
         if data[at] == _NOP:
@@ -141,24 +153,21 @@ def _offered(data: Any, at: Any, end: Any) -> Any:
         size = np.int64(data[at + 1])
         if size < 2 or at + size > end:
             break
-        if data[at] == _MSS:
-            mss = True
-        elif data[at] == _SACK:
+        if data[at] == _SACK:
             sack = True
         elif data[at] == _WSCALE:
             scale = True
         elif data[at] == _STAMPS and size == 10:
             stamps = at
         at += size
-    return mss, sack, scale, stamps
+    return sack, scale, stamps
 
 
 @piece
-def _options(out: Any, data: Any, layer4: Any, end: Any, detail: Any) -> Any:
-    """The options of a SYN-ACK to what the SYN offered, laid out as Linux does; returns where they end."""
+def _options(out: Any, at: Any, data: Any, layer4: Any, end: Any, detail: Any) -> Any:
+    """The options of a SYN-ACK, at `at`, to what the SYN offered, laid out as Linux does; returns where they end."""
     last = min(layer4 + np.int64(data[layer4 + 12] >> 4) * 4, end)
-    _, sack, scale, stamps = _offered(data, layer4 + _TCP_BYTES, last)
-    at = _L4 + _TCP_BYTES
+    sack, scale, stamps = _offered(data, layer4 + _TCP_BYTES, last)
     out[at], out[at + 1] = _MSS, 4
     _put16(out, at + 2, _OWN_MSS)
     at += 4
@@ -166,6 +175,8 @@ def _options(out: Any, data: Any, layer4: Any, end: Any, detail: Any) -> Any:
         out[at] = out[at + 1] = _NOP
         if sack:
             first = at if stamps else at + 2
+            if not stamps:
+                out[at], out[at + 1] = _NOP, _NOP
             out[first], out[first + 1] = _SACK, 2
         at += 2 if stamps else 4
     if stamps:
@@ -182,66 +193,71 @@ def _options(out: Any, data: Any, layer4: Any, end: Any, detail: Any) -> Any:
 
 @piece
 def _segment(
-    out: Any, data: Any, layer4: Any, end: Any, sport: Any, dport: Any, ack: Any, flags: Any, detail: Any, kind: Any
-) -> Any:
-    """A TCP segment without its checksum; returns where it ends."""
-    _put16(out, _L4, sport)
-    _put16(out, _L4 + 2, dport)
+    out: Any, o: Any, data: Any, layer4: Any, end: Any, sport: Any, dport: Any, ack: Any, flags: Any, detail: Any,
+    kind: Any,
+) -> Any:  # fmt: skip
+    """A TCP segment of the answer at `o` without its checksum; returns where it ends."""
+    at = o + _L4
+    _put16(out, at, sport)
+    _put16(out, at + 2, dport)
     opening = flags & _F_SYN
-    _put32(out, _L4 + 4, detail & _LOW32 if opening else _ZERO)
-    _put32(out, _L4 + 8, ack)
-    last = np.int64(_L4 + _TCP_BYTES)
+    _put32(out, at + 4, detail & _LOW32 if opening else _ZERO)
+    _put32(out, at + 8, ack)
+    last = at + _TCP_BYTES
     if opening and kind != _BARE:
-        last = _options(out, data, layer4, end, detail)
-    out[_L4 + 12] = (last - _L4) // 4 << 4
-    out[_L4 + 13] = flags
-    _put16(out, _L4 + 14, _OWN_WINDOW if opening and kind != _TARPIT else _ZERO)
-    _put32(out, _L4 + 16, _ZERO)
+        last = _options(out, last, data, layer4, end, detail)
+    out[at + 12] = (last - at) // 4 << 4
+    out[at + 13] = flags
+    _put16(out, at + 14, _OWN_WINDOW if opening and kind != _TARPIT else _ZERO)
+    _put32(out, at + 16, _ZERO)
     return last
 
 
 @piece
-def _datagram(out: Any, data: Any, layer4: Any, end: Any, sport: Any, dport: Any, kind: Any) -> Any:
+def _datagram(out: Any, o: Any, data: Any, layer4: Any, end: Any, sport: Any, dport: Any, kind: Any) -> Any:
     """What was sent, sent back, as an answer where the protocol has a bit for it; returns where it ends."""
-    _put16(out, _L4, sport)
-    _put16(out, _L4 + 2, dport)
+    at = o + _L4
+    _put16(out, at, sport)
+    _put16(out, at + 2, dport)
     size = end - layer4 if kind != _TARPIT else np.int64(_UDP_BYTES)
-    _put16(out, _L4 + 4, np.uint64(size))
-    out[_L4 + 6] = out[_L4 + 7] = 0
+    _put16(out, at + 4, np.uint64(size))
+    out[at + 6] = out[at + 7] = 0
     for i in range(_UDP_BYTES, size):
-        out[_L4 + i] = data[layer4 + i]
+        out[at + i] = data[layer4 + i]
     port = load16(data, layer4 + 2)
-    body = _L4 + _UDP_BYTES
+    body = at + _UDP_BYTES
     if port == _DNS and size > _UDP_BYTES + 2:
         out[body + 2] |= 0x80  # QR: a response (RFC 1035 4.1.1)
     elif port == _NTP and size >= _UDP_BYTES + _NTP_BYTES:
         out[body] = (out[body] & 0xF8) | 4  # mode: server; what it sent at is the origin (RFC 5905 7.3)
         for i in range(8):
             out[body + 24 + i] = out[body + 40 + i]
-    return _L4 + size
+    return at + size
 
 
 @piece
-def _reply(out: Any, data: Any, layer4: Any, end: Any, ident: Any, sequence: Any) -> Any:
+def _reply(out: Any, o: Any, data: Any, layer4: Any, end: Any, ident: Any, sequence: Any) -> Any:
     """An echo reply without its checksum; returns where it ends."""
-    out[_L4] = out[_L4 + 1] = out[_L4 + 2] = out[_L4 + 3] = 0
-    _put16(out, _L4 + 4, ident)
-    _put16(out, _L4 + 6, sequence)
+    at = o + _L4
+    out[at] = out[at + 1] = out[at + 2] = out[at + 3] = 0
+    _put16(out, at + 4, ident)
+    _put16(out, at + 6, sequence)
     for i in range(_ICMP_BYTES, end - layer4):
-        out[_L4 + i] = data[layer4 + i]
-    return _L4 + end - layer4
+        out[at + i] = data[layer4 + i]
+    return at + end - layer4
 
 
 @piece
 def _error(
-    out: Any, data: Any, ip: Any, layer4: Any, end: Any, icmp_type: Any, icmp_code: Any, quote: Any, forged: Any
-) -> Any:
+    out: Any, o: Any, data: Any, ip: Any, layer4: Any, end: Any, icmp_type: Any, icmp_code: Any, quote: Any,
+    forged: Any,
+) -> Any:  # fmt: skip
     """An ICMP error without its checksum that quotes `quote` bytes behind the IP header; returns where it ends."""
-    out[_L4], out[_L4 + 1] = icmp_type, icmp_code
+    out[o + _L4], out[o + _L4 + 1] = icmp_type, icmp_code
     for i in range(2, _ICMP_BYTES):
-        out[_L4 + i] = 0
+        out[o + _L4 + i] = 0
     last = min(layer4 + quote, end)
-    body = _L4 + _ICMP_BYTES
+    body = o + _L4 + _ICMP_BYTES
     for i in range(last - ip):
         out[body + i] = data[ip + i]
     if forged:  # TCP: the sequence number; UDP: our port; ICMP: the identifier
@@ -251,21 +267,22 @@ def _error(
 
 
 @piece
-def continued(data: Any, ip: Any, layer4: Any, end: Any, rules: Any, out: Any) -> Any:
-    """The answer to a segment behind the handshake (an ACK, with or without data), built at `out` (u8); returns its
+def continued(data: Any, ip: Any, layer4: Any, end: Any, rules: Any, out: Any, o: Any) -> Any:
+    """The answer to a segment behind the handshake (an ACK, with or without data), built at out[o:] (u8); returns its
     length, 0 for none. Without state: all that is known is the segment, whose numbers say how far both sides are."""
     return np.int64(0)
 
 
 @piece
-def _postpone(queue: Any, which: Any, rules: Any, out: Any, last: Any, counters: Any, now: Any) -> None:
+def _postpone(queue: Any, which: Any, rules: Any, out: Any, o: Any, size: Any, counters: Any, now: Any) -> None:
     capacity = queue.due.shape[1]
     if queue.tails[which] - queue.heads[which] >= capacity:
         counters[_OVERFLOW] += 1
         return
     at = queue.tails[which] % capacity
-    queue.rows[which, at, :last] = out[:last]
-    queue.lengths[which, at] = last
+    for i in range(size):
+        queue.rows[which, at, i] = out[o + i]
+    queue.lengths[which, at] = size
     queue.due[which, at] = now + rules.delays[which]
     queue.tails[which] += 1
     counters[_DELAYED] += 1
@@ -273,15 +290,16 @@ def _postpone(queue: Any, which: Any, rules: Any, out: Any, last: Any, counters:
 
 @kernel
 def react(
-    data: Any, table: Any, start: Any, count: Any, rules: Any, frames: Any, lengths: Any, queue: Any, counters: Any,
+    data: Any, table: Any, start: Any, count: Any, rules: Any, out: Any, lengths: Any, queue: Any, counters: Any,
     now: Any,
 ) -> Any:  # fmt: skip
-    """Answer packets start .. count - 1 of a block's `table` (`net.ring.packets`) while there is room in `frames`
-    (u8, rows x ROW_BYTES). Returns (the packet to go on with, rows filled); `lengths` (i64) has their bytes. `now` in
+    """Answer packets start .. count - 1 of a block's `table` (`net.ring.packets`) while there is room in `out`
+    (u8, rows of ROW_BYTES one behind the other). Returns (the packet to go on with, rows filled); `lengths` (i64) has
+    their bytes. `now` in
     nanoseconds, for what waits; `counters` i64, as COUNTERS.
     """
     rows = 0
-    room = frames.shape[0] - MAX_ANSWERS
+    room = lengths.size - MAX_ANSWERS
     i = start
     while i < count and rows <= room:
         ip, finished = table[i, ring.IP], table[i, ring.FINISHED]
@@ -292,7 +310,7 @@ def react(
             counters[_INVALID] += 1
             continue
         protocol = data[ip + 9]
-        target, port, flags = load32(data, ip + 16), load16(data, layer4 + 2), 0
+        target, port, flags = load32(data, ip + 16), load16(data, layer4 + 2), np.int64(0)
         source_port = load16(data, layer4)
         pseudo = sum_bytes(data, ip + 12, ip + 20) + np.uint64(protocol) + np.uint64(end - layer4)
         if protocol == _P_TCP and layer4 + _TCP_BYTES <= end:
@@ -318,7 +336,7 @@ def react(
             if flags & (_F_SYN | _F_ACK) != _F_SYN:
                 options = layer4 + np.int64(data[layer4 + 12] >> 4) * 4
                 counters[_DATA if end > options else _ACK] += 1
-                size = continued(data, ip, layer4, end, rules, frames[rows])
+                size = continued(data, ip, layer4, end, rules, out, rows * ROW_BYTES)
                 if size > 0:
                     lengths[rows] = size
                     rows += 1
@@ -341,10 +359,10 @@ def react(
         elif kind in (_CONFUSED, _FORGED_FIRST):
             copies = 2
         for copy in range(copies):
-            out = frames[rows]
+            o = rows * ROW_BYTES
             source, sport, dport = target, port, source_port
             refused = kind in (_RST_KIND, _RST_SEQ) or (kind == _CONFUSED and copy == 1)
-            wrong = kind == _WRONG_ACK or kind == _STALE or (kind == _FORGED_FIRST and copy == 0)
+            wrong = kind in (_WRONG_ACK, _STALE) or (kind == _FORGED_FIRST and copy == 0)
             if kind in (_WRONG_PORT, _STALE) or (wrong and transport == _T_UDP):
                 dport ^= _OTHER_PORT
             if kind == _OTHER_PORT_KIND:
@@ -352,7 +370,7 @@ def react(
             if kind == _OTHER_ADDRESS:
                 source ^= _ONE
             elsewhere = transport != _T_TCP and (refused or kind == _BLIND_RST)
-            check = _L4 + 16
+            check = o + _L4 + 16
             if elsewhere or kind in (_ICMP_8, _ICMP_28, _FORGED_ICMP, _SHORT_ICMP):
                 quote = 28
                 if kind in (_ICMP_8, _RST_SEQ, _BLIND_RST):
@@ -366,11 +384,11 @@ def react(
                 if not elsewhere or transport == _T_ECHO:
                     source = router_of(detail)
                 last = _error(
-                    out, data, ip, layer4, end, icmp_type, icmp_code, quote, kind in (_FORGED_ICMP, _BLIND_RST)
+                    out, o, data, ip, layer4, end, icmp_type, icmp_code, quote, kind in (_FORGED_ICMP, _BLIND_RST)
                 )
-                _network(out, data, ip, source, _P_ICMP, last, detail)
-                check = _L4 + 2
-                _put16(out, check, finish(sum_bytes(out, _L4, last)))
+                _network(out, o, data, ip, source, _P_ICMP, last, detail)
+                check = o + _L4 + 2
+                _put16(out, check, finish(sum_bytes(out, o + _L4, last)))
             elif transport == _T_TCP:
                 number = load32(data, layer4 + 4)
                 ack = number if kind == _RST_SEQ else (number + _ONE) & _LOW32
@@ -379,49 +397,50 @@ def react(
                     ack, code = _ZERO, _F_RST
                 if wrong:
                     ack = (ack + _OTHER_NUMBER) & _LOW32
-                last = _segment(out, data, layer4, end, sport, dport, ack, code, detail, kind)
-                _network(out, data, ip, source, _P_TCP, last, detail)
-                _seal(out, _P_TCP, last, check)
+                last = _segment(out, o, data, layer4, end, sport, dport, ack, code, detail, kind)
+                _network(out, o, data, ip, source, _P_TCP, last, detail)
+                _seal(out, o, _P_TCP, last, check)
             elif transport == _T_UDP:
-                last = _datagram(out, data, layer4, end, sport, dport, kind)
-                _network(out, data, ip, source, _P_UDP, last, detail)
-                check = _L4 + 6
-                _seal(out, _P_UDP, last, check)
+                last = _datagram(out, o, data, layer4, end, sport, dport, kind)
+                _network(out, o, data, ip, source, _P_UDP, last, detail)
+                check = o + _L4 + 6
+                _seal(out, o, _P_UDP, last, check)
             else:
                 sequence = load16(data, layer4 + 6)
                 if kind == _WRONG_PORT:
                     sequence ^= _OTHER_PORT
                 ident = source_port ^ _OTHER_PORT if wrong else source_port
-                last = _reply(out, data, layer4, end, ident, sequence)
-                _network(out, data, ip, source, _P_ICMP, last, detail)
-                check = _L4 + 2
-                _put16(out, check, finish(sum_bytes(out, _L4, last)))
+                last = _reply(out, o, data, layer4, end, ident, sequence)
+                _network(out, o, data, ip, source, _P_ICMP, last, detail)
+                check = o + _L4 + 2
+                _put16(out, check, finish(sum_bytes(out, o + _L4, last)))
             if kind == _BAD_CHECKSUM:
                 out[check] ^= np.uint8(0x55)
             elif kind == _BAD_IP:
-                out[24] ^= np.uint8(0x55)
+                out[o + 24] ^= np.uint8(0x55)
             if kind == _DELAYED_KIND:
-                _postpone(queue, delay_of(rules, detail), rules, out, last, counters, now)
+                _postpone(queue, delay_of(rules, detail), rules, out, o, last - o, counters, now)
                 continue
-            lengths[rows] = last
+            lengths[rows] = last - o
             rows += 1
             counters[_ANSWERS] += 1
     return i, rows
 
 
 @kernel
-def mature(queue: Any, frames: Any, lengths: Any, counters: Any, now: Any) -> Any:
-    """Move answers whose time has come into `frames`, as far as there is room. Returns the rows filled."""
+def mature(queue: Any, out: Any, lengths: Any, counters: Any, now: Any) -> Any:
+    """Move answers whose time has come into `out`, as far as there is room. Returns the rows filled."""
     rows = 0
     capacity = queue.due.shape[1]
     for which in range(queue.heads.size):
-        while queue.heads[which] < queue.tails[which] and rows < frames.shape[0]:
+        while queue.heads[which] < queue.tails[which] and rows < lengths.size:
             at = queue.heads[which] % capacity
             if queue.due[which, at] > now:
                 break
-            last = queue.lengths[which, at]
-            frames[rows, :last] = queue.rows[which, at, :last]
-            lengths[rows] = last
+            size = queue.lengths[which, at]
+            for i in range(size):
+                out[rows * ROW_BYTES + i] = queue.rows[which, at, i]
+            lengths[rows] = size
             queue.heads[which] += 1
             rows += 1
             counters[_ANSWERS] += 1

@@ -224,7 +224,7 @@ class ResponderTruth:
         self, addresses: npt.NDArray[np.uint32], port: int, source_ports: npt.NDArray[np.uint16],
         transport: Transport = "tcp",
     ) -> npt.NDArray[np.bool_]:  # fmt: skip
-        """Whether `Responder.loss` takes the probe that left `source_ports[i]` for `addresses[i]` (echo: identifier)."""
+        """Whether `Responder.loss` takes the probe from `source_ports[i]` to `addresses[i]`; echo: identifiers."""
         out = np.empty(len(addresses), np.bool_)
         _lost(self.rules, TRANSPORTS.index(transport), addresses, np.uint64(port), source_ports, out)
         return out
@@ -238,9 +238,7 @@ class ResponderTruth:
     def records(self, port: int, transport: Transport = "tcp") -> Iterator[Record]:
         """What one probe to every target must make a scanner record, addresses ascending; without `loss`."""
         addresses = self.addresses()
-        for address, value in zip(
-            addresses.tolist(), self.reactions(addresses, port, transport).tolist(), strict=True
-        ):
+        for address, value in zip(addresses.tolist(), self.reactions(addresses, port, transport).tolist(), strict=True):
             yield from self._of(address, port, Reaction(value), transport)
 
     def _of(self, address: int, port: int, reaction: Reaction, transport: Transport) -> Iterator[Record]:
