@@ -71,7 +71,10 @@ class Responder:
         if not self.targets:
             raise ValueError("a responder without targets")
         for prefix in self.targets:
-            IPv4Network(prefix)
+            try:
+                IPv4Network(prefix)
+            except ValueError as error:
+                raise ValueError(f"responder {prefix}: {error}") from None
         for name, share in self.shares.items():
             if name.upper() not in Reaction.__members__:
                 known = ", ".join(reaction.name.lower() for reaction in Reaction)

@@ -37,9 +37,7 @@ class Net:
         _, count = packets(data, table)
         answers, at = [], 0
         while at < count:
-            at, rows = react(
-                data, table, at, count, self.rules, self.out, self.lengths, self.queue, self.counted, now
-            )
+            at, rows = react(data, table, at, count, self.rules, self.out, self.lengths, self.queue, self.counted, now)
             answers += self.read(rows)
         return answers
 

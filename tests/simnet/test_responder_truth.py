@@ -15,7 +15,9 @@ NET = Responder(("10.0.0.0/18", "10.1.0.0/28"), EVERY, (0.5, 2.0))
 
 def plainly(seed: int, responder: Responder, transport: str, address: int, port: int) -> Reaction:
     """The same in plain integers."""
-    key = int.from_bytes(blake2b(str(seed).encode(), digest_size=8, person=b"resp " + transport.encode()).digest(), "big")
+    key = int.from_bytes(
+        blake2b(str(seed).encode(), digest_size=8, person=b"resp " + transport.encode()).digest(), "big"
+    )
     z = (key + (address << 16 | port) * 0x9E3779B97F4A7C15) & MASK
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & MASK
     z = (z ^ z >> 27) * 0x94D049BB133111EB & MASK
@@ -91,8 +93,9 @@ def test_records_say_what_each_reaction_comes_to(transport: str) -> None:
             assert (record.classification, record.icmp in ERRORS) == ("icmp", True)
             assert record.responder >> 16 == ROUTERS >> 16
     wrong = {
-        Reaction.SILENCE, Reaction.LOST, Reaction.WRONG_ACK, Reaction.WRONG_PORT, Reaction.OTHER_ADDRESS, Reaction.STALE,
-        Reaction.BAD_CHECKSUM, Reaction.BAD_IP_CHECKSUM, Reaction.BLIND_RST, Reaction.FORGED_ICMP, Reaction.SHORT_ICMP,
+        Reaction.SILENCE, Reaction.LOST, Reaction.STALE, Reaction.WRONG_ACK, Reaction.WRONG_PORT,
+        Reaction.OTHER_ADDRESS, Reaction.BAD_CHECKSUM, Reaction.BAD_IP_CHECKSUM, Reaction.BLIND_RST,
+        Reaction.FORGED_ICMP, Reaction.SHORT_ICMP,
     }  # fmt: skip
     assert not {record.address for record in records} & {a for a, kind in kinds.items() if kind in wrong}
     confused = [r for r in records if kinds[r.address] == Reaction.CONFUSED]
