@@ -28,6 +28,8 @@ from stages.scanner.permutation import Permutation
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.rate import batch_size
 from stages.scanner.receiver import Receiver
+from stages.scanner.resets import Mode as ResetMode
+from stages.scanner.resets import Resets, is_syn
 from stages.scanner.sender import Claims, Rows, Sender
 from stages.scanner.space import Space
 
@@ -42,6 +44,8 @@ MAX_PROBES: Final = 255
 MAX_THREADS: Final = 64
 #: So many targets, spread over the space, are asked for their route.
 _ROUTE_SAMPLES: Final = 16
+#: At the end so long is waited for the last RSTs: they take milliseconds, a decision about the kernel half a second.
+_RESETS_S: Final = 5.0
 #: The rate shown is that of about the last second.
 _RATE_SPAN_S: Final = 1.0
 
@@ -70,6 +74,7 @@ class Plan:
     dedup: Method = "full"
     window: int = 1_000_000  #: answers that dedup "window" remembers at least
     max_sendto_failures: int = -1  #: -1: no limit
+    send_rst: ResetMode = "auto"  #: whether we reset what answers with a SYN-ACK (`stages.scanner.resets`)
 
     def __post_init__(self) -> None:
         low, high = self.source_ports
@@ -133,6 +138,7 @@ class PacketEngine:
         self._claims: Claims | None = None
         self._rows: list[FrameBuilder] = []
         self._seen = Seen(plan.dedup, plan.window)
+        self._resets: Resets | None = None
         self._order = orders.build(plan.permutation, plan.space)
         self._closing = threading.Event()
         self._sending_ended: float | None = None
@@ -178,10 +184,21 @@ class PacketEngine:
         self._ring = Ring(way.interface, plan.probe.filter(plan.source_ports))
         self._claims = Claims(plan.first, plan.end, batch, plan.probes, plan.rate)
         self._receiver = Receiver(
-            self._ring, plan.probe, self._order, rows.constants, self._claims, self._seen, self._on_answers,
+            self._ring, plan.probe, self._order, rows.constants, self._claims, self._seen, self._deliver,
             cooling=lambda: not self.sending, over=self._over,
         )  # fmt: skip
         self._receiver.warm_up()
+        if plan.send_rst != "never" and is_syn(plan.probe.template):
+            self._resets = Resets(
+                plan.send_rst, way.interface, source_mac=way.source_mac, gateway_mac=way.target_mac,
+                source_ports=plan.source_ports, ttl=plan.ttl,
+            )  # fmt: skip
+
+    def _deliver(self, answers: AnswerArray) -> None:
+        """On the receive thread."""
+        if self._resets is not None:
+            self._resets.put(answers)
+        self._on_answers(answers)
 
     def start(self) -> None:
         """Receive, and begin to send. After `open`."""
@@ -190,6 +207,8 @@ class PacketEngine:
         assert self._path is not None
         self._claims.begin(self.plan.max_runtime)
         self._rate_mark = (time.monotonic(), 0)
+        if self._resets is not None:
+            self._resets.start()
         self._receiver.start()
         for number, (rows, wire) in enumerate(zip(self._rows, self._wires, strict=True)):
             limit = self.plan.max_sendto_failures
@@ -267,6 +286,11 @@ class PacketEngine:
                 thread.join(None if end is None else max(end - time.monotonic(), 0.0))
                 if thread.is_alive():
                     return False
+        if self._resets is not None and self._resets.ident is not None:
+            self._resets.finish()
+            self._resets.join(None if end is None else max(end - time.monotonic(), 0.0))
+            if self._resets.is_alive():
+                return False
         if self.error is not None:
             raise self.error
         return True
@@ -279,6 +303,8 @@ class PacketEngine:
         for thread in [*self._senders, self._receiver]:
             if thread is not None and thread.ident is not None:
                 thread.join()
+        if self._resets is not None:
+            self._resets.close(_RESETS_S)
         for wire in self._wires:
             wire.close()
         self._wires = []

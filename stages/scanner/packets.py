@@ -149,6 +149,7 @@ def plan_of(prepared: Prepared, part: Slice) -> Plan:
             dedup=settings.dedup_method,
             window=settings.dedup_window_size,
             max_sendto_failures=settings.max_sendto_failures,
+            send_rst=settings.send_rst,
         )
     except ValueError as error:
         raise UsageError("scan", None, str(error)) from None

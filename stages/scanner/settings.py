@@ -172,6 +172,14 @@ class ScannerSettings(Section):
         3, "-v", "--verbosity", metavar="N", help="0 to 5: fatal, error, warning, info, debug, all", ge=0, le=5
     )
 
+    send_rst: Literal["auto", "always", "never"] = opt(
+        "auto",
+        "--send-rst",
+        metavar="WHEN",
+        help="end what answers with a SYN-ACK by a RST of our own: always, never, or auto: where the kernel does not",
+        choices=("auto", "always", "never"),
+    )
+
     @pydantic.field_validator("target_ports")
     @classmethod
     def _ports(cls, value: str | None) -> str | None:
