@@ -19,7 +19,13 @@ from stages.net.checksum import word_sum
 from stages.scanner import probes
 from stages.scanner.answers import ANSWER, RST, SYNACK
 from stages.scanner.resets import (
-    MAX_WAITING, Resets, fill, is_syn, reset_of, resets_of, template,
+    MAX_WAITING,
+    Resets,
+    fill,
+    is_syn,
+    reset_of,
+    resets_of,
+    template,
 )  # fmt: skip
 from tests.require import require
 from tests.servers.veth import Veth, veth
@@ -87,7 +93,7 @@ def test_no_room_is_counted() -> None:
     assert json.loads(told) == {"left_out": 10, "waiting": MAX_WAITING, "sent": 0}
 
 
-_FULL = f"""
+_FULL = """
 import json
 import numpy as np
 from stages.scanner.answers import ANSWER, SYNACK
@@ -97,7 +103,7 @@ rows = np.zeros(MAX_WAITING, ANSWER)
 rows["kind"] = SYNACK
 resets.put(rows)
 resets.put(rows[:10])
-print(json.dumps({{"left_out": resets.left_out, "waiting": resets._count, "sent": resets.sent}}))
+print(json.dumps({"left_out": resets.left_out, "waiting": resets._count, "sent": resets.sent}))
 resets.close()
 resets.close()
 """
@@ -143,7 +149,8 @@ def scan(pair: Veth, mode: str, base: int, count: int = TARGETS, **plan: object)
         ("", "auto", "kernel"), ("", "never", None), ("", "always", "us"),
         (STATEFUL, "auto", "us"), (STATEFUL, "always", "us"), (STATELESS, "auto", "us"),
     ],
-    indirect=["rule"], ids=lambda value: value if len(str(value)) < 10 else ("stateful" if "ct" in value else "stateless"),
+    indirect=["rule"],
+    ids=lambda value: str(value) if len(str(value)) < 10 else "stateful" if "ct" in value else "stateless",
 )  # fmt: skip
 def test_no_half_open_connection_is_left(pair: Veth, rule: str, mode: str, who: str | None) -> None:
     base = (10 << 24) + (crc32((rule + mode).encode()) % 200 << 16)
@@ -183,6 +190,7 @@ def test_without_an_open_target_nothing_is_decided(pair: Veth) -> None:
 _SEEN = """
 import select, socket, sys
 from stages.net import bpf
+from stages.net.packetsocket import packet_socket
 from stages.scanner.resets import reset_of, watch_filter
 with packet_socket() as sock:
     bpf.attach(sock, watch_filter((40000, 40009)))
