@@ -95,6 +95,11 @@ def arp_reply(frame: bytes) -> tuple[bytes, bytes] | None:
     return (ip, mac) if operation == _ARP_REPLY else None
 
 
+def vlan_header(target_mac: bytes, source_mac: bytes, vlan: int) -> bytes:
+    """An Ethernet header with an 802.1Q tag, IPv4 behind it. Priority 0, not eligible to be dropped."""
+    return target_mac + source_mac + struct.pack("!HHH", ETHERTYPE_VLAN, vlan, ETHERTYPE_IPV4)
+
+
 @piece
 def load16(data: Any, offset: Any) -> Word:
     """Big-endian u16 at `offset` of a u8 array."""

@@ -6,6 +6,7 @@ show another one's.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import select
@@ -23,12 +24,17 @@ _SIOCGIFFLAGS: Final = 0x8913
 _SIOCGIFADDR: Final = 0x8915
 _SIOCGIFMTU: Final = 0x8921
 _SIOCGIFHWADDR: Final = 0x8927
+_SIOCETHTOOL: Final = 0x8946
 _IFF_UP: Final = 0x1
 _IFF_LOOPBACK: Final = 0x8
 _IFF_RUNNING: Final = 0x40
 _IFF_NOARP: Final = 0x80
 _NAME_MAX: Final = 15  # IFNAMSIZ - 1
 _REQUEST: Final = struct.Struct("16s24s")  # struct ifreq
+
+_ETHTOOL_GCHANNELS: Final = 0x3C
+#: struct ethtool_channels: command, then the most and the number of receive, transmit, other and combined queues.
+_CHANNELS: Final = struct.Struct("=9I")
 
 _ARPHRD_ETHER: Final = 1
 _ARPHRD_LOOPBACK: Final = 772
@@ -40,7 +46,7 @@ _ARP_FRAME_MAX: Final = 256
 
 
 class InterfaceError(OSError):
-    """An interface cannot carry the scan: none such, down, no carrier, or of a kind without Ethernet headers."""
+    """An interface cannot carry the scan: none such, down, no carrier, or without what the engine needs."""
 
 
 class NoNeighbour(OSError):
@@ -99,13 +105,24 @@ def interface(name: str) -> Interface:
 
 
 def check_usable(link: Interface) -> None:
-    """Raise InterfaceError unless frames with Ethernet headers can be sent from the interface now."""
-    if not link.ethernet:
-        raise InterfaceError(errno.EPFNOSUPPORT, f"interface {link.name} has no Ethernet headers (tun, ppp, ...)")
+    """Raise InterfaceError unless packets can be sent from the interface now."""
     if not link.up:
         raise InterfaceError(errno.ENETDOWN, f"interface {link.name} is down")
     if not link.running:
         raise InterfaceError(errno.ENETDOWN, f"interface {link.name} has no carrier")
+
+
+def queues(name: str) -> int:
+    """Transmit queues of an interface (ethtool's channels); 1 where the driver does not tell."""
+    channels = ctypes.create_string_buffer(_CHANNELS.pack(_ETHTOOL_GCHANNELS, *[0] * 8))
+    request = struct.pack("16sP", name.encode(), ctypes.addressof(channels)).ljust(_REQUEST.size, b"\0")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            fcntl.ioctl(sock.fileno(), _SIOCETHTOOL, request)
+        except OSError:
+            return 1
+    _, _, _, _, _, _, transmit, _, combined = _CHANNELS.unpack(channels.raw[: _CHANNELS.size])
+    return max(int(transmit + combined), 1)
 
 
 def resolve(

@@ -30,13 +30,14 @@ SEND_BUFFER_BYTES: Final = 4 << 20
 
 #: struct iovec and struct mmsghdr as arrays (64-bit or 32-bit by the size of a pointer, natural alignment).
 _IOVEC: Final = np.dtype([("base", np.uintp), ("len", np.uintp)])
-_MESSAGE: Final = np.dtype(
+_HEADER: Final = np.dtype(
     [
         ("name", np.uintp), ("namelen", np.uint32), ("iov", np.uintp), ("iovlen", np.uintp),
-        ("control", np.uintp), ("controllen", np.uintp), ("flags", np.int32), ("sent", np.uint32),
+        ("control", np.uintp), ("controllen", np.uintp), ("flags", np.int32),
     ],
     align=True,
 )  # fmt: skip
+_MESSAGE: Final = np.dtype([("header", _HEADER), ("sent", np.uint32)], align=True)
 
 
 class NoRawAccess(PermissionError):
@@ -130,11 +131,11 @@ class Messages:
         self._vectors["len"] = rows.length - rows.offset
         self.names = np.zeros((count, name_bytes), np.uint8)
         self._messages = np.zeros(count, _MESSAGE)
-        self._messages["iov"] = self._vectors.ctypes.data + index * _IOVEC.itemsize
-        self._messages["iovlen"] = 1
+        self._messages["header"]["iov"] = self._vectors.ctypes.data + index * _IOVEC.itemsize
+        self._messages["header"]["iovlen"] = 1
         if name_bytes:
-            self._messages["name"] = self.names.ctypes.data + index * name_bytes
-            self._messages["namelen"] = name_bytes
+            self._messages["header"]["name"] = self.names.ctypes.data + index * name_bytes
+            self._messages["header"]["namelen"] = name_bytes
         self._first = self._messages.ctypes.data
         self._sendmmsg: Any = ctypes.CDLL(None, use_errno=True).sendmmsg
         self._sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stages.net import headers
 from stages.net import link as links
 from stages.net import route as routes
 
@@ -25,7 +26,7 @@ class OwnAddress(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Where frames go out, and what they carry."""
+    """Where frames go out, and what they carry. Without Ethernet headers the MACs are zeros."""
 
     interface: str
     source: int  #: u32
@@ -33,6 +34,7 @@ class Path:
     target_mac: bytes  #: the gateway's, or the only target's
     gateway: int | None
     mtu: int
+    ethernet: bool = True  #: packets stand behind an Ethernet header
 
 
 def find(
@@ -74,6 +76,8 @@ def find(
     if source is None:
         raise links.InterfaceError(errno.EADDRNOTAVAIL, f"interface {interface} has no IPv4 address")
     gateway = None if way is None else way.gateway
+    if not link.ethernet:
+        return Path(interface, source, headers.NO_MAC, headers.NO_MAC, gateway, link.mtu, ethernet=False)
     if gateway_mac is None:
         gateway_mac = _next_hop(link, source, gateway, targets)
     return Path(interface, source, link.mac if source_mac is None else source_mac, gateway_mac, gateway, link.mtu)

@@ -47,7 +47,9 @@ _BIND_NEED_WAKEUP: Final = 1 << 3
 _RING_NEED_WAKEUP: Final = 1
 _PAGE_TX: Final = 0x80000000
 _PAGE_COMPLETION: Final = 0x180000000
-_REGISTER: Final = struct.Struct("=QQIIII")  # struct xdp_umem_reg: address, length, chunk size, headroom, flags, padding
+_REGISTER: Final = struct.Struct(
+    "=QQIIII"
+)  # struct xdp_umem_reg: address, length, chunk size, headroom, flags, padding
 _SOCKADDR: Final = struct.Struct("=HHIII")  # struct sockaddr_xdp
 _OFFSETS: Final = struct.Struct("=16Q")  # struct xdp_mmap_offsets: (producer, consumer, entries, flags) of four rings
 _DESCRIPTOR_BYTES: Final = 16
@@ -191,7 +193,13 @@ class XskSender:
         self._done = np.frombuffer(self._cr, np.uint64, self._entries, completion[2])
 
     def _join(
-        self, index: int, queue: int, copy: bool, until: float, clock: Callable[[], float], sleep: Callable[[float], Any]
+        self,
+        index: int,
+        queue: int,
+        copy: bool,
+        until: float,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Any],
     ) -> None:
         """Bind to the queue. Without a flag for either the kernel takes zero copy where the driver has it."""
         flags = _BIND_NEED_WAKEUP | (_BIND_COPY if copy else 0)

@@ -1,4 +1,4 @@
-"""The packet engine: a plan, sender threads, one receive thread.
+"""The engine that sends packets: a plan, sender threads, one receive thread.
 
     open    find the way out, make sockets, ring and filter, load the kernels: everything that can fail, before a packet
     start   begin to send and to receive
@@ -15,10 +15,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from stages.net import confine, path, siphash
-from stages.net.packetsocket import MAX_MESSAGES, FrameSender
 from stages.net.ring import Ring
 from stages.scanner import order as orders
 from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, AnswerArray
@@ -32,6 +31,7 @@ from stages.scanner.resets import Mode as ResetMode
 from stages.scanner.resets import Resets, is_syn
 from stages.scanner.sender import Claims, Rows, Sender
 from stages.scanner.space import Space
+from stages.scanner.wires import ENGINES, Outlets, open_outlets
 
 __all__ = [
     "ANSWER", "ECHOREPLY", "ICMP", "KIND_NAMES", "RST", "SUCCESSES", "SYNACK",
@@ -70,6 +70,7 @@ class Plan:
     last: int | None = None  #: None: the end of the space
     max_runtime: float | None = None  #: seconds of sending
     cooldown: float = 8.0  #: seconds of receiving after the last probe
+    engine: str = "packet"  #: one of stages.scanner.wires.ENGINES, or auto: the best that works
     threads: int = 1
     dedup: Method = "full"
     window: int = 1_000_000  #: answers that dedup "window" remembers at least
@@ -90,6 +91,7 @@ class Plan:
             (0 <= self.first <= self.end <= self.space.size, f"positions {self.first} to {self.end}"),
             (self.rate >= 0, f"rate {self.rate}"),
             (self.cooldown >= 0, f"cooldown {self.cooldown}"),
+            (self.engine in (*ENGINES, "auto"), f"engine {self.engine!r}"),
             (1 <= self.threads <= MAX_THREADS, f"{self.threads} sender threads: 1 to {MAX_THREADS}"),
         )
         for right, problem in checks:
@@ -131,12 +133,11 @@ class PacketEngine:
         self._on_answers = on_answers
         self._mask = mask
         self._path: path.Path | None = None
-        self._wires: list[FrameSender] = []
+        self._outlets: Outlets | None = None
         self._ring: Ring | None = None
         self._senders: list[Sender] = []
         self._receiver: Receiver | None = None
         self._claims: Claims | None = None
-        self._rows: list[FrameBuilder] = []
         self._seen = Seen(plan.dedup, plan.window)
         self._resets: Resets | None = None
         self._order = orders.build(plan.permutation, plan.space)
@@ -170,21 +171,22 @@ class PacketEngine:
             gateway_mac=plan.gateway_mac,
         )
         confine.check_packets(way.interface)
-        batch = max(min(batch_size(plan.rate), MAX_MESSAGES) // plan.probes, 1)
-        for _ in range(plan.threads):
-            rows = FrameBuilder(
+        batch = max(batch_size(plan.rate) // plan.probes, 1)
+
+        def rows(**more: Any) -> FrameBuilder:
+            return FrameBuilder(
                 plan.space, plan.permutation, plan.probe, plan.secret,
                 source_ips=plan.source_ips or (way.source,), source_ports=plan.source_ports,
                 source_mac=way.source_mac, gateway_mac=way.target_mac, ttl=plan.ttl,
-                probes=plan.probes, batch=batch, order=self._order,
+                probes=plan.probes, batch=batch, order=self._order, **more,
             )  # fmt: skip
-            self._rows.append(rows)
-            self._wires.append(FrameSender(way.interface, rows.frames, rows.length))
-        rows.fill(plan.first if plan.first < plan.space.size else 0, 1)
+
+        self._outlets = outlets = open_outlets(plan.engine, way, plan.threads, rows)
+        outlets.rows[0].fill(plan.first if plan.first < plan.space.size else 0, 1)
         self._ring = Ring(way.interface, plan.probe.filter(plan.source_ports))
         self._claims = Claims(plan.first, plan.end, batch, plan.probes, plan.rate)
         self._receiver = Receiver(
-            self._ring, plan.probe, self._order, rows.constants, self._claims, self._seen, self._deliver,
+            self._ring, plan.probe, self._order, outlets.rows[0].constants, self._claims, self._seen, self._deliver,
             cooling=lambda: not self.sending, over=self._over,
         )  # fmt: skip
         self._receiver.warm_up()
@@ -205,12 +207,13 @@ class PacketEngine:
         assert self._claims is not None
         assert self._receiver is not None
         assert self._path is not None
+        assert self._outlets is not None
         self._claims.begin(self.plan.max_runtime)
         self._rate_mark = (time.monotonic(), 0)
         if self._resets is not None:
             self._resets.start()
         self._receiver.start()
-        for number, (rows, wire) in enumerate(zip(self._rows, self._wires, strict=True)):
+        for number, (rows, wire) in enumerate(zip(self._outlets.rows, self._outlets.wires, strict=True)):
             limit = self.plan.max_sendto_failures
             self._senders.append(Sender(number, self._claims, self._mask(rows), wire, self._path.interface, limit))
         for sender in self._senders:
@@ -305,9 +308,8 @@ class PacketEngine:
                 thread.join()
         if self._resets is not None:
             self._resets.close(_RESETS_S)
-        for wire in self._wires:
-            wire.close()
-        self._wires = []
+        if self._outlets is not None:
+            self._outlets.close()
         if self._ring is not None:
             self._ring.close()
             self._ring = None
@@ -315,15 +317,16 @@ class PacketEngine:
     def describe(self) -> dict[str, object]:
         """What one log line says about the engine, once it is open."""
         assert self._path is not None
+        assert self._outlets is not None
         sources = self.plan.source_ips or (self._path.source,)
         return {
-            "engine": "packet",
+            "engine": self._outlets.name,
             "interface": self._path.interface,
             "source_ip": ",".join(socket.inet_ntoa(address.to_bytes(4, "big")) for address in sources),
             "source_ports": "{}-{}".format(*self.plan.source_ports),
             "source_mac": self._path.source_mac.hex(":"),
             "gateway_mac": self._path.target_mac.hex(":"),
-            "threads": self.plan.threads,
+            "threads": len(self._outlets.rows),
         }
 
     def _over(self) -> bool:

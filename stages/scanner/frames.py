@@ -9,10 +9,15 @@ are made here once.
              Ethernet   IPv4 without options   TCP or ICMP
     words         2: length, id, fragment, TTL, protocol     3: checksum, source, target (upper half)
                   4: target (lower half), then layer 4       5, 6: layer 4
+
+The kernels always see an untagged Ethernet frame at the start of a row. With a VLAN tag the MACs begin four bytes
+before it (at the end of the row before, which no frame reaches); without a link header what is sent begins at byte 14.
+The rows stand in blocks: one is filled while others are on their way.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -26,8 +31,10 @@ from stages.scanner.permutation import Permutation
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.space import Space
 
-#: Rows begin on cache lines.
+#: Rows begin on cache lines (all but those with a VLAN tag), and none crosses the border of a page: a power of two.
 _ROW_ALIGN: Final = 64
+#: What stands in front of the first row, so that it looks like the others: a tag and, for the words, four bytes more.
+_TAG_LEAD: Final = 8
 _WORDS: Final = range(2, 7)  # the words that a fill kernel may write
 _IP: Final = headers.ETHERNET_BYTES
 _L4: Final = _IP + headers.IPV4_BYTES
@@ -48,8 +55,16 @@ class Constants(NamedTuple):
     l4_sum: Any
 
 
+def plain_memory(size: int) -> npt.NDArray[np.uint8]:
+    """Zeros, `size` bytes from the start of a cache line on."""
+    memory = np.zeros(size + _ROW_ALIGN, np.uint8)
+    start = -memory.ctypes.data % _ROW_ALIGN
+    return memory[start : start + size]
+
+
 class FrameBuilder:
-    """Fills rows for positions. `frames` (u8) has `rows` rows; the first `length` bytes of each are the frame."""
+    """Fills rows for positions (`stages.net.packetsocket.Rows`). `frames` (u8) are the rows of the block filled last;
+    each begins with an untagged Ethernet frame of `length` bytes, or of its own of `lengths`."""
 
     def __init__(
         self,
@@ -62,29 +77,46 @@ class FrameBuilder:
         source_ports: tuple[int, int],
         source_mac: bytes = headers.NO_MAC,
         gateway_mac: bytes = headers.NO_MAC,
+        vlan: int | None = None,
+        link_header: bool = True,
         ttl: int = 64,
         probes: int = 1,
         batch: int = 64,
+        blocks: int = 1,
+        allocate: Callable[[int], npt.NDArray[np.uint8]] = plain_memory,
         order: orders.Order | None = None,
     ) -> None:
-        """`batch` targets at a time, `probes` rows each. `source_ports` inclusive. Raises ValueError."""
+        """`batch` targets at a time, `probes` rows each. `source_ports` inclusive. `link_header` False: what is sent
+        begins with the IPv4 header. `allocate` gives the memory for all blocks. Raises ValueError."""
         template = bytearray(probe.template)
         template[:12] = gateway_mac + source_mac
         template[_TTL] = ttl
         self.probe = probe
         self.length = len(template)
         self.batch = batch
-        stride = -(-max(len(template), _ROW_ALIGN) // _ROW_ALIGN) * _ROW_ALIGN
-        row = np.frombuffer(bytes(template).ljust(stride, b"\0"), np.uint8)
-        self.frames: npt.NDArray[np.uint8] = np.tile(row, (batch * probes, 1))
-        self._words = self.frames.view(np.uint64)
+        lead = 0 if vlan is None else _TAG_LEAD
+        longest = max(self.length, probe.max_length)
+        stride = max(1 << (longest + lead - 1).bit_length(), _ROW_ALIGN)
+        padded = bytes(template).ljust(stride, b"\0")
+        rows = batch * probes
+        self.memory = allocate(blocks * rows * stride + lead)
+        self.blocks: npt.NDArray[np.uint8] = self.memory[lead : lead + blocks * rows * stride].reshape(
+            blocks, rows, stride
+        )
+        self.blocks[:] = np.frombuffer(padded, np.uint8)
+        self.offset = 0 if link_header else _IP
+        if vlan is not None:
+            self.offset = -headers.VLAN_TAG_BYTES
+            self._tag(headers.vlan_header(gateway_mac, source_mac, vlan), lead)
+        self.lengths: npt.NDArray[np.int64] | None = np.full(rows, self.length) if probe.lengths else None
+        self.frames: npt.NDArray[np.uint8] = self.blocks[0]
+        self._by_block = [(block, block.view(np.uint64)) for block in self.blocks]
         self._hash = np.empty(batch * probes, np.uint64)
         self._source = np.empty(batch * probes, np.uint64)
         self.address: npt.NDArray[np.uint64] = np.empty(batch, np.uint64)
         self.port: npt.NDArray[np.uint64] = np.empty(batch, np.uint64)
         self._order = orders.build(permutation, space) if order is None else order
         self._probes = probes
-        padded = bytes(template).ljust(stride, b"\0")
         k0, k1 = key_words(secret)
         self.constants = Constants(
             k0=np.uint64(k0),
@@ -98,7 +130,7 @@ class FrameBuilder:
             l4_sum=np.uint64(word_sum(bytes(template[_L4:])) + probe.pseudo_sum),
         )
 
-    def fill(self, first: int, count: int, milliseconds: int = 0) -> int:
+    def fill(self, first: int, count: int, milliseconds: int = 0, block: int = 0) -> int:
         """Rows for positions first .. first + count - 1 (count <= batch): each target's probes are neighbours.
 
         `milliseconds` is what a probe with a TCP timestamp carries. Returns the number of rows.
@@ -107,14 +139,29 @@ class FrameBuilder:
         orders.targets(self._order, np.uint64(first), address, port)
         rows = count * self._probes
         constants = self.constants
+        self.frames, words = self._by_block[block]
         if self.probe.stamp_at is not None:
             value = (milliseconds & 0xFFFFFFFF).to_bytes(4, "big")
             at = self.probe.stamp_at
             self.frames[:rows, at : at + 4] = np.frombuffer(value, np.uint8)
             constants = constants._replace(l4_sum=constants.l4_sum + np.uint64(word_sum(value)))
-        self.probe.fill(self._words[:rows], address, port, constants, self._source[:rows], self._hash[:rows])
+        scratch = self._source[:rows], self._hash[:rows]
+        if self.lengths is None:
+            self.probe.fill(words[:rows], address, port, constants, *scratch)
+        else:
+            self.probe.fill(words[:rows], address, port, constants, *scratch, self.lengths[:rows])
         return rows
 
     def frame(self, row: int) -> bytes:
-        """One filled row as bytes (dry runs, tests)."""
-        return self.frames[row, : self.length].tobytes()
+        """One row of the block filled last, as it is sent (dry runs, tests)."""
+        length = self.length if self.lengths is None else int(self.lengths[row])
+        start = self.frames.ctypes.data - self.memory.ctypes.data + row * self.frames.shape[1]
+        return self.memory[start + self.offset : start + length].tobytes()
+
+    def _tag(self, header: bytes, lead: int) -> None:
+        """Write a header with a VLAN tag, which begins before its row, into every row."""
+        tag = headers.VLAN_TAG_BYTES
+        early, rest = np.frombuffer(header[:tag], np.uint8), np.frombuffer(header[tag : tag + 12], np.uint8)
+        self.blocks[:, :, :12] = rest
+        self.blocks[:, :, -tag:] = early
+        self.memory[lead - tag : lead] = early

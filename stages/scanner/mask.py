@@ -19,9 +19,10 @@ class Frames(Protocol):
     """What is masked: `stages.scanner.frames.FrameBuilder`."""
 
     frames: npt.NDArray[np.uint8]
+    lengths: npt.NDArray[np.int64] | None
     address: npt.NDArray[np.uint64]
 
-    def fill(self, first: int, count: int, milliseconds: int = 0) -> int: ...
+    def fill(self, first: int, count: int, milliseconds: int = 0, block: int = 0) -> int: ...
 
 
 class Lists(Protocol):
@@ -46,9 +47,9 @@ class Mask:
         self._starts = np.zeros(0, np.uint64)
         self._ends = np.zeros(0, np.uint64)
 
-    def fill(self, first: int, count: int, milliseconds: int = 0) -> int:
+    def fill(self, first: int, count: int, milliseconds: int = 0, block: int = 0) -> int:
         """Rows for positions first .. first + count - 1, without those of blocked targets. Returns their number."""
-        rows = self._builder.fill(first, count, milliseconds)
+        rows = self._builder.fill(first, count, milliseconds, block=block)
         generation = self._lists.generation
         if generation == self._seen:
             return rows
@@ -70,4 +71,6 @@ class Mask:
         keep = np.repeat(~blocked, rows // count)
         kept = int(keep.sum())
         self._builder.frames[:kept] = self._builder.frames[:rows][keep]
+        if self._builder.lengths is not None:
+            self._builder.lengths[:kept] = self._builder.lengths[:rows][keep]
         return kept

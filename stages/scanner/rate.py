@@ -12,7 +12,7 @@ from typing import Final
 #: A batch spans this many seconds of the schedule, within the bounds below: 20 packets at the default 10,000 a second.
 BATCH_S: Final = 0.002
 #: A full batch: the system call's fixed cost is spread over so many frames that more no longer helps.
-MAX_BATCH: Final = 512
+MAX_BATCH: Final = 1024
 
 
 def batch_size(rate: float) -> int:

@@ -30,7 +30,7 @@ import numpy.typing as npt
 from stages.net import bpf, confine, headers
 from stages.net.checksum import finish, word_sum
 from stages.net.jit import kernel
-from stages.net.packetsocket import FrameSender, packet_socket
+from stages.net.packetsocket import Frames, FrameSender, packet_socket
 from stages.scanner.answers import SYNACK, AnswerArray
 
 log = logging.getLogger("longline.scanner.resets")
@@ -190,7 +190,7 @@ class Resets(threading.Thread):
         self.sent = 0
         self.left_out = 0  #: SYN-ACKs that were not reset although they should have been
         self.error: OSError | None = None
-        self._wire = FrameSender(interface, self._frames, _LENGTH)
+        self._wire = FrameSender(interface, Frames(self._frames[np.newaxis], _LENGTH))
         try:
             fill(self._frames, np.zeros(0, RESET), *self._sums)  # compiles or loads it
             if mode == "auto":

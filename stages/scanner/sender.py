@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from stages.net.jit import kernel
-from stages.net.packetsocket import interface_error
+from stages.net.packetsocket import Wire, interface_error
 from stages.scanner.rate import Pace
 
 #: Batches remembered: over a minute at 1.5 million packets a second, minutes at lower rates; 8 MiB.
@@ -27,6 +27,8 @@ _LOG_MARGIN: Final = 256
 #: A full transmit queue empties within microseconds to milliseconds: the wait doubles between these.
 _BACKOFF_MIN_S: Final = 50e-6
 _BACKOFF_MAX_S: Final = 5e-3
+#: A driver sends what it has taken within milliseconds; one that does not tell is not waited for longer.
+_DRAIN_S: Final = 1.0
 #: A thread looks this often whether it is paused, stopped or out of time.
 _LOOK_S: Final = 0.05
 
@@ -37,13 +39,7 @@ _IN_FLIGHT: Final = np.inf
 class Rows(Protocol):
     """Makes frames (`frames.FrameBuilder`)."""
 
-    def fill(self, first: int, count: int, milliseconds: int = 0) -> int: ...
-
-
-class Wire(Protocol):
-    """Sends frames (`packetsocket.FrameSender`)."""
-
-    def send(self, first: int, count: int) -> tuple[int, int]: ...
+    def fill(self, first: int, count: int, milliseconds: int = 0, block: int = 0) -> int: ...
 
 
 class SendFailed(OSError):
@@ -187,14 +183,24 @@ class Sender(threading.Thread):
     def run(self) -> None:
         try:
             while (claim := self._claims.take()) is not None:
-                rows = self._rows.fill(claim.first, claim.count, time.time_ns() // 1_000_000)
+                while (block := self._wire.free()) < 0:
+                    if self._claims.wait_stopped(_BACKOFF_MIN_S):
+                        return
+                rows = self._rows.fill(claim.first, claim.count, time.time_ns() // 1_000_000, block=block)
                 self._claims.sending(claim)
                 if not self._send(rows):
                     return  # stopped while the queue was full: the claim stays unfinished, the position before it
                 self._claims.finished(claim)
+            self._drain()
         except BaseException as error:
             self.error = error
             self._claims.stop()
+
+    def _drain(self) -> None:
+        """What a driver took but has not sent yet would go with the socket."""
+        end = time.monotonic() + _DRAIN_S
+        while not self._wire.drain() and time.monotonic() < end:
+            time.sleep(_BACKOFF_MIN_S)
 
     def _send(self, rows: int) -> bool:
         done, backoff = 0, _BACKOFF_MIN_S

@@ -1,6 +1,6 @@
 """The responder: a network at wire speed, in the far namespace, without state: `python -m stages.simnet.responder`.
 
-    far0 --ring--> react (responder_frames) --> frames --> far0
+    far0 --ring--> react (responder_frames) --> frames --AF_XDP--> far0
                        `--> queue of the delayed --^
 
 It sees every IPv4 packet for its own MAC address, which is not that of the link: the kernel of the far namespace takes
@@ -22,9 +22,10 @@ import time
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from stages.net import bpf, confine, headers
-from stages.net.packetsocket import FrameSender, interface_error
+from stages.net import bpf, confine, headers, xsk
+from stages.net.packetsocket import Frames, FrameSender, Wire, interface_error
 from stages.net.ring import BLOCK_BYTES, COLUMNS, MAX_PACKETS, Ring, packets
 from stages.simnet.responder_frames import COUNTERS, ROW_BYTES, mature, queue_of, react, waiting
 from stages.simnet.responder_spec import Responder
@@ -32,8 +33,9 @@ from stages.simnet.responder_truth import rules_of
 
 #: 64 MiB: a third of a second of probes at a million a second, should something else take the processor.
 _BLOCKS: Final = 256
-#: Answers sent at once: what sendmmsg takes.
+#: Answers sent at once, and blocks of so many: one is filled while others are on their way.
 _ROWS: Final = 1024
+_BLOCKS_OUT: Final = 4
 #: Answers of one delay that wait: 0.6 s of them at 200,000 a second; 64 MiB once they are all in use.
 _CAPACITY: Final = 1 << 17
 
@@ -73,15 +75,14 @@ class Loop:
         self._interface = interface
         self._rules = rules_of(seed, responder)
         self._queue = queue_of(self._rules.delays.size, _CAPACITY)
-        self._frames = np.zeros((_ROWS, ROW_BYTES), np.uint8)
-        self._out = self._frames.reshape(-1)
+        memory = xsk.memory(_BLOCKS_OUT * _ROWS * ROW_BYTES)
+        rows = memory[: _BLOCKS_OUT * _ROWS * ROW_BYTES].reshape(_BLOCKS_OUT, _ROWS, ROW_BYTES)
         self._lengths = np.zeros(_ROWS, np.int64)
+        self._blocks = [rows[block].reshape(-1) for block in range(_BLOCKS_OUT)]
         self._table = np.zeros((MAX_PACKETS, COLUMNS), np.int64)
         self._counted = np.zeros(len(COUNTERS), np.int64)
         self._failures = 0
-        self._wire = FrameSender(interface, self._frames, ROW_BYTES)
-        # Until the wire reads lengths by itself: the second word of each of its vectors.
-        self._sizes = np.frombuffer(self._wire._vectors, np.int64).reshape(_ROWS, 2)[:, 1]
+        self._wire = _open_wire(interface, Frames(rows, ROW_BYTES, lengths=self._lengths))
         self._warm_up()
         self._ring = Ring(interface, packet_filter(mac), blocks=_BLOCKS)
 
@@ -89,10 +90,10 @@ class Loop:
         """Compile or load the kernels now."""
         _, rows = packets(np.zeros(BLOCK_BYTES, np.uint8), self._table)
         react(
-            np.zeros(BLOCK_BYTES, np.uint8), self._table, 0, rows, self._rules, self._out, self._lengths,
+            np.zeros(BLOCK_BYTES, np.uint8), self._table, 0, rows, self._rules, self._blocks[0], self._lengths,
             self._queue, self._counted, 0,
         )  # fmt: skip
-        mature(self._queue, self._out, self._lengths, self._counted, 0)
+        mature(self._queue, self._blocks[0], self._lengths, self._counted, 0)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -104,6 +105,7 @@ class Loop:
             "waiting": waiting(self._queue),
             "ring_drops": self._ring.count_drops(),
             "send_failures": self._failures,
+            "xdp": int(isinstance(self._wire, xsk.XskSender)),
         }
 
     def run(self) -> None:
@@ -113,22 +115,28 @@ class Loop:
             if block is not None:
                 _, count = packets(block, self._table)
                 now, at = time.monotonic_ns(), 0
-                while at < count:
+                while at < count and not self.closing.is_set():
                     at, rows = react(
-                        block, self._table, at, count, self._rules, self._out, self._lengths, self._queue,
+                        block, self._table, at, count, self._rules, self._room(), self._lengths, self._queue,
                         self._counted, now,
                     )  # fmt: skip
                     self._send(rows)
                 del block
                 self._ring.release()
-            while waiting(self._queue):
-                rows = mature(self._queue, self._out, self._lengths, self._counted, time.monotonic_ns())
+            while waiting(self._queue) and not self.closing.is_set():
+                rows = mature(self._queue, self._room(), self._lengths, self._counted, time.monotonic_ns())
                 if not rows:
                     break
                 self._send(rows)
 
+    def _room(self) -> npt.NDArray[np.uint8]:
+        """A block of rows that is not on its way."""
+        while (block := self._wire.free()) < 0 and not self.closing.is_set():
+            time.sleep(_BACKOFF_S)
+        room: npt.NDArray[np.uint8] = self._blocks[max(block, 0)]
+        return room
+
     def _send(self, rows: int) -> None:
-        self._sizes[:rows] = self._lengths[:rows]
         done = 0
         while done < rows and not self.closing.is_set():
             sent, number = self._wire.send(done, rows - done)
@@ -142,6 +150,14 @@ class Loop:
     def close(self) -> None:
         self._wire.close()
         self._ring.close()
+
+
+def _open_wire(interface: str, rows: Frames) -> Wire:
+    """AF_XDP where there is such a thing, which takes half of what a packet socket does."""
+    try:
+        return xsk.open_best(interface, rows)
+    except xsk.NoXdp:
+        return FrameSender(interface, rows)
 
 
 def main() -> int:

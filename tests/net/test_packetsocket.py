@@ -20,7 +20,7 @@ from stages.net.packetsocket import FrameSender
 frames = np.zeros((300, 128), np.uint8)
 frames[:, :6], frames[:, 12:14] = 255, (0x88, 0xB5)
 frames[:, 14:18] = np.arange(300, dtype='>u4').view(np.uint8).reshape(-1, 4)
-sender = FrameSender('near0', frames, 60)
+sender = FrameSender("near0", Frames(frames[None], 60))
 told = [sender.send(0, 300), sender.send(299, 1)]
 too_long = FrameSender('near0', np.zeros((3, 4096), np.uint8), 4000)
 told.append(too_long.send(0, 3))

@@ -35,3 +35,5 @@ class ProbeModule:
     fill: Kernel
     classify: Kernel
     filter: Callable[[tuple[int, int]], bytes]  #: source ports (inclusive) -> classic BPF program
+    max_length: int = 0  #: bytes of the largest frame; 0: that of the template
+    lengths: bool = False  #: frames differ in length: `fill` gets one more argument, an i64 array for the lengths
