@@ -22,11 +22,13 @@ from stages.net.ring import Ring
 from stages.scanner import order as orders
 from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, AnswerArray
 from stages.scanner.dedup import Method, Seen
+from stages.scanner.drops import MAX_RECEIVE_THREADS
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.permutation import Permutation
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.rate import batch_size
 from stages.scanner.receiver import Receiver
+from stages.scanner.receiving import Receivers
 from stages.scanner.resets import Mode as ResetMode
 from stages.scanner.resets import Resets, is_syn
 from stages.scanner.sender import Claims, Rows, Sender
@@ -75,6 +77,7 @@ class Plan:
     dedup: Method = "full"
     window: int = 1_000_000  #: answers that dedup "window" remembers at least
     max_sendto_failures: int = -1  #: -1: no limit
+    receive_threads: int = 1
     send_rst: ResetMode = "auto"  #: whether we reset what answers with a SYN-ACK (`stages.scanner.resets`)
 
     def __post_init__(self) -> None:
@@ -93,6 +96,7 @@ class Plan:
             (self.cooldown >= 0, f"cooldown {self.cooldown}"),
             (self.engine in (*ENGINES, "auto"), f"engine {self.engine!r}"),
             (1 <= self.threads <= MAX_THREADS, f"{self.threads} sender threads: 1 to {MAX_THREADS}"),
+            (1 <= self.receive_threads <= MAX_RECEIVE_THREADS, f"{self.receive_threads} receive threads"),
         )
         for right, problem in checks:
             if not right:
@@ -134,9 +138,8 @@ class PacketEngine:
         self._mask = mask
         self._path: path.Path | None = None
         self._outlets: Outlets | None = None
-        self._ring: Ring | None = None
         self._senders: list[Sender] = []
-        self._receiver: Receiver | None = None
+        self._receiver: Receivers | None = None
         self._claims: Claims | None = None
         self._seen = Seen(plan.dedup, plan.window)
         self._resets: Resets | None = None
@@ -183,12 +186,18 @@ class PacketEngine:
 
         self._outlets = outlets = open_outlets(plan.engine, way, plan.threads, rows)
         outlets.rows[0].fill(plan.first if plan.first < plan.space.size else 0, 1)
-        self._ring = Ring(way.interface, plan.probe.filter(plan.source_ports))
         self._claims = Claims(plan.first, plan.end, batch, plan.probes, plan.rate)
-        self._receiver = Receiver(
-            self._ring, plan.probe, self._order, outlets.rows[0].constants, self._claims, self._seen, self._deliver,
-            cooling=lambda: not self.sending, over=self._over,
-        )  # fmt: skip
+        claims = self._claims
+
+        def receiver(ring: Ring, *, lock: threading.Lock) -> Receiver:
+            return Receiver(
+                ring, plan.probe, self._order, outlets.rows[0].constants, claims, self._seen, self._deliver,
+                cooling=lambda: not self.sending, over=self._over, lock=lock,
+            )  # fmt: skip
+
+        self._receiver = Receivers(
+            plan.receive_threads, lambda: Ring(way.interface, plan.probe.filter(plan.source_ports)), receiver
+        )
         self._receiver.warm_up()
         if plan.send_rst != "never" and is_syn(plan.probe.template):
             self._resets = Resets(
@@ -273,7 +282,7 @@ class PacketEngine:
     @property
     def error(self) -> BaseException | None:
         """What ended a thread before its time; `join` raises it."""
-        threads: list[Sender | Receiver] = [*self._senders]
+        threads: list[Sender | Receivers] = [*self._senders]
         if self._receiver is not None:
             threads.append(self._receiver)
         return next((thread.error for thread in threads if thread.error is not None), None)
@@ -310,9 +319,8 @@ class PacketEngine:
             self._resets.close(_RESETS_S)
         if self._outlets is not None:
             self._outlets.close()
-        if self._ring is not None:
-            self._ring.close()
-            self._ring = None
+        if self._receiver is not None:
+            self._receiver.close()
 
     def describe(self) -> dict[str, object]:
         """What one log line says about the engine, once it is open."""

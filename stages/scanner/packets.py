@@ -150,6 +150,7 @@ def plan_of(prepared: Prepared, part: Slice) -> Plan:
             window=settings.dedup_window_size,
             max_sendto_failures=settings.max_sendto_failures,
             send_rst=settings.send_rst,
+            receive_threads=settings.receive_threads,
         )
     except ValueError as error:
         raise UsageError("scan", None, str(error)) from None

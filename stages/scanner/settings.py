@@ -12,6 +12,7 @@ import pydantic
 
 from stages.core.settings import Seconds, Section, opt
 from stages.scanner import outputs, probes
+from stages.scanner.drops import MAX_RECEIVE_THREADS
 from stages.scanner.ports import parse_port_range, parse_ports
 from stages.scanner.quantities import parse_amount, parse_mac, parse_si, parse_source_ips
 
@@ -172,6 +173,14 @@ class ScannerSettings(Section):
         3, "-v", "--verbosity", metavar="N", help="0 to 5: fatal, error, warning, info, debug, all", ge=0, le=5
     )
 
+    receive_threads: int = opt(
+        1,
+        "--receive-threads",
+        metavar="N",
+        help="threads that receive, each with a ring of its own",
+        ge=1,
+        le=MAX_RECEIVE_THREADS,
+    )
     send_rst: Literal["auto", "always", "never"] = opt(
         "auto",
         "--send-rst",
