@@ -138,10 +138,8 @@ def account(net: Simnet) -> float:
     ours = int(match[1]) if match else 0
     theirs = one.counters["ring_drops"]
     explained = len(one.found) + links + ours + theirs
-    print(
-        f"  full speed: {one.targets:,} probed at {one.rate:,.0f} a second, {len(one.found):,} found, lost: {links:,} on the"
-        f" links, {theirs:,} by the responder, {ours:,} by the scanner", flush=True,
-    )  # fmt: skip
+    print(f"  full speed: {one.targets:,} probed at {one.rate:,.0f} a second, {len(one.found):,} found", flush=True)
+    print(f"  lost: {links:,} on the links, {theirs:,} by the responder, {ours:,} by the scanner", flush=True)
     return abs(one.targets - explained) / one.targets
 
 

@@ -88,8 +88,8 @@ def run(pair: Veth) -> int:
     ):
         before = json.loads(ask(receiver, ""))
 
-        def round_of(rate: float) -> tuple[float, float, int]:
-            """(offered, validated) a second, drops."""
+        def round_of(rate: float) -> tuple[float, int]:
+            """Validated a second, drops."""
             nonlocal before
             sent, seconds = map(float, ask(flood, f"{rate} {SECONDS}").split())
             after = json.loads(ask(receiver, ""))
@@ -98,14 +98,14 @@ def run(pair: Veth) -> int:
             if not (received == validated == delivered and received + drops == sent):
                 raise SystemExit(f"{sent:.0f} sent, {received} received, {validated} validated, {drops} dropped")
             work.append(cpu / validated * 1e9)
-            return sent / seconds, validated / seconds, drops
+            return validated / seconds, drops
 
         round_of(100_000)
         work.clear()
         for _ in range(ROUNDS):
-            offered, validated, _ = round_of(0)
+            validated, _ = round_of(0)
             peak.append(validated / 1e6)
-            _, validated, drops = round_of(SHARE * validated)
+            validated, drops = round_of(SHARE * validated)
             calm.append(validated / 1e6)
             lost.append(drops)
     measured("receiving, CPU a packet", work, "ns")
