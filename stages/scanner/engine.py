@@ -24,6 +24,7 @@ from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, KIND_NAMES, RST, SUC
 from stages.scanner.dedup import Method, Seen
 from stages.scanner.drops import MAX_RECEIVE_THREADS
 from stages.scanner.frames import FrameBuilder
+from stages.scanner.pcap import ETHERNET, RAW, Pcap, Recorded
 from stages.scanner.permutation import Permutation
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.rate import batch_size
@@ -78,6 +79,7 @@ class Plan:
     window: int = 1_000_000  #: answers that dedup "window" remembers at least
     max_sendto_failures: int = -1  #: -1: no limit
     receive_threads: int = 1
+    pcap_sent: bool = False  #: the probes too are written to the engine's pcap
     send_rst: ResetMode = "auto"  #: whether we reset what answers with a SYN-ACK (`stages.scanner.resets`)
 
     def __post_init__(self) -> None:
@@ -131,11 +133,14 @@ class PacketEngine:
         on_answers: Callable[[AnswerArray], None],
         *,
         mask: Callable[[FrameBuilder], Rows] = lambda rows: rows,
+        pcap: Pcap | None = None,
     ) -> None:
-        """`mask` stands between the frames that are built and the sender (`stages.scanner.mask`)."""
+        """`mask` stands between the frames that are built and the sender (`stages.scanner.mask`). `pcap`: what passed
+        the filter is written there; the engine closes it."""
         self.plan = plan
         self._on_answers = on_answers
         self._mask = mask
+        self._pcap = pcap
         self._path: path.Path | None = None
         self._outlets: Outlets | None = None
         self._senders: list[Sender] = []
@@ -193,12 +198,15 @@ class PacketEngine:
             return Receiver(
                 ring, plan.probe, self._order, outlets.rows[0].constants, claims, self._seen, self._deliver,
                 cooling=lambda: not self.sending, over=self._over, lock=lock,
+                tap=None if self._pcap is None else self._pcap.block,
             )  # fmt: skip
 
         self._receiver = Receivers(
             plan.receive_threads, lambda: Ring(way.interface, plan.probe.filter(plan.source_ports)), receiver
         )
         self._receiver.warm_up()
+        if self._pcap is not None:
+            self._pcap.begin(ETHERNET if way.ethernet else RAW)
         if plan.send_rst != "never" and is_syn(plan.probe.template):
             self._resets = Resets(
                 plan.send_rst, way.interface, source_mac=way.source_mac, gateway_mac=way.target_mac,
@@ -223,6 +231,8 @@ class PacketEngine:
             self._resets.start()
         self._receiver.start()
         for number, (rows, wire) in enumerate(zip(self._outlets.rows, self._outlets.wires, strict=True)):
+            if self._pcap is not None and self.plan.pcap_sent:
+                wire = Recorded(wire, rows, self._pcap)
             limit = self.plan.max_sendto_failures
             self._senders.append(Sender(number, self._claims, self._mask(rows), wire, self._path.interface, limit))
         for sender in self._senders:
@@ -321,6 +331,8 @@ class PacketEngine:
             self._outlets.close()
         if self._receiver is not None:
             self._receiver.close()
+        if self._pcap is not None:
+            self._pcap.close()
 
     def describe(self) -> dict[str, object]:
         """What one log line says about the engine, once it is open."""

@@ -1,7 +1,7 @@
 """`longline scan --self-test`: what a scan stands on, checked on this machine, without a packet.
 
 Each check is a function that returns what it looked at in a few words, or raises: `Skip` where the machine does not let
-it be looked at, anything else where it is wrong. That packets really come and go is checked by `stages.cli.checkup`, in a
+it be looked at, anything else where it is wrong. That packets really come and go is checked by `cli.checkup`, in a
 network of its own.
 """
 

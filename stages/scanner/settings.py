@@ -173,6 +173,13 @@ class ScannerSettings(Section):
         3, "-v", "--verbosity", metavar="N", help="0 to 5: fatal, error, warning, info, debug, all", ge=0, le=5
     )
 
+    pcap: str | None = opt(
+        None,
+        "--pcap",
+        metavar="FILE",
+        help="write the packets received to this file, begun anew, for tcpdump and others",
+    )
+    pcap_sent: bool = opt(False, "--pcap-sent", help="write the probes to it too")
     receive_threads: int = opt(
         1,
         "--receive-threads",
@@ -250,6 +257,10 @@ class ScannerSettings(Section):
                 f"{self.probes} probes a target (-P) need as many source ports (-s), and {self.source_port} is "
                 f"{last - first + 1}"
             )
+        if self.pcap_sent and self.pcap is None:
+            raise ValueError("--pcap-sent needs --pcap, which names the file")
+        if self.pcap is not None and self.engine == "connect":
+            raise ValueError("--pcap needs packets, and --engine connect sees none")
         if self.checkpoint is not None and self.resume is not None and self.checkpoint != self.resume:
             raise ValueError("--resume goes on writing to its own file: --checkpoint names another one")
         return self
