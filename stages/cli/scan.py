@@ -17,9 +17,16 @@ SECTIONS = ("scanner", "lists", "bus", "metrics")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, *SECTIONS)
+    group = parser.add_argument_group("instead of a scan")
+    group.add_argument("--self-test", action="store_true", help="check what a scan stands on, on this machine")
+    group.add_argument("--benchmark", action="store_true", help="frames built and answers validated a second")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.self_test or args.benchmark:
+        from stages.cli import checkup
+
+        return checkup.self_test() if args.self_test else checkup.benchmark()
     loaded = load_settings(args, *SECTIONS)
 
     from stages.scanner import listing

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stages.simnet.responder_spec import Responder
+    from stages.simnet.spec import Spec
 
 #: Exit codes of a command that could not be started, as a shell has them.
 EXIT_NOT_FOUND = 127
@@ -16,6 +21,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ports", default="22,80,443", metavar="PORTS", help="ports that services stand on")
     parser.add_argument("--open", type=float, default=0.05, metavar="SHARE", help="share of targets that are open")
     parser.add_argument("--no-rules", dest="rules", action="store_false", help="no filter: every address answers alike")
+    parser.add_argument(
+        "--responder", metavar="CIDRS", help="networks that are answered for at wire speed, without servers behind them"
+    )
+    parser.add_argument(
+        "--reactions", metavar="LIST", help="what the responder does, as reaction=share,...; docs/simnet.md names them"
+    )
+    parser.add_argument(
+        "--delays", default="0.6", metavar="SECONDS", help="of its delayed answers, a comma list (default: 0.6)"
+    )
+    parser.add_argument(
+        "--loss", type=float, default=0.0, metavar="SHARE", help="share of all probes that never reach it"
+    )
     parser.add_argument(
         "--truth", action="store_true", help="print what stands where as `ip,port,kind` lines, and build nothing"
     )
@@ -35,6 +52,44 @@ def _networks(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
 
+def _responder(args: argparse.Namespace) -> Responder | None:
+    """Raises UsageError, ValueError."""
+    from stages.core.errors import UsageError
+    from stages.simnet.responder_spec import DEFAULT_SHARES, Responder, parse_shares
+
+    if args.responder is None:
+        if args.reactions is not None:
+            raise UsageError("--reactions", args.reactions, "there is no --responder")
+        return None
+    try:
+        shares = dict(DEFAULT_SHARES) if args.reactions is None else parse_shares(args.reactions)
+    except ValueError as error:
+        raise UsageError("--reactions", args.reactions, str(error)) from None
+    try:
+        delays = tuple(float(part) for part in args.delays.split(","))
+    except ValueError:
+        raise UsageError("--delays", args.delays, "not a list of numbers") from None
+    return Responder(tuple(args.responder.split(",")), shares, delays, args.loss)
+
+
+def _print_truth(spec: Spec) -> None:
+    for ip, port, kind in spec.truth().services():
+        sys.stdout.write(f"{ip},{port},{kind.name.lower()}\n")
+    if spec.responder is None:
+        return
+    from ipaddress import IPv4Address
+
+    from stages.simnet.responder_spec import Reaction
+    from stages.simnet.responder_truth import ResponderTruth
+
+    truth = ResponderTruth(spec.seed, spec.responder)
+    addresses = truth.addresses()
+    for port in spec.ports:
+        for address, kind in zip(addresses.tolist(), truth.reactions(addresses, port).tolist(), strict=True):
+            if kind != Reaction.SILENCE:
+                sys.stdout.write(f"{IPv4Address(address)},{port},{Reaction(kind).name.lower()}\n")
+
+
 def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
@@ -51,13 +106,13 @@ def run(args: argparse.Namespace) -> int:
             ports=tuple(sorted(parse_ports(args.ports, "--ports"))),
             shares=replace(spec.shares, open=args.open),
             rules=args.rules,
+            responder=_responder(args),
         )
-        truth = spec.truth()
+        spec.truth()
     except ValueError as error:
         raise UsageError("the network", None, str(error)) from None
     if args.truth:
-        for ip, port, kind in truth.services():
-            sys.stdout.write(f"{ip},{port},{kind.name.lower()}\n")
+        _print_truth(spec)
         return 0
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
     try:

@@ -16,7 +16,7 @@ Word: TypeAlias = Any  # a u64 inside a kernel
 
 _LOW16 = np.uint64(0xFFFF)
 _S8, _S16 = np.uint64(8), np.uint64(16)
-_ZERO = np.uint64(0)
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
 
 
 def word_sum(data: bytes) -> int:
@@ -51,10 +51,10 @@ def finish(total: Word) -> Word:
 def sum_bytes(data: Any, start: Any, end: Any) -> Word:
     """Sum of the 16-bit words of data[start:end], a u8 array: at most 64 KiB, so that it stays below 2^32."""
     total = _ZERO
-    i = start
-    while i + 1 < end:
-        total += (np.uint64(data[i]) << _S8) | np.uint64(data[i + 1])
-        i += 2
-    if i < end:
-        total += np.uint64(data[i]) << _S8
+    first, last = np.uint64(start), np.uint64(end)  # unsigned: no index counts from the end, so the loop is vectorised
+    for k in range((last - first) >> _ONE):
+        at = first + (np.uint64(k) << _ONE)
+        total += (np.uint64(data[at]) << _S8) | np.uint64(data[at + _ONE])
+    if (last - first) & _ONE:
+        total += np.uint64(data[last - _ONE]) << _S8
     return total

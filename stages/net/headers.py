@@ -72,6 +72,7 @@ _ARP_REQUEST: Final = 1
 _ARP_REPLY: Final = 2
 _ETHERNET_MIN: Final = 60  # without the FCS
 
+_ONE = np.uint64(1)
 _S8 = np.uint64(8)
 _S16 = np.uint64(16)
 
@@ -106,7 +107,8 @@ def vlan_header(target_mac: bytes, source_mac: bytes, vlan: int) -> bytes:
 @piece
 def load16(data: Any, offset: Any) -> Word:
     """Big-endian u16 at `offset` of a u8 array."""
-    return (np.uint64(data[offset]) << _S8) | np.uint64(data[offset + 1])
+    at = np.uint64(offset)  # unsigned: no index counts from the end
+    return (np.uint64(data[at]) << _S8) | np.uint64(data[at + _ONE])
 
 
 @piece

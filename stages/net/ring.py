@@ -31,6 +31,9 @@ _ETHERTYPE_ALL: Final = 3  # ETH_P_ALL
 _PACKET_RX_RING: Final = 5
 _PACKET_STATISTICS: Final = 6
 _PACKET_VERSION: Final = 10
+_PACKET_FANOUT: Final = 18
+_FANOUT_HASH: Final = 0
+_FANOUT_UNIQUE: Final = 0x2000  # PACKET_FANOUT_FLAG_UNIQUEID: a number that nobody else has
 _TPACKET_V3: Final = 2
 _TP_STATUS_USER: Final = 1
 _TP_STATUS_CSUMNOTREADY: Final = 1 << 3
@@ -144,6 +147,16 @@ class Ring:
         raw = self._socket.getsockopt(SOL_PACKET, _PACKET_STATISTICS, 12)  # struct tpacket_stats_v3; reading resets it
         self.drops += struct.unpack("3I", raw)[1]
         return self.drops
+
+    def fan_out(self, group: int | None) -> int:
+        """Share what arrives with the other rings of a group, by connection: None begins a new one. Returns the group.
+
+        Raises OSError."""
+        flags = 0 if group is not None else _FANOUT_UNIQUE
+        value = (group or 0) | (_FANOUT_HASH | flags) << 16
+        self._socket.setsockopt(SOL_PACKET, _PACKET_FANOUT, struct.pack("I", value))
+        answer = self._socket.getsockopt(SOL_PACKET, _PACKET_FANOUT, 4)
+        return int(struct.unpack("I", answer)[0] & 0xFFFF)
 
     def close(self) -> None:
         """Unmap and close. A block still held must not be used any more."""

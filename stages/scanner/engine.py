@@ -25,12 +25,17 @@ from stages.scanner.answered import Silent
 from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, AnswerArray
 from stages.scanner.claims import Claims
 from stages.scanner.dedup import Method, Seen
+from stages.scanner.drops import MAX_RECEIVE_THREADS
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.nexthop import NextHops
+from stages.scanner.pcap import ETHERNET, RAW, Pcap, Recorded
 from stages.scanner.permutation import Permutation
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.rate import batch_size
 from stages.scanner.receiver import Receiver
+from stages.scanner.receiving import Receivers
+from stages.scanner.resets import Mode as ResetMode
+from stages.scanner.resets import Resets, is_syn
 from stages.scanner.sender import Rows, Sender
 from stages.scanner.sharding import MAX_SHARDS, own_positions
 from stages.scanner.space import Space, U64Array
@@ -47,6 +52,8 @@ MAX_PROBES: Final = 255
 MAX_VLAN: Final = 4094
 #: Sender threads beyond this only wait for each other.
 MAX_THREADS: Final = 64
+#: At the end so long is waited for the last RSTs: they take milliseconds, a decision about the kernel half a second.
+_RESETS_S: Final = 5.0
 #: The rate shown is that of about the last second.
 _RATE_SPAN_S: Final = 1.0
 
@@ -81,6 +88,9 @@ class Plan:
     dedup: Method = "full"
     window: int = 1_000_000  #: answers that dedup "window" remembers at least
     max_sendto_failures: int = -1  #: -1: no limit
+    receive_threads: int = 1
+    pcap_sent: bool = False  #: the probes too are written to the engine's pcap
+    send_rst: ResetMode = "auto"  #: whether we reset what answers with a SYN-ACK (`stages.scanner.resets`)
 
     def __post_init__(self) -> None:
         low, high = self.source_ports
@@ -102,6 +112,7 @@ class Plan:
             (self.vlan is None or 0 <= self.vlan <= MAX_VLAN, f"VLAN {self.vlan}"),
             (self.engine in (*ENGINES, "auto"), f"engine {self.engine!r}"),
             (1 <= self.threads <= MAX_THREADS, f"{self.threads} sender threads: 1 to {MAX_THREADS}"),
+            (1 <= self.receive_threads <= MAX_RECEIVE_THREADS, f"{self.receive_threads} receive threads"),
         )
         for right, problem in checks:
             if not right:
@@ -147,20 +158,23 @@ class PacketEngine:
         on_answers: Callable[[AnswerArray], None],
         *,
         mask: Callable[[FrameBuilder], Rows] = lambda rows: rows,
+        pcap: Pcap | None = None,
     ) -> None:
-        """`mask` stands between the frames that are built and the sender (`stages.scanner.mask`)."""
+        """`mask` stands between the frames that are built and the sender (`stages.scanner.mask`). `pcap`: what passed
+        the filter is written there; the engine closes it."""
         self.plan = plan
         self._on_answers = on_answers
         self._mask = mask
+        self._pcap = pcap
         self._path: path.Path | None = None
         self._outlets: Outlets | None = None
         self._neighbours: dict[int, bytes] | None = None
         self._hops: list[NextHops] = []
-        self._ring: Ring | None = None
         self._senders: list[Sender] = []
-        self._receiver: Receiver | None = None
+        self._receiver: Receivers | None = None
         self._claims: Claims | None = None
         self._seen = Seen(plan.dedup, plan.window)
+        self._resets: Resets | None = None
         self._order = orders.build(plan.permutation, plan.space, plan.shard, plan.shards)
         self._closing = threading.Event()
         self._sending_ended: float | None = None
@@ -215,15 +229,37 @@ class PacketEngine:
                 link.interface(way.interface), way.source, way.near, vlan=plan.vlan
             )
         outlets.rows[0].fill(plan.first if plan.first < plan.size else 0, 1)
-        self._ring = Ring(way.interface, plan.probe.filter(plan.source_ports), vlan=plan.vlan, link_header=way.ethernet)
-        self._claims = Claims(
+        self._claims = claims = Claims(
             plan.first, plan.end, batch, plan.probes, plan.rate, retries=plan.retries, interval=plan.retry_interval
         )
-        self._receiver = Receiver(
-            self._ring, plan.probe, self._order, outlets.rows[0].constants, self._claims, self._seen, self._on_answers,
-            cooling=lambda: not self.sending, over=self._over,
-        )  # fmt: skip
+
+        def receiver(ring: Ring, *, lock: threading.Lock) -> Receiver:
+            return Receiver(
+                ring, plan.probe, self._order, outlets.rows[0].constants, claims, self._seen, self._deliver,
+                cooling=lambda: not self.sending, over=self._over, lock=lock,
+                tap=None if self._pcap is None else self._pcap.block,
+            )  # fmt: skip
+
+        def ring() -> Ring:
+            return Ring(way.interface, plan.probe.filter(plan.source_ports), vlan=plan.vlan, link_header=way.ethernet)
+
+        self._receiver = Receivers(plan.receive_threads, ring, receiver)
         self._receiver.warm_up()
+        if self._pcap is not None:
+            self._pcap.begin(ETHERNET if way.ethernet else RAW)
+        if plan.send_rst != "never" and is_syn(plan.probe.template):
+            by_kernel = outlets.name == "ip" or way.near
+            self._resets = Resets(
+                plan.send_rst, way.interface, source_mac=way.source_mac,
+                gateway_mac=None if by_kernel else way.target_mac, source_ports=plan.source_ports, vlan=plan.vlan,
+                link_header=way.ethernet, ttl=plan.ttl,
+            )  # fmt: skip
+
+    def _deliver(self, answers: AnswerArray) -> None:
+        """On the receive thread."""
+        if self._resets is not None:
+            self._resets.put(answers)
+        self._on_answers(answers)
 
     def remember(self, batches: Iterable[U64Array]) -> None:
         """Answers that the scan has had already (keys of `stages.scanner.dedup`): they are repeats now."""
@@ -238,8 +274,12 @@ class PacketEngine:
         assert self._outlets is not None
         self._claims.begin(self.plan.max_runtime)
         self._rate_mark = (time.monotonic(), 0)
+        if self._resets is not None:
+            self._resets.start()
         self._receiver.start()
         for number, (rows, wire) in enumerate(zip(self._outlets.rows, self._outlets.wires, strict=True)):
+            if self._pcap is not None and self.plan.pcap_sent:
+                wire = Recorded(wire, rows, self._pcap)
             limit, source = self.plan.max_sendto_failures, self._mask(rows)
             if self._claims.answered is not None:
                 source = Silent(source, rows, self._claims.answered)
@@ -313,7 +353,7 @@ class PacketEngine:
     @property
     def error(self) -> BaseException | None:
         """What ended a thread before its time; `join` raises it."""
-        threads: list[Sender | Receiver] = [*self._senders]
+        threads: list[Sender | Receivers] = [*self._senders]
         if self._receiver is not None:
             threads.append(self._receiver)
         return next((thread.error for thread in threads if thread.error is not None), None)
@@ -329,6 +369,11 @@ class PacketEngine:
                 thread.join(None if end is None else max(end - time.monotonic(), 0.0))
                 if thread.is_alive():
                     return False
+        if self._resets is not None and self._resets.ident is not None:
+            self._resets.finish()
+            self._resets.join(None if end is None else max(end - time.monotonic(), 0.0))
+            if self._resets.is_alive():
+                return False
         if self.error is not None:
             raise self.error
         return True
@@ -341,11 +386,14 @@ class PacketEngine:
         for thread in [*self._senders, self._receiver]:
             if thread is not None and thread.ident is not None:
                 thread.join()
+        if self._resets is not None:
+            self._resets.close(_RESETS_S)
         if self._outlets is not None:
             self._outlets.close()
-        if self._ring is not None:
-            self._ring.close()
-            self._ring = None
+        if self._receiver is not None:
+            self._receiver.close()
+        if self._pcap is not None:
+            self._pcap.close()
 
     @property
     def name(self) -> str:

@@ -22,6 +22,7 @@ from stages.scanner.answers import AnswerArray
 from stages.scanner.engine import PacketEngine, Plan
 from stages.scanner.engines import NotByPackets
 from stages.scanner.mask import Mask
+from stages.scanner.pcap import Pcap
 from stages.scanner.permutation import Permutation
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes.base import ProbeModule
@@ -59,7 +60,12 @@ class Packets:
         """
         plan = plan_of(prepared, part)
         targets = prepared.targets
-        engine = PacketEngine(plan, on_answers, mask=lambda rows: Mask(rows, targets.policy, targets.generation))
+        engine = PacketEngine(
+            plan,
+            on_answers,
+            mask=lambda rows: Mask(rows, targets.policy, targets.generation),
+            pcap=_pcap(prepared.settings.pcap),
+        )
         try:
             if prepared.known is not None:
                 await asyncio.to_thread(engine.remember, prepared.known.batches())
@@ -121,6 +127,15 @@ class Packets:
         await asyncio.to_thread(self._engine.close)
 
 
+def _pcap(name: str | None) -> Pcap | None:
+    if name is None:
+        return None
+    try:
+        return Pcap.open(name)
+    except OSError as error:
+        raise UsageError("--pcap", name, f"cannot be written: {error.strerror}") from None
+
+
 def _plainly(work: Callable[[], None]) -> None:
     work()
 
@@ -162,6 +177,9 @@ def plan_of(prepared: Prepared, part: Slice) -> Plan:
             dedup=settings.dedup_method,
             window=settings.dedup_window_size,
             max_sendto_failures=settings.max_sendto_failures,
+            send_rst=settings.send_rst,
+            receive_threads=settings.receive_threads,
+            pcap_sent=settings.pcap_sent,
         )
     except ValueError as error:
         raise UsageError("scan", None, str(error)) from None

@@ -95,7 +95,10 @@ class Receiver(threading.Thread):
         *,
         cooling: Callable[[], bool],
         over: Callable[[], bool],
+        lock: threading.Lock | None = None,
+        tap: Callable[[Any], None] | None = None,
     ) -> None:
+        """`lock`: shared by threads that share `seen` and `on_answers`. `tap` sees every block as it came."""
         super().__init__(name="receive", daemon=True)
         self._ring = ring
         self._probe = probe
@@ -106,6 +109,8 @@ class Receiver(threading.Thread):
         self._on_answers = on_answers
         self._cooling = cooling
         self._over = over
+        self._lock = lock if lock is not None else threading.Lock()
+        self._tap = tap
         self._table = np.zeros((rings.MAX_PACKETS, rings.COLUMNS), np.int64)
         self._out: AnswerArray = np.zeros(rings.MAX_PACKETS, ANSWER)
         self._bytes = np.zeros(rings.BLOCK_BYTES if probe.data else 0, np.uint8)
@@ -129,11 +134,15 @@ class Receiver(threading.Thread):
                     self.tally.drops = self._ring.count_drops()
                     continue
                 found = self._read(block)
+                if self._tap is not None:
+                    self._tap(block)
                 del block
                 self._ring.release()
-                answers = self._finish(found)
-                if answers.size:
-                    self._on_answers(answers)
+                with self._lock:
+                    answers = self._finish(found)
+                    if answers.size:
+                        self._on_answers(answers)
+                self.tally.drops = self._ring.count_drops()
             self.tally.drops = self._ring.count_drops()
         except BaseException as error:
             self.error = error

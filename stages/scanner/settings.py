@@ -12,6 +12,7 @@ import pydantic
 
 from stages.core.settings import Seconds, Section, opt
 from stages.scanner import outputs, probes
+from stages.scanner.drops import MAX_RECEIVE_THREADS
 from stages.scanner.ports import parse_port_range, parse_ports
 from stages.scanner.quantities import parse_amount, parse_mac, parse_si, parse_source_ips
 from stages.scanner.sharding import MAX_SHARDS
@@ -203,6 +204,28 @@ class ScannerSettings(Section):
     list_output_fields: bool = opt(
         False, "--list-output-fields", help="print the fields that the kind of probe has, and end"
     )
+    pcap: str | None = opt(
+        None,
+        "--pcap",
+        metavar="FILE",
+        help="write the packets received to this file, begun anew, for tcpdump and others",
+    )
+    pcap_sent: bool = opt(False, "--pcap-sent", help="write the probes to it too")
+    receive_threads: int = opt(
+        1,
+        "--receive-threads",
+        metavar="N",
+        help="threads that receive, each with a ring of its own",
+        ge=1,
+        le=MAX_RECEIVE_THREADS,
+    )
+    send_rst: Literal["auto", "always", "never"] = opt(
+        "auto",
+        "--send-rst",
+        metavar="WHEN",
+        help="end what answers with a SYN-ACK by a RST of our own: always, never, or auto: where the kernel does not",
+        choices=("auto", "always", "never"),
+    )
 
     @pydantic.field_validator("target_ports")
     @classmethod
@@ -277,6 +300,10 @@ class ScannerSettings(Section):
             raise ValueError(f"-I names the targets: {self.targets[0]!r} besides has no place")
         if self.shard >= self.shards:
             raise ValueError(f"--shard {self.shard}: shards are counted from 0, and there are {self.shards} (--shards)")
+        if self.pcap_sent and self.pcap is None:
+            raise ValueError("--pcap-sent needs --pcap, which names the file")
+        if self.pcap is not None and self.engine == "connect":
+            raise ValueError("--pcap needs packets, and --engine connect sees none")
         if self.checkpoint is not None and self.resume is not None and self.checkpoint != self.resume:
             raise ValueError("--resume goes on writing to its own file: --checkpoint names another one")
         return self

@@ -6,6 +6,7 @@ A look every few hundredths of a second is enough for all of that; the engine an
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,11 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
 from stages.scanner.delivery import Delivery
+from stages.scanner.drops import advice
 from stages.scanner.engines import Engine
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.progress import Progress, Sample
 from stages.scanner.summary import Counters, Tally
+
+log = logging.getLogger("longline.scanner.watch")
 
 #: Seconds between two looks: what a stop, a limit or the end of the cooldown waits for at most.
 TICK: Final = 0.05
@@ -70,6 +74,7 @@ class Watch:
         self._report = report
         self._before = state.counters
         self._reporting: asyncio.Task[None] | None = None
+        self._warned = False
 
     async def run(self, stop: asyncio.Event, writer: asyncio.Task[None]) -> None:
         """Until the engine is done or the writer has ended. Raises the engine's failure."""
@@ -118,6 +123,15 @@ class Watch:
         state.position = self._part.offset + engine.position
         self._metrics.engine(state.counters, state.position)
         self._metrics.waiting.set(self._delivery.waiting)
+        self._warn()
+
+    def _warn(self) -> None:
+        """Once: what was lost on the way up is not in the results."""
+        counters = self._state.counters
+        text = advice(counters.received, counters.ring_drops, self._prepared.settings.receive_threads)
+        if text is not None and not self._warned:
+            self._warned = True
+            log.warning("%s", text)
 
     async def _publish(self) -> None:
         assert self._report is not None

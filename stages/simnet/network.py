@@ -20,12 +20,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from stages.net import confine
-from stages.simnet import namespaces
+from stages.simnet import namespaces, wiring
 from stages.simnet.expectation import Client, Expected, expected
+from stages.simnet.responder_spec import Responder, request
 from stages.simnet.spec import Mode, Spec
+
+if TYPE_CHECKING:
+    from stages.simnet.responder_truth import ResponderTruth
 
 #: Building takes about a second; a machine that is busy may take many times that.
 START_SECONDS: Final = 60.0
@@ -60,6 +64,7 @@ class Simnet:
         self._warden: subprocess.Popen[bytes] | None = None
         self._namespaces: dict[Side, list[tuple[int, int]]] = {}  # descriptors to enter, in order
         self._programs: list[subprocess.Popen[Any]] = []
+        self._responder: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         return self if self._warden is not None else self.start()
@@ -86,6 +91,8 @@ class Simnet:
             if self.spec.mode is Mode.NAMESPACES:
                 self._hold("near", self.near_pid, user=report["user"])
                 self._hold("far", self.far_pid, user=report["user"])
+            if self.spec.responder is not None:
+                self._respond(self.spec.responder)
         except BaseException:
             self.close()
             raise
@@ -108,6 +115,41 @@ class Simnet:
         if "error" in report:
             raise (NamespacesClosed if report["closed"] else SimnetError)(report["error"])
         return report
+
+    def _respond(self, asked: Responder) -> None:
+        argv = [sys.executable, "-m", "stages.simnet.responder"]
+        self._responder = self.far_run(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        line = request(self.spec.seed, asked, wiring.FAR_LINK, wiring.RESPONDER_MAC)
+        answer = self._ask_responder(line)
+        if "error" in answer:
+            raise SimnetError(answer["error"])
+
+    def _ask_responder(self, line: bytes) -> dict[str, Any]:
+        if self._responder is None:
+            raise SimnetError("there is no responder")
+        assert self._responder.stdin is not None
+        assert self._responder.stdout is not None
+        with suppress(BrokenPipeError):
+            self._responder.stdin.write(line)
+            self._responder.stdin.flush()
+        ready, _, _ = select.select([self._responder.stdout], [], [], START_SECONDS)
+        said = self._responder.stdout.readline() if ready else b""
+        if not said:
+            raise SimnetError("the responder has ended" if ready else f"no word of it for {START_SECONDS:.0f} s")
+        answer: dict[str, Any] = json.loads(said)
+        return answer
+
+    def responder_counters(self) -> dict[str, int]:
+        """What the responder has seen and said so far (`responder.Loop.counters`). Raises SimnetError without one."""
+        return self._ask_responder(b"\n")
+
+    def responder_truth(self) -> ResponderTruth:
+        """What stands at its prefixes. Raises SimnetError without one."""
+        from stages.simnet.responder_truth import ResponderTruth
+
+        if self.spec.responder is None:
+            raise SimnetError("there is no responder")
+        return ResponderTruth(self.spec.seed, self.spec.responder)
 
     def _hold(self, side: Side, pid: int, *, user: bool) -> None:
         kinds = [("user", namespaces.CLONE_NEWUSER)] * user + [("net", namespaces.CLONE_NEWNET)]
@@ -199,6 +241,12 @@ class Simnet:
             program.kill()  # the warden has done it, unless somebody has killed the warden
             program.wait()
         self._programs.clear()
+        if self._responder is not None:
+            for pipe in (self._responder.stdin, self._responder.stdout):
+                assert pipe is not None
+                with suppress(BrokenPipeError):
+                    pipe.close()
+            self._responder = None
         for descriptor, _ in (held for side in self._namespaces.values() for held in side):
             os.close(descriptor)
         self._namespaces.clear()

@@ -59,7 +59,9 @@ def main() -> int:
             from stages.simnet import wiring
 
             try:
-                wiring.near(far_process, ipv6=any(":" in prefix for prefix in spec["local"]))
+                ipv6 = any(":" in prefix for prefix in spec["local"])
+                responder = (spec.get("responder") or {}).get("targets", ())
+                wiring.near(far_process, ipv6=ipv6, responder=responder)
                 os.write(go, b"\n")
             except OSError:
                 if select.select([ready], [], [], _LOOK_SECONDS)[0]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from stages.simnet.responder_spec import Responder
 from stages.simnet.truth import LOOPBACK_SHARES, TLS_PORTS, WEB_PORTS, Shares, Truth
 
 
@@ -39,6 +40,11 @@ class Spec:
     servers: bool = True  #: serve the truth's ports
     workers: int = 1  #: processes that serve
     mode: Mode = Mode.NAMESPACES
+    responder: Responder | None = None  #: who answers for other prefixes, at wire speed
+
+    def __post_init__(self) -> None:
+        if self.responder is not None and self.mode is Mode.LOOPBACK:
+            raise ValueError("a responder needs namespaces: there is none on loopback")
 
     def truth(self) -> Truth:
         return Truth(self.seed, self.targets, self.ports, self.shares, self.tls_ports, self.web_ports)
@@ -56,6 +62,8 @@ class Spec:
         values: dict[str, Any] = json.loads(text)
         values["shares"] = Shares(**values["shares"])
         values["mode"] = Mode(values["mode"])
+        if values.get("responder") is not None:
+            values["responder"] = Responder.of(values["responder"])
         for name in ("targets", "ports", "local"):
             values[name] = tuple(values[name])
         for name in ("tls_ports", "web_ports"):

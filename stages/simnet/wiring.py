@@ -3,6 +3,8 @@
     near   near0 198.18.0.1/30, default route to 198.18.0.2
     far    far0 198.18.0.2/30, default route to 198.18.0.1, and AnyIP: `local PREFIX dev lo` for each prefix
 
+Prefixes of the responder are behind a router of their own, 198.18.0.6: a permanent neighbour with the responder's MAC.
+
 The link addresses are from 198.18.0.0/15, which RFC 2544 sets aside for measurements of devices. Both namespaces carry
 the link that `net.confine` looks for. The marker is made before anything else, in the namespace itself, and has no
 other end that could come to stand elsewhere.
@@ -28,6 +30,8 @@ NEAR_ADDRESS: Final = "198.18.0.1"
 FAR_ADDRESS: Final = "198.18.0.2"
 NEAR_MAC: Final = "02:6c:6c:00:00:01"
 FAR_MAC: Final = "02:6c:6c:00:00:02"
+RESPONDER_ADDRESS: Final = "198.18.0.6"
+RESPONDER_MAC: Final = "02:6c:6c:00:00:03"  # of no link: the far kernel leaves such packets alone
 NEAR_ADDRESS_6: Final = "2001:2::1"
 FAR_ADDRESS_6: Final = "2001:2::2"
 _PREFIX: Final = 30
@@ -39,6 +43,10 @@ _MARKER_KINDS: Final = ("dummy", "bridge")
 #: rtnetlink(7): the table of local routes, and the scope of this host.
 _LOCAL_TABLE: Final = 255
 _HOST_SCOPE: Final = 254
+
+#: linux/neighbour.h and linux/rtnetlink.h: an entry that nobody asks about, a gateway outside of the link's prefix.
+_PERMANENT: Final = 0x80
+_ONLINK: Final = 4
 
 _SETTINGS: Final = {
     "ipv4/conf/all/rp_filter": "0",
@@ -57,8 +65,8 @@ class WiringError(OSError):
     """The kernel refuses a link, an address, a route or a setting."""
 
 
-def near(far_process: int, *, ipv6: bool) -> None:
-    """Wire this namespace, with the other end of the link in that of `far_process`."""
+def near(far_process: int, *, ipv6: bool, responder: Sequence[str] = ()) -> None:
+    """Wire this namespace, with the other end of the link in that of `far_process`. `responder`: its prefixes."""
     _settings(ipv6=ipv6)
     try:
         with IPRoute() as route:
@@ -70,6 +78,10 @@ def near(far_process: int, *, ipv6: bool) -> None:
             route.route("add", dst="0.0.0.0/0", gateway=FAR_ADDRESS, oif=link)
             if ipv6:
                 route.route("add", family=10, dst="::/0", gateway=FAR_ADDRESS_6, oif=link)
+            if responder:
+                route.neigh("add", dst=RESPONDER_ADDRESS, lladdr=RESPONDER_MAC, ifindex=link, state=_PERMANENT)
+            for prefix in responder:
+                route.route("add", dst=prefix, gateway=RESPONDER_ADDRESS, oif=link, flags=_ONLINK)
     except NetlinkError as error:
         raise WiringError(error.code, f"near namespace: {error}") from None
 

@@ -39,13 +39,17 @@ BENCHES: Final[Mapping[str, Sequence[str]]] = {
         "frames",
         "dedup",
         "iterate",
+        "responder",
+        "receive",
+        "found",
+        "start",
         "banner",
         "runner",
         "sqlite_log",
         "kafka_null",
         "sink",
         "demo",
-    )  # fmt: skip
+    )
 }
 
 

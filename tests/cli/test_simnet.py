@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 from stages.simnet.spec import Spec
 from tests.cli.command import longline
@@ -21,6 +22,25 @@ def test_the_truth_is_printed_and_nothing_is_built() -> None:
     assert again.stdout == ran.stdout
 
 
+def test_the_truth_of_the_responder_is_printed_too() -> None:
+    words = (
+        "--targets",
+        "10.0.0.0/32",
+        "--ports",
+        "80",
+        "--responder",
+        "10.64.0.0/24",
+        "--reactions",
+        "rst=0.5,bare=0.2",
+    )
+    ran = longline("simnet", "--truth", "--seed", "5", *words)
+    assert ran.returncode == 0
+    kinds = Counter(line.split(",")[2] for line in ran.stdout.splitlines() if line.startswith("10.64.0."))
+    assert set(kinds) == {"rst", "bare"}
+    assert 90 < kinds["rst"] < 166
+    assert 25 < kinds["bare"] < 80
+
+
 def test_a_command_runs_inside_and_its_exit_code_is_ours() -> None:
     require(os.geteuid() == 0, "root, for network namespaces")
     ran = longline("simnet", "--targets", "10.0.0.0/28", "--ports", "80", "--", "sh", "-c", "cat /proc/net/dev; exit 7")
@@ -34,6 +54,12 @@ def test_bad_input() -> None:
         (["--targets", "10.0.0.0/99"], "10.0.0.0/99"),
         (["--ports", "http"], "'http'"),
         (["--open", "3"], "open is 3.0"),
+        (["--responder", "10.0.0.0/99"], "10.0.0.0/99"),
+        (["--responder", "10.0.0.0/8", "--reactions", "synak=1"], "'synak'"),
+        (["--responder", "10.0.0.0/8", "--reactions", "synack"], "reaction=share"),
+        (["--responder", "10.0.0.0/8", "--delays", "soon"], "'soon'"),
+        (["--responder", "10.0.0.0/8", "--loss", "7"], "loss is 7.0"),
+        (["--reactions", "synack=1"], "there is no --responder"),
     ):
         ran = longline("simnet", *words)
         assert ran.returncode == 2

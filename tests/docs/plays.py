@@ -73,4 +73,5 @@ PLAYS: Final[Mapping[str, Play]] = {
     "docs/simnet.md: The simulated Internet": Play(
         "here", environment={**QUICK, "SHELL": "/bin/sh"}, root=True, seen=seen.what_stands_in_simnet
     ),
+    "docs/simnet.md: The responder": Play("here", environment=QUICK, root=True, seen=seen.what_the_responder_plays),
 }

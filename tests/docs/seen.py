@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
+from collections import Counter
+from ipaddress import IPv4Address
 from pathlib import Path
 
+from stages.simnet.responder_spec import Reaction, Responder
+from stages.simnet.responder_truth import ResponderTruth
 from stages.simnet.spec import Spec
 from stages.simnet.truth import Kind
 from tests.docs.blocks import ROOT
@@ -151,3 +155,24 @@ def what_stands_in_simnet(stage: Stage) -> None:
     assert header == "saddr"
     assert set(found) == {ip for ip, _, kind in scanned.services() if kind >= Kind.HTTP}
     assert Path("/proc/net/dev").read_text().count("near0:") == 0
+
+
+def what_the_responder_plays(stage: Stage) -> None:
+    """What the scans found is what the responder's truth says, down to the repeats and the delays."""
+    _, _, printed = stage.said
+    truth = ResponderTruth(1, Responder(("10.64.0.0/16",)))
+    header, *found = (stage.folder / "found.csv").read_text().splitlines()
+    addresses = truth.addresses()
+    assert header == "saddr"
+    opened = addresses[truth.successes(addresses, 80)]
+    assert sorted(int(IPv4Address(ip)) for ip in found) == opened.tolist()
+    shares = {"synack": 0.5, "delayed": 0.2, "duplicate": 0.1}
+    few = ResponderTruth(1, Responder(("10.64.0.0/20",), shares, (0.5, 1.0)))
+    rows = [line.split(",") for line in (stage.folder / "all.csv").read_text().splitlines()[1:]]
+    records = {str(IPv4Address(record.address)): record for record in few.records(80)}
+    assert Counter(row[0] for row in rows) == Counter({ip: record.count for ip, record in records.items()})
+    assert all(row[1] == "synack" and float(row[3]) >= records[row[0]].delay for row in rows)
+    every = ResponderTruth(1, Responder(("10.64.0.0/28",)))
+    kinds = every.reactions(every.addresses(), 80).tolist()
+    lines = [line for line in printed.out.splitlines() if line.startswith("10.64.")]
+    assert lines == [f"10.64.0.{i},80,{Reaction(kind).name.lower()}" for i, kind in enumerate(kinds) if kind]

@@ -69,6 +69,7 @@ def main() -> None:
                 "open": opened - began,
                 "took": time.monotonic() - opened,
                 "failed": failed,
+                "resets": None if engine._resets is None else [engine._resets.decided, engine._resets.sent],
             }
         )
     )
