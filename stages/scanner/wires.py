@@ -24,8 +24,8 @@ from stages.scanner.frames import FrameBuilder
 #: Best first.
 ENGINES: Final = ("xdp", "packet", "ip")
 
-#: Blocks for AF_XDP: one is filled, the others are on their way or wait for their completions to be seen.
-XDP_BLOCKS: Final = 4
+#: Blocks for AF_XDP: one is filled, the other is on its way or waits for its completions to be seen.
+XDP_BLOCKS: Final = 2
 
 
 class MakeRows(Protocol):
