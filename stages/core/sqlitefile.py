@@ -19,10 +19,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack, closing
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Final, TypeVar
 
+from stages.core.checkpointer import WAL_PAGES, Checkpointer
 from stages.core.errors import HostError, LonglineError, Unavailable, UsageError
 
 log = logging.getLogger("longline.core.sqlitefile")
@@ -39,11 +41,9 @@ BUSY_SECONDS: Final = 10.0
 #: Seconds between two tries to switch a new file to WAL.
 WAL_RETRY_SECONDS: Final = 0.02
 
-#: Pages of WAL before its content is moved into the file: 16 MiB, so that a checkpoint's two syncs are rare.
-CHECKPOINT_PAGES: Final = 4_000
-
-#: The WAL file is cut back to this after a checkpoint.
-WAL_BYTES: Final = 64 << 20
+#: A WAL file that grew beyond its bound (a long reader, a large transaction) is cut back to this when it begins anew.
+#: Not below the bound: a file that is written over in place is synced faster than one that grows.
+WAL_BYTES: Final = WAL_PAGES * 4_096
 
 #: Page cache of one connection, in KiB (negative for the pragma): a worker must stay small.
 CACHE_KIB: Final = 16_384
@@ -92,13 +92,12 @@ class SqliteFile:
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._writes: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
         self._reads: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
-        self._writer = _connect(path, synchronous)
-        try:
-            self._reader = _connect(path, synchronous)
+        with ExitStack() as undo:
+            self._writer = undo.enter_context(closing(_connect(path, synchronous)))
+            self._reader = undo.enter_context(closing(_connect(path, synchronous)))
             self._reader.execute("PRAGMA query_only = ON")
-        except BaseException:
-            self._writer.close()
-            raise
+            self._checkpointer = Checkpointer(path, _connect(path, synchronous))
+            undo.pop_all()
         self._threads = [
             threading.Thread(target=self._write_loop, name=f"sqlite-writer {path.name}", daemon=True),
             threading.Thread(target=self._read_loop, name=f"sqlite-reader {path.name}", daemon=True),
@@ -153,8 +152,8 @@ class SqliteFile:
         self.write_sync(lambda connection: _migrate(connection, self.path, part, migrations))
 
     def listen(self, callback: Callable[[], None]) -> None:
-        """Call `callback` in the writer thread after each commit of this process, before the writes that it holds return;
-        it must not block or raise."""
+        """Call `callback` in the writer thread after each commit of this process, before the writes that it holds
+        return; it must not block or raise."""
         with self._gate:
             self._listeners = (*self._listeners, callback)
 
@@ -176,6 +175,7 @@ class SqliteFile:
             self._reads.put(None)
         for thread in self._threads:
             thread.join()
+        self._checkpointer.close()
         self._reader.close()
         self._writer.close()  # the last connection moves the WAL into the file
 
@@ -211,6 +211,7 @@ class SqliteFile:
                     break
             if group:
                 self._commit(group)
+                self._checkpointer.committed()
 
     def _commit(self, group: list[tuple[Work, Future[Any]]]) -> None:
         """One transaction for the group; where it breaks as a whole, one for each."""
@@ -303,7 +304,7 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
         if mode != "wal":
             raise HostError(f"{path}: its file system does not support WAL (journal mode stays {mode!r})")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # the Checkpointer does it
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys = ON")
