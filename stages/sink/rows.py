@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -13,7 +15,6 @@ from stages.sink.documents import (
     V4_MAPPED,
     Document,
     Observation,
-    ServiceUpdate,
     fold_services,
     ip_of,
     service_id,
@@ -69,46 +70,34 @@ def observation_row(o: Observation) -> Row:
 
 @dataclass(slots=True)
 class ServiceRows:
-    """Rows of the services that some observations move, under the kinds that they move, in the order of their key.
+    """Rows of the services that some observations move, under the kinds that they move, in the order of their address.
 
     A row is (address, port, transport, name, first_seen, last_seen), and of each kind (ts, id, summary[, data]).
     """
 
-    updates: int = 0  #: one a service and kind
-    rows: dict[tuple[str, ...], list[Row]] = field(default_factory=dict)
+    updates: int  #: one a service and kind
+    rows: dict[tuple[str, ...], list[Row]]
 
 
 def service_rows(observations: Iterable[Observation]) -> ServiceRows:
     """What the observations say of their services. What they say of one service is one row: its page is found, and
     written, once."""
     updates = fold_services(observations)
-    services: dict[tuple[bytes, int, str, str], dict[str, ServiceUpdate]] = {}
+    services: dict[tuple[bytes, int, str, str], list[tuple[str, int, int, Row]]] = {}
     for update in updates:
         o = update.newest
-        key = (short(o.address), o.port, o.transport, o.name)
-        moved = services.get(key)
-        if moved is None:
-            services[key] = {o.kind: update}
-        else:
-            moved[o.kind] = update
-    result = ServiceRows(len(updates))
-    for key in sorted(services):
-        moved = services[key]
-        kinds = tuple(sorted(moved))
-        first, last = moved[kinds[0]].first_seen, moved[kinds[0]].last_seen
-        said: list[Any] = []
-        for kind in kinds:
-            update = moved[kind]
-            first, last = min(first, update.first_seen), max(last, update.last_seen)
-            o = update.newest
-            shown = summary(o)
-            if kind == "banner":
-                data = shown.pop("data")
-                said += (o.ts, o.id, as_json(shown), data)
-            else:
-                said += (o.ts, o.id, as_json(shown))
-        result.rows.setdefault(kinds, []).append((*key, first, last, *said))
-    return result
+        shown = summary(o)
+        data = (shown.pop("data"),) if o.kind == "banner" else ()
+        said = (o.kind, update.first_seen, update.last_seen, (o.ts, o.id, as_json(shown), *data))
+        services.setdefault((o.address, o.port, o.transport, o.name), []).append(said)
+    rows: dict[tuple[str, ...], list[Row]] = {}
+    for (address, port, transport, name), said_of in services.items():
+        kinds, firsts, lasts, slots = zip(*sorted(said_of), strict=True)
+        row = (short(address), port, transport, name, min(firsts), max(lasts), *chain.from_iterable(slots))
+        rows.setdefault(kinds, []).append(row)
+    for of_kinds in rows.values():
+        of_kinds.sort(key=itemgetter(0))
+    return ServiceRows(len(updates), rows)
 
 
 # --- rows back into documents
