@@ -19,6 +19,8 @@ from bisect import bisect_left
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from stages.core.errors import HostError
+
 log = logging.getLogger("longline.core.checkpointer")
 
 #: Pages in the WAL that are not in the file yet, when a pass begins: 64 MiB. A page that many transactions touch is
@@ -56,12 +58,20 @@ def frames(wal: BinaryIO) -> tuple[bytes, int]:
 
 
 class Checkpointer:
-    """The thread of one file. `connection` becomes its own: nobody else uses or closes it."""
+    """The thread of one file. `connection` becomes its own: nobody else uses or closes it.
+
+    Raises HostError when the WAL cannot be opened.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
         self._connection = connection
-        self._wal: BinaryIO | None = None
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # makes the WAL; it stays while we do
+            self._wal: BinaryIO = Path(f"{path}-wal").open("rb", buffering=0)  # noqa: SIM115 (closed by `close`)
+        except (OSError, sqlite3.Error) as error:
+            connection.close()
+            raise HostError(f"{path}: its WAL cannot be opened: {error}") from error
         self._changed = threading.Condition()
         self._salts = b""
         self._moved = 0  # frames of this round that are in the file
@@ -74,9 +84,11 @@ class Checkpointer:
 
     def committed(self) -> None:
         """The writer's word, in its thread and outside a transaction, that it committed. Waits at the bound."""
-        if self._wal is None:  # SQLite makes it with the first transaction, and keeps it while we are connected
-            self._wal = Path(f"{self._path}-wal").open("rb", buffering=0)  # noqa: SIM115 (closed by `close`)
-        salts, there = frames(self._wal)
+        try:
+            salts, there = frames(self._wal)
+        except OSError as error:  # a broken disk: the next write says so to whoever wants it
+            log.warning("%s: its WAL cannot be read: %s", self._path, error)
+            return
         with self._changed:
             if salts != self._salts:
                 self._salts, self._moved = salts, 0
@@ -95,8 +107,7 @@ class Checkpointer:
             self._changed.notify_all()
         self._thread.join()
         self._connection.close()
-        if self._wal is not None:
-            self._wal.close()
+        self._wal.close()
 
     def _loop(self) -> None:
         while True:
