@@ -31,6 +31,8 @@ log = logging.getLogger("longline.core.sqlitefile")
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
+#: What is to be done, who waits for it, and whether it wants a transaction of its own.
+Item = tuple[Work, Future[Any], bool]
 
 #: Pieces of work in one transaction: enough to share one wait for the disk, few enough that one failure is cheap.
 MAX_GROUP: Final = 256
@@ -90,8 +92,8 @@ class SqliteFile:
         self._closing = False
         self._gate = threading.Lock()  # nothing is queued behind the end mark
         self._listeners: tuple[Callable[[], None], ...] = ()
-        self._writes: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
-        self._reads: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
+        self._writes: SimpleQueue[Item | None] = SimpleQueue()
+        self._reads: SimpleQueue[Item | None] = SimpleQueue()
         with ExitStack() as undo:
             self._writer = undo.enter_context(closing(_connect(path, synchronous)))
             self._reader = undo.enter_context(closing(_connect(path, synchronous)))
@@ -124,13 +126,16 @@ class SqliteFile:
                 file._users += 1
             return file
 
-    async def write(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, fn: Callable[[sqlite3.Connection], T], *, alone: bool = False) -> T:
         """Run `fn` in the current transaction; returns after its COMMIT.
+
+        `alone`: in a transaction of its own. For work that changes thousands of pages: beside others SQLite would copy
+        each of them before its first change (savepoint), which costs more than the wait for the disk that they share.
 
         Raises what `fn` raises (then nothing of it stays, and nobody else's work is touched), HostError when the disk
         is full or fails, Unavailable when another process keeps the file locked.
         """
-        return await asyncio.wrap_future(self._submit(self._writes, fn))
+        return await asyncio.wrap_future(self._submit(self._writes, fn, alone))
 
     async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Run `fn` on the reader connection, in one snapshot."""
@@ -182,44 +187,47 @@ class SqliteFile:
     # --- threads
 
     def _submit(
-        self, queue: SimpleQueue[tuple[Work, Future[Any]] | None], fn: Callable[[sqlite3.Connection], T]
+        self, queue: SimpleQueue[Item | None], fn: Callable[[sqlite3.Connection], T], alone: bool = False
     ) -> Future[T]:
         future: Future[T] = Future()
         with self._gate:
             if self._closing:
                 raise HostError(f"{self.path}: closed")
-            queue.put((fn, future))
+            queue.put((fn, future, alone))
         return future
 
     def _write_loop(self) -> None:
         queue = self._writes
+        held: Item | None = None  # what wants a transaction of its own and came behind others
         last = False
         while not last:
-            item = queue.get()
-            group: list[tuple[Work, Future[Any]]] = []
-            while True:
-                if item is None:
-                    last = True
+            item, held = queue.get() if held is None else held, None
+            group: list[Item] = []
+            while item is not None:
+                if group and item[2]:
+                    held = item
                     break
                 if item[1].set_running_or_notify_cancel():
                     group.append(item)
-                if len(group) >= MAX_GROUP:
+                if len(group) >= MAX_GROUP or item[2]:
                     break
                 try:
                     item = queue.get_nowait()
                 except Empty:
                     break
+            else:
+                last = True
             if group:
                 self._commit(group)
                 self._checkpointer.committed()
 
-    def _commit(self, group: list[tuple[Work, Future[Any]]]) -> None:
+    def _commit(self, group: list[Item]) -> None:
         """One transaction for the group; where it breaks as a whole, one for each."""
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             alone = len(group) == 1
-            for fn, future in group:
+            for fn, future, _ in group:
                 outcomes.append((future, *(self._alone(fn) if alone else self._piece(fn))))
                 if not self._writer.in_transaction:
                     raise _Broken
@@ -232,7 +240,7 @@ class SqliteFile:
                     self._commit([item])
                 return
             failure = error if isinstance(error, sqlite3.Error) else outcomes[-1][2]
-            outcomes = [(future, None, failure) for _, future in group]
+            outcomes = [(future, None, failure) for _, future, _ in group]
         for listener in self._listeners:  # first: who is told that it is written finds the listeners told as well
             listener()
         for future, result, raised in outcomes:
@@ -269,7 +277,7 @@ class SqliteFile:
     def _read_loop(self) -> None:
         connection = self._reader
         while (item := self._reads.get()) is not None:
-            fn, future = item
+            fn, future, _ = item
             if not future.set_running_or_notify_cancel():
                 continue
             try:

@@ -186,7 +186,7 @@ class SqliteStore:
             result.scans = _write_scans(connection, batch.scans)
             return result
 
-        return await self._opened().write(work)
+        return await self._opened().write(work, alone=True)
 
     async def purge(self, before: int) -> int:
         def work(connection: sqlite3.Connection) -> int:
