@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -15,7 +15,7 @@ from stages.sink.documents import (
     V4_MAPPED,
     Document,
     Observation,
-    fold_services,
+    answered,
     ip_of,
     service_id,
     summary,
@@ -25,6 +25,7 @@ _ID_BYTES: Final = 16
 _V4_BYTES: Final = 4
 
 Row = tuple[Any, ...]
+_Update = tuple[int, int, Row]  #: first, last, and what the newest said
 
 
 def packed(record_id: str) -> bytes | str:
@@ -53,19 +54,26 @@ def as_json(document: Document) -> str:
     return orjson.dumps(document).decode()
 
 
-def observation_row(o: Observation) -> Row:
-    return (
-        packed(o.id),
-        o.kind,
-        o.scan,
-        o.ts,
-        short(o.address),
-        o.port,
-        o.transport,
-        o.name,
-        orjson.dumps(o.body).decode(),
-        o.data,
-    )
+class Prepared(NamedTuple):
+    """One observation as it is written."""
+
+    row: Row  #: id, kind, scan, ts, address, port, transport, name, body, data
+    said: Row | None  #: what its service shows of it: ts, id, summary[, data]; None: it does not move its service
+    size: int  #: bytes
+
+
+def prepared(o: Observation) -> Prepared:
+    """Raises TypeError for what JSON cannot hold."""
+    body = as_json(o.body)
+    row = (packed(o.id), o.kind, o.scan, o.ts, short(o.address), o.port, o.transport, o.name, body, o.data)
+    size = len(body) + len(o.data or b"")
+    if not answered(o):
+        return Prepared(row, None, size)
+    shown = summary(o)
+    if o.kind == "banner":
+        data = shown.pop("data")
+        return Prepared(row, (o.ts, o.id, as_json(shown), data), size)
+    return Prepared(row, (o.ts, o.id, as_json(shown)), size)
 
 
 @dataclass(slots=True)
@@ -79,25 +87,38 @@ class ServiceRows:
     rows: dict[tuple[str, ...], list[Row]]
 
 
-def service_rows(observations: Iterable[Observation]) -> ServiceRows:
-    """What the observations say of their services. What they say of one service is one row: its page is found, and
-    written, once."""
-    updates = fold_services(observations)
-    services: dict[tuple[bytes, int, str, str], list[tuple[str, int, int, Row]]] = {}
-    for update in updates:
-        o = update.newest
-        shown = summary(o)
-        data = (shown.pop("data"),) if o.kind == "banner" else ()
-        said = (o.kind, update.first_seen, update.last_seen, (o.ts, o.id, as_json(shown), *data))
-        services.setdefault((o.address, o.port, o.transport, o.name), []).append(said)
+def service_rows(observations: Iterable[Prepared]) -> ServiceRows:
+    """What the observations say of their services, folded as `documents.fold_services` does. What they say of one
+    service is one row: its page is found, and written, once."""
+    services: dict[Row, dict[str, _Update]] = {}
+    updates = 0
+    for row, said, _ in observations:
+        if said is None:
+            continue
+        kind, ts = row[1], row[3]
+        key = row[4:8]
+        kinds = services.get(key)
+        if kinds is None:
+            kinds = services[key] = {}
+        known = kinds.get(kind)
+        if known is None:
+            kinds[kind] = (ts, ts, said)
+            updates += 1
+        else:
+            first, last, newest = known
+            kinds[kind] = (min(first, ts), max(last, ts), said if said[:2] > newest[:2] else newest)
     rows: dict[tuple[str, ...], list[Row]] = {}
-    for (address, port, transport, name), said_of in services.items():
-        kinds, firsts, lasts, slots = zip(*sorted(said_of), strict=True)
-        row = (short(address), port, transport, name, min(firsts), max(lasts), *chain.from_iterable(slots))
-        rows.setdefault(kinds, []).append(row)
+    for key, kinds in services.items():
+        if len(kinds) == 1:
+            [(kind, (first, last, said))] = kinds.items()
+            rows.setdefault((kind,), []).append((*key, first, last, *said))
+        else:
+            names = tuple(sorted(kinds))
+            firsts, lasts, slots = zip(*[kinds[name] for name in names], strict=True)
+            rows.setdefault(names, []).append((*key, min(firsts), max(lasts), *chain.from_iterable(slots)))
     for of_kinds in rows.values():
         of_kinds.sort(key=itemgetter(0))
-    return ServiceRows(len(updates), rows)
+    return ServiceRows(updates, rows)
 
 
 # --- rows back into documents

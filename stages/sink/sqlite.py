@@ -29,7 +29,7 @@ from stages.sink.documents import (
     ScanUpdate,
 )
 from stages.sink.migrations import MIGRATIONS, PART
-from stages.sink.rows import READERS, Row, ServiceRows, as_json, observation_row, service_rows, short
+from stages.sink.rows import READERS, Prepared, Row, ServiceRows, as_json, prepared, service_rows, short
 from stages.sink.store import OBSERVED, Batch, Collection, Filter, Written, ranges
 
 #: Page cache of the writer: 1 M services are some 300 MB, and a batch touches a page for each.
@@ -46,9 +46,17 @@ STATEMENT_ROWS: Final = (2_000, 256, 64, 16, 4, 1)
 #: Observations removed in one transaction: a purge must not hold up the sink.
 PURGE_ROWS: Final = 5_000
 
+#: The body of an observation that is prepared.
+_EMPTY: Final[Document] = {}
+
 #: Of an observation's row: what `observations_key` is an index of.
 _key: Final = itemgetter(4, 5, 0)
-_place: Final = itemgetter(4, 5)
+
+
+def _place(ready: Prepared) -> tuple[bytes, int]:
+    """In this order of the index neighbours share a page."""
+    row = ready.row
+    return row[4], row[5]
 
 
 def _placeholders(columns: int, rows: int) -> str:
@@ -78,7 +86,7 @@ def _upsert_services(kinds: tuple[str, ...], rows: int) -> str:
 
 @cache
 def _observe(_: tuple[str, ...], rows: int) -> str:
-    """SQL for rows of `observation_row`."""
+    """SQL for the rows of observations."""
     return f"INSERT OR IGNORE INTO observations VALUES {_placeholders(10, rows)}"
 
 
@@ -155,23 +163,31 @@ class SqliteStore:
 
     # --- writing
 
+    def prepare(self, observation: Observation) -> None:
+        try:
+            observation.prepared = prepared(observation)
+        except TypeError:  # what JSON cannot hold: `write` refuses it
+            return
+        observation.body, observation.data = _EMPTY, None
+
     async def write(self, batch: Batch) -> Written:
         rejected: dict[str, str] = {}
-        observed: list[tuple[Row, Observation]] = []
+        observed: list[Prepared] = []
         for o in batch.observations:
-            try:
-                row = observation_row(o)
-            except TypeError as error:  # orjson: what JSON cannot hold
-                rejected[o.id] = str(error)
+            ready = o.prepared
+            if ready is None:
+                try:
+                    ready = prepared(o)
+                except TypeError as error:  # orjson: what JSON cannot hold
+                    rejected[o.id] = str(error)
+                    continue
+            if ready.size > MAX_DOCUMENT_BYTES:
+                rejected[o.id] = f"{ready.size} bytes, at most {MAX_DOCUMENT_BYTES}"
                 continue
-            size = len(row[8]) + len(o.data or b"")
-            if size > MAX_DOCUMENT_BYTES:
-                rejected[o.id] = f"{size} bytes, at most {MAX_DOCUMENT_BYTES}"
-                continue
-            observed.append((row, o))
-        observed.sort(key=lambda pair: _place(pair[0]))  # in the order of the index: neighbours share a page
-        rows = [row for row, _ in observed]
-        moved = service_rows(o for _, o in observed)  # here, beside the writer: nearly always all of them are new
+            observed.append(ready)
+        observed.sort(key=_place)
+        rows = [ready.row for ready in observed]
+        moved = service_rows(observed)  # here, beside the writer: nearly always all of them are new
 
         def work(connection: sqlite3.Connection) -> Written:
             result = Written(rejected=rejected)
@@ -181,7 +197,7 @@ class SqliteStore:
                 result.stored, services = len(rows), moved
             else:
                 result.stored, result.repeated = len(new), len(rows) - len(new)
-                services = service_rows(o for row, o in observed if _key(row) in new)
+                services = service_rows(ready for ready in observed if _key(ready.row) in new)
             result.services = _write_services(connection, services)
             result.scans = _write_scans(connection, batch.scans)
             return result
