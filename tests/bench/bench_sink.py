@@ -40,7 +40,8 @@ from stages.sink.stage import SinkStage, gather
 from tests.servers.mongo import MongoServer, jars
 
 SERVICES = 1_000_000
-RECORDS = 200_000
+#: 100,000 a round: a dozen batches, so that filling and draining the stage are a small part of what is timed.
+RECORDS = 500_000
 MONGO_RECORDS = 16_000
 ROUNDS = 5
 MONGO_ROUNDS = 4
