@@ -19,16 +19,20 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack, closing
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Final, TypeVar
 
+from stages.core.checkpointer import WAL_PAGES, Checkpointer
 from stages.core.errors import HostError, LonglineError, Unavailable, UsageError
 
 log = logging.getLogger("longline.core.sqlitefile")
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
+#: What is to be done, who waits for it, and whether it wants a transaction of its own.
+Item = tuple[Work, Future[Any], bool]
 
 #: Pieces of work in one transaction: enough to share one wait for the disk, few enough that one failure is cheap.
 MAX_GROUP: Final = 256
@@ -39,11 +43,9 @@ BUSY_SECONDS: Final = 10.0
 #: Seconds between two tries to switch a new file to WAL.
 WAL_RETRY_SECONDS: Final = 0.02
 
-#: Pages of WAL before its content is moved into the file: 16 MiB, so that a checkpoint's two syncs are rare.
-CHECKPOINT_PAGES: Final = 4_000
-
-#: The WAL file is cut back to this after a checkpoint.
-WAL_BYTES: Final = 64 << 20
+#: A WAL file that grew beyond its bound (a long reader, a large transaction) is cut back to this when it begins anew.
+#: Not below the bound: a file that is written over in place is synced faster than one that grows.
+WAL_BYTES: Final = WAL_PAGES * 4_096
 
 #: Page cache of one connection, in KiB (negative for the pragma): a worker must stay small.
 CACHE_KIB: Final = 16_384
@@ -90,15 +92,14 @@ class SqliteFile:
         self._closing = False
         self._gate = threading.Lock()  # nothing is queued behind the end mark
         self._listeners: tuple[Callable[[], None], ...] = ()
-        self._writes: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
-        self._reads: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
-        self._writer = _connect(path, synchronous)
-        try:
-            self._reader = _connect(path, synchronous)
+        self._writes: SimpleQueue[Item | None] = SimpleQueue()
+        self._reads: SimpleQueue[Item | None] = SimpleQueue()
+        with ExitStack() as undo:
+            self._writer = undo.enter_context(closing(_connect(path, synchronous)))
+            self._reader = undo.enter_context(closing(_connect(path, synchronous)))
             self._reader.execute("PRAGMA query_only = ON")
-        except BaseException:
-            self._writer.close()
-            raise
+            self._checkpointer = Checkpointer(path, _connect(path, synchronous))
+            undo.pop_all()
         self._threads = [
             threading.Thread(target=self._write_loop, name=f"sqlite-writer {path.name}", daemon=True),
             threading.Thread(target=self._read_loop, name=f"sqlite-reader {path.name}", daemon=True),
@@ -125,13 +126,16 @@ class SqliteFile:
                 file._users += 1
             return file
 
-    async def write(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, fn: Callable[[sqlite3.Connection], T], *, alone: bool = False) -> T:
         """Run `fn` in the current transaction; returns after its COMMIT.
+
+        `alone`: in a transaction of its own. For work that changes thousands of pages: beside others SQLite would copy
+        each of them before its first change (savepoint), which costs more than the wait for the disk that they share.
 
         Raises what `fn` raises (then nothing of it stays, and nobody else's work is touched), HostError when the disk
         is full or fails, Unavailable when another process keeps the file locked.
         """
-        return await asyncio.wrap_future(self._submit(self._writes, fn))
+        return await asyncio.wrap_future(self._submit(self._writes, fn, alone))
 
     async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Run `fn` on the reader connection, in one snapshot."""
@@ -176,49 +180,54 @@ class SqliteFile:
             self._reads.put(None)
         for thread in self._threads:
             thread.join()
+        self._checkpointer.close()
         self._reader.close()
         self._writer.close()  # the last connection moves the WAL into the file
 
     # --- threads
 
     def _submit(
-        self, queue: SimpleQueue[tuple[Work, Future[Any]] | None], fn: Callable[[sqlite3.Connection], T]
+        self, queue: SimpleQueue[Item | None], fn: Callable[[sqlite3.Connection], T], alone: bool = False
     ) -> Future[T]:
         future: Future[T] = Future()
         with self._gate:
             if self._closing:
                 raise HostError(f"{self.path}: closed")
-            queue.put((fn, future))
+            queue.put((fn, future, alone))
         return future
 
     def _write_loop(self) -> None:
         queue = self._writes
+        held: Item | None = None  # what wants a transaction of its own and came behind others
         last = False
         while not last:
-            item = queue.get()
-            group: list[tuple[Work, Future[Any]]] = []
-            while True:
-                if item is None:
-                    last = True
+            item, held = queue.get() if held is None else held, None
+            group: list[Item] = []
+            while item is not None:
+                if group and item[2]:
+                    held = item
                     break
                 if item[1].set_running_or_notify_cancel():
                     group.append(item)
-                if len(group) >= MAX_GROUP:
+                if len(group) >= MAX_GROUP or item[2]:
                     break
                 try:
                     item = queue.get_nowait()
                 except Empty:
                     break
+            else:
+                last = True
             if group:
                 self._commit(group)
+                self._checkpointer.committed()
 
-    def _commit(self, group: list[tuple[Work, Future[Any]]]) -> None:
+    def _commit(self, group: list[Item]) -> None:
         """One transaction for the group; where it breaks as a whole, one for each."""
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             alone = len(group) == 1
-            for fn, future in group:
+            for fn, future, _ in group:
                 outcomes.append((future, *(self._alone(fn) if alone else self._piece(fn))))
                 if not self._writer.in_transaction:
                     raise _Broken
@@ -231,7 +240,7 @@ class SqliteFile:
                     self._commit([item])
                 return
             failure = error if isinstance(error, sqlite3.Error) else outcomes[-1][2]
-            outcomes = [(future, None, failure) for _, future in group]
+            outcomes = [(future, None, failure) for _, future, _ in group]
         for listener in self._listeners:  # first: who is told that it is written finds the listeners told as well
             listener()
         for future, result, raised in outcomes:
@@ -268,7 +277,7 @@ class SqliteFile:
     def _read_loop(self) -> None:
         connection = self._reader
         while (item := self._reads.get()) is not None:
-            fn, future = item
+            fn, future, _ = item
             if not future.set_running_or_notify_cancel():
                 continue
             try:
@@ -303,7 +312,7 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
         if mode != "wal":
             raise HostError(f"{path}: its file system does not support WAL (journal mode stays {mode!r})")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # the Checkpointer does it
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys = ON")

@@ -82,6 +82,7 @@ class Observation:
     name: str  #: lower case; "" for none
     body: Document
     data: bytes | None = None
+    prepared: Any = None  #: what the store made of it ahead (`store.Preparing`); then `body` and `data` are empty
 
     def document(self) -> Document:
         """The whole document, as a store gives it back."""

@@ -17,49 +17,46 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from stages.core.errors import UsageError
 from stages.core.sqlitefile import SqliteFile, mapped
 from stages.sink.documents import (
     EVENTS,
     KINDS,
     MAX_DOCUMENT_BYTES,
-    V4_MAPPED,
     CertificateSeen,
     Document,
     Observation,
     ScanUpdate,
-    ServiceUpdate,
-    fold_services,
-    ip_of,
-    service_id,
-    summary,
 )
 from stages.sink.migrations import MIGRATIONS, PART
+from stages.sink.rows import READERS, Prepared, Row, ServiceRows, as_json, prepared, service_rows, short
 from stages.sink.store import OBSERVED, Batch, Collection, Filter, Written, ranges
 
 #: Page cache of the writer: 1 M services are some 300 MB, and a batch touches a page for each.
 CACHE_BYTES: Final = 128 * 2**20
-
-#: Pages of WAL before a checkpoint, 64 MiB: a page of an index that many batches touch is then copied to the file once.
-CHECKPOINT_PAGES: Final = 16_384
 
 #: Rows fetched at once by a reader: what it holds in memory.
 READ_ROWS: Final = 500
 
 #: Rows of one statement: as many of the first size as there are, the rest in smaller ones. sqlite3 lets go of the
 #: interpreter's lock for each step and then waits to have it again, up to 5 ms while another thread computes; one step
-#: for many rows lets the two really work at once. 10 columns of 1,024 rows are below SQLite's limit of 32,766 values.
-STATEMENT_ROWS: Final = (1_024, 256, 64, 16, 4, 1)
+#: for many rows lets the two really work at once. 16 columns of 2,000 rows are below SQLite's limit of 32,766 values.
+STATEMENT_ROWS: Final = (2_000, 256, 64, 16, 4, 1)
 
 #: Observations removed in one transaction: a purge must not hold up the sink.
 PURGE_ROWS: Final = 5_000
 
-_ID_BYTES: Final = 16
-_V4_BYTES: Final = 4
+#: The body of an observation that is prepared.
+_EMPTY: Final[Document] = {}
 
-Row = tuple[Any, ...]
+#: Of an observation's row: what `observations_key` is an index of.
+_key: Final = itemgetter(4, 5, 0)
+
+
+def _place(ready: Prepared) -> tuple[bytes, int]:
+    """In this order of the index neighbours share a page."""
+    row = ready.row
+    return row[4], row[5]
 
 
 def _placeholders(columns: int, rows: int) -> str:
@@ -68,24 +65,28 @@ def _placeholders(columns: int, rows: int) -> str:
 
 
 @cache
-def _upsert_service(kind: str, rows: int) -> str:
-    """SQL for rows of (address, port, transport, name, first, last, ts, id, summary[, data])."""
-    slots = [f"{kind}_ts", f"{kind}_id", kind, *([f"{kind}_data"] if kind == "banner" else [])]
-    newer = (
-        f"services.{kind}_ts IS NULL"
-        f" OR (excluded.{kind}_ts, excluded.{kind}_id) > (services.{kind}_ts, services.{kind}_id)"
-    )
+def _upsert_services(kinds: tuple[str, ...], rows: int) -> str:
+    """SQL for the rows of `service_rows` under `kinds`. Each kind's latest wins for itself."""
+    columns, sets = [], []
+    for kind in kinds:
+        slots = [f"{kind}_ts", f"{kind}_id", kind, *([f"{kind}_data"] if kind == "banner" else [])]
+        newer = (
+            f"services.{kind}_ts IS NULL"
+            f" OR (excluded.{kind}_ts, excluded.{kind}_id) > (services.{kind}_ts, services.{kind}_id)"
+        )
+        columns += slots
+        sets += [f"{slot} = CASE WHEN {newer} THEN excluded.{slot} ELSE services.{slot} END" for slot in slots]
     return (
-        f"INSERT INTO services (address, port, transport, name, first_seen, last_seen, {', '.join(slots)})"
-        f" VALUES {_placeholders(6 + len(slots), rows)} ON CONFLICT DO UPDATE SET"
+        f"INSERT INTO services (address, port, transport, name, first_seen, last_seen, {', '.join(columns)})"
+        f" VALUES {_placeholders(6 + len(columns), rows)} ON CONFLICT DO UPDATE SET"
         " first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen), "
-        + ", ".join(f"{slot} = CASE WHEN {newer} THEN excluded.{slot} ELSE services.{slot} END" for slot in slots)
+        + ", ".join(sets)
     )
 
 
 @cache
-def _observe(_: str, rows: int) -> str:
-    """SQL for rows of `_observation_row`."""
+def _observe(_: tuple[str, ...], rows: int) -> str:
+    """SQL for the rows of observations."""
     return f"INSERT OR IGNORE INTO observations VALUES {_placeholders(10, rows)}"
 
 
@@ -114,57 +115,6 @@ _CERTIFY_AGAIN: Final = (
     "UPDATE certificates SET first_seen = min(first_seen, ?2), last_seen = max(last_seen, ?3) WHERE sha256 = ?1"
 )
 _NAME: Final = "INSERT OR IGNORE INTO certificate_names VALUES (?, ?)"
-
-
-def _packed(record_id: str) -> bytes | str:
-    """A record id as it lies in the table: 16 bytes where it is 32 lower-case hex digits."""
-    if len(record_id) == 2 * _ID_BYTES:
-        try:
-            packed = bytes.fromhex(record_id)
-        except ValueError:
-            return record_id
-        if packed.hex() == record_id:
-            return packed
-    return record_id
-
-
-def _short(address: bytes) -> bytes:
-    """An address as it lies in the tables: 4 bytes for IPv4."""
-    return address[12:] if address.startswith(V4_MAPPED) else address
-
-
-def _long(address: bytes) -> bytes:
-    """The inverse of `_short`."""
-    return V4_MAPPED + address if len(address) == _V4_BYTES else address
-
-
-def _json(document: Document) -> str:
-    return orjson.dumps(document).decode()
-
-
-def _observation_row(o: Observation) -> Row:
-    return (
-        _packed(o.id),
-        o.kind,
-        o.scan,
-        o.ts,
-        _short(o.address),
-        o.port,
-        o.transport,
-        o.name,
-        orjson.dumps(o.body).decode(),
-        o.data,
-    )
-
-
-def _service_row(update: ServiceUpdate) -> Row:
-    o = update.newest
-    shown = summary(o)
-    key = (_short(o.address), o.port, o.transport, o.name, update.first_seen, update.last_seen, o.ts, o.id)
-    if o.kind == "banner":
-        data = shown.pop("data")
-        return (*key, _json(shown), data)
-    return (*key, _json(shown))
 
 
 class SqliteStore:
@@ -199,7 +149,6 @@ class SqliteStore:
 
     def _tune(self, connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA cache_size = -{self._cache_bytes >> 10}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
     async def init(self, retention: float | None) -> list[str]:
         await self.open()
@@ -214,34 +163,46 @@ class SqliteStore:
 
     # --- writing
 
+    def prepare(self, observation: Observation) -> None:
+        try:
+            observation.prepared = prepared(observation)
+        except TypeError:  # what JSON cannot hold: `write` refuses it
+            return
+        observation.body, observation.data = _EMPTY, None
+
     async def write(self, batch: Batch) -> Written:
-        written = Written()
-        observations: list[Observation] = []
-        rows: list[Row] = []
+        rejected: dict[str, str] = {}
+        observed: list[Prepared] = []
         for o in batch.observations:
-            try:
-                row = _observation_row(o)
-            except TypeError as error:  # orjson: what JSON cannot hold
-                written.rejected[o.id] = str(error)
+            ready = o.prepared
+            if ready is None:
+                try:
+                    ready = prepared(o)
+                except TypeError as error:  # orjson: what JSON cannot hold
+                    rejected[o.id] = str(error)
+                    continue
+            if ready.size > MAX_DOCUMENT_BYTES:
+                rejected[o.id] = f"{ready.size} bytes, at most {MAX_DOCUMENT_BYTES}"
                 continue
-            size = len(row[8]) + len(o.data or b"")
-            if size > MAX_DOCUMENT_BYTES:
-                written.rejected[o.id] = f"{size} bytes, at most {MAX_DOCUMENT_BYTES}"
-                continue
-            observations.append(o)
-            rows.append(row)
+            observed.append(ready)
+        observed.sort(key=_place)
+        rows = [ready.row for ready in observed]
+        moved = service_rows(observed)  # here, beside the writer: nearly always all of them are new
 
         def work(connection: sqlite3.Connection) -> Written:
-            result = Written(rejected=written.rejected)
+            result = Written(rejected=rejected)
             _write_certificates(connection, batch.certificates, result)
-            stored = _write_observations(connection, observations, rows)
-            result.stored = len(stored)
-            result.repeated = len(observations) - len(stored)
-            result.services = _write_services(connection, stored)
+            new = _write_observations(connection, rows)
+            if new is None:
+                result.stored, services = len(rows), moved
+            else:
+                result.stored, result.repeated = len(new), len(rows) - len(new)
+                services = service_rows(ready for ready in observed if _key(ready.row) in new)
+            result.services = _write_services(connection, services)
             result.scans = _write_scans(connection, batch.scans)
             return result
 
-        return await self._opened().write(work)
+        return await self._opened().write(work, alone=True)
 
     async def purge(self, before: int) -> int:
         def work(connection: sqlite3.Connection) -> int:
@@ -307,45 +268,34 @@ class SqliteStore:
 # --- the parts of one transaction
 
 
-def _insert(connection: sqlite3.Connection, sql: Callable[[str, int], str], kind: str, rows: list[Row]) -> int:
+def _insert(
+    connection: sqlite3.Connection, sql: Callable[[tuple[str, ...], int], str], kinds: tuple[str, ...], rows: list[Row]
+) -> int:
     """Run an insert over all rows, many at a time. Returns how many rows changed."""
     changed = start = 0
     for size in STATEMENT_ROWS:
         while len(rows) - start >= size:
             part = rows[start : start + size]
-            changed += connection.execute(sql(kind, size), list(chain.from_iterable(part))).rowcount
+            changed += connection.execute(sql(kinds, size), list(chain.from_iterable(part))).rowcount
             start += size
     return changed
 
 
-def _write_observations(
-    connection: sqlite3.Connection, observations: list[Observation], rows: list[Row]
-) -> list[Observation]:
-    """Insert; returns those that were not there: all of them, nearly always, and then nothing is read back."""
-    if not rows:
-        return []
-    last = connection.execute("SELECT max(rowid) FROM observations").fetchone()[0] or 0  # new rows come behind it
-    if _insert(connection, _observe, "", rows) == len(rows):
-        return observations
-    new = set(connection.execute("SELECT address, port, id FROM observations WHERE rowid > ?", (last,)))
-    stored = []
-    for o, row in zip(observations, rows, strict=True):
-        key = (row[4], row[5], row[0])
-        if key in new:
-            new.discard(key)  # of two with one id the first
-            stored.append(o)
-    return stored
+def _write_observations(connection: sqlite3.Connection, rows: list[Row]) -> set[Row] | None:
+    """Insert. Returns the keys (address, port, id) of those that were not there; None: all of them, as nearly always,
+    and then nothing is read back."""
+    changed = _insert(connection, _observe, (), rows)
+    if changed == len(rows):
+        return None
+    newest = "SELECT address, port, id FROM observations ORDER BY rowid DESC LIMIT ?"  # new rows come behind all others
+    return set(connection.execute(newest, (changed,)))
 
 
-def _write_services(connection: sqlite3.Connection, stored: list[Observation]) -> int:
+def _write_services(connection: sqlite3.Connection, services: ServiceRows) -> int:
     """Move the services of what was stored."""
-    kinds: dict[str, list[Row]] = {}
-    for update in fold_services(stored):
-        kinds.setdefault(update.newest.kind, []).append(_service_row(update))
-    for kind, rows in kinds.items():
-        rows.sort(key=itemgetter(0))  # in the order of the index: neighbours share a page
-        _insert(connection, _upsert_service, kind, rows)
-    return sum(map(len, kinds.values()))
+    for kinds, rows in services.rows.items():
+        _insert(connection, _upsert_services, kinds, rows)
+    return services.updates
 
 
 def _write_certificates(connection: sqlite3.Connection, seen: list[CertificateSeen], result: Written) -> None:
@@ -357,7 +307,7 @@ def _write_certificates(connection: sqlite3.Connection, seen: list[CertificateSe
                 result.missing.append(certificate.sha256)
                 continue
         else:
-            connection.execute(_CERTIFY, (digest, *times, _json(certificate.fields), certificate.raw))
+            connection.execute(_CERTIFY, (digest, *times, as_json(certificate.fields), certificate.raw))
             connection.executemany(_NAME, [(name, digest) for name in certificate.fields["names"]])
         result.certificates += 1
 
@@ -366,92 +316,9 @@ def _write_scans(connection: sqlite3.Connection, updates: list[ScanUpdate]) -> i
     for update in updates:
         for event, (ts, record_id, said) in update.events.items():
             connection.execute(
-                _SCANS[event], (update.scan, update.first_seen, update.last_seen, ts, record_id, _json(said))
+                _SCANS[event], (update.scan, update.first_seen, update.last_seen, ts, record_id, as_json(said))
             )
     return len(updates)
-
-
-# --- rows back into documents
-
-_SERVICE_COLUMNS: Final = (
-    "address, port, transport, name, first_seen, last_seen,"
-    " hit_ts, hit_id, hit, banner_ts, banner_id, banner, banner_data, tls_ts, tls_id, tls"
-)
-_OBSERVATION_COLUMNS: Final = "id, kind, scan, ts, address, port, transport, name, body, data"
-_SCAN_COLUMNS: Final = (
-    'scan, first_seen, last_seen, start_ts, start_id, start, progress_ts, progress_id, progress, end_ts, end_id, "end"'
-)
-
-
-def _read_service(row: Sequence[Any]) -> Document:
-    address = _long(row[0])
-    port, transport, name, first_seen, last_seen = row[1:6]
-    ip = ip_of(address)
-    document: Document = {
-        "_id": service_id(ip, port, transport, name),
-        "ip": ip,
-        "address": address,
-        "port": port,
-        "transport": transport,
-    }
-    if name:
-        document["name"] = name
-    document["first_seen"] = first_seen
-    document["last_seen"] = last_seen
-    hit_ts, hit_id, hit, banner_ts, banner_id, banner, data, tls_ts, tls_id, tls = row[6:]
-    if hit_ts is not None:
-        document["hit"] = {"ts": hit_ts, "id": hit_id, **orjson.loads(hit)}
-    if banner_ts is not None:
-        document["banner"] = {"ts": banner_ts, "id": banner_id, **orjson.loads(banner), "data": data}
-    if tls_ts is not None:
-        document["tls"] = {"ts": tls_ts, "id": tls_id, **orjson.loads(tls)}
-    return document
-
-
-def _read_observation(row: Sequence[Any]) -> Document:
-    record_id, kind, scan, ts, short, port, transport, name, body, data = row
-    address = _long(short)
-    return Observation(
-        id=record_id.hex() if isinstance(record_id, bytes) else record_id,
-        kind=kind,
-        scan=scan,
-        ts=ts,
-        ip=ip_of(address),
-        address=address,
-        port=port,
-        transport=transport,
-        name=name,
-        body=orjson.loads(body),
-        data=data,
-    ).document()
-
-
-def _read_certificate(row: Sequence[Any]) -> Document:
-    digest, first_seen, last_seen, fields, raw = row
-    return {
-        "_id": digest.hex(),
-        "first_seen": first_seen,
-        "last_seen": last_seen,
-        **orjson.loads(fields),
-        "raw": raw,
-    }
-
-
-def _read_scan(row: Sequence[Any]) -> Document:
-    document: Document = {"_id": row[0], "first_seen": row[1], "last_seen": row[2]}
-    for i, event in enumerate(EVENTS):
-        ts, record_id, said = row[3 + 3 * i : 6 + 3 * i]
-        if ts is not None:
-            document[event] = {"ts": ts, "id": record_id, **orjson.loads(said)}
-    return document
-
-
-_READERS: Final[dict[str, tuple[str, str, Callable[[Sequence[Any]], Document]]]] = {
-    "services": (_SERVICE_COLUMNS, "address, port, transport, name", _read_service),
-    "observations": (_OBSERVATION_COLUMNS, "ts, rowid", _read_observation),
-    "certificates": ("sha256, first_seen, last_seen, fields, raw", "sha256", _read_certificate),
-    "scans": (_SCAN_COLUMNS, "first_seen, scan", _read_scan),
-}
 
 
 def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -460,7 +327,7 @@ def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tu
     if kind is not None:
         yield "kind = ?", (kind,)
     if where.network is not None:
-        parts = [(_short(first), _short(last)) for first, last in ranges(where.network)]
+        parts = [(short(first), short(last)) for first, last in ranges(where.network)]
         condition = " OR ".join(["(address BETWEEN ? AND ? AND length(address) = ?)"] * len(parts))
         yield f"({condition})", tuple(value for first, last in parts for value in (first, last, len(first)))
     if where.port is not None:
@@ -486,7 +353,7 @@ def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tu
 
 def _query(collection: Collection, where: Filter) -> tuple[str, tuple[Any, ...], Callable[[Sequence[Any]], Document]]:
     table = "observations" if collection in OBSERVED else str(collection)
-    columns, order, read = _READERS[table]
+    columns, order, read = READERS[table]
     conditions = list(_conditions(collection, where))
     sql = f"SELECT {columns} FROM {table}"
     if conditions:

@@ -25,7 +25,7 @@ from stages.sink.certificate import Known
 from stages.sink.documents import CertificateSeen, Entry, Observation, ScanUpdate, entry, fold_certificates, fold_scans
 from stages.sink.metrics import SinkMetrics
 from stages.sink.settings import SinkSettings
-from stages.sink.store import Batch, Store, Written
+from stages.sink.store import Batch, Preparing, Store, Written
 
 log = logging.getLogger("longline.sink.stage")
 
@@ -59,6 +59,7 @@ class SinkStage:
         self.ready: bool = False  #: the last thing asked of the store went well
         self.metrics.reachable.read = lambda: float(self.ready)
         self._settings = settings
+        self._prepare = store.prepare if isinstance(store, Preparing) else None
         self._known = Known() if known is None else known
         self._clock = clock
         self._sleep = sleep
@@ -79,7 +80,10 @@ class SinkStage:
     # --- the runner's side
 
     def decode(self, line: bytes) -> Entry:
-        return entry(parse(line), len(line))
+        decoded = entry(parse(line), len(line))
+        if self._prepare is not None and decoded.observation is not None:
+            self._prepare(decoded.observation)
+        return decoded
 
     def target(self, record: Entry) -> None:
         return None

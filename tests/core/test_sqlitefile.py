@@ -96,6 +96,56 @@ async def test_group_commit(file: SqliteFile) -> None:
     assert commits == 2
 
 
+async def test_a_transaction_of_its_own(file: SqliteFile) -> None:
+    """Neither what came before it nor what comes after it shares it, and the order stays."""
+    commits: list[list[int]] = []
+    done: list[int] = []
+    busy, go = threading.Event(), threading.Event()
+
+    def block(_: sqlite3.Connection) -> None:
+        busy.set()
+        go.wait()
+
+    def noted(value: int):  # type: ignore[no-untyped-def]
+        def work(connection: sqlite3.Connection) -> None:
+            done.append(value)
+            insert(value)(connection)
+
+        return work
+
+    first = asyncio.ensure_future(file.write(block))
+    await asyncio.to_thread(busy.wait)
+    file.listen(lambda: commits.append(done[:]))
+    rest = [asyncio.ensure_future(file.write(noted(i), alone=i in (2, 3, 6))) for i in range(7)]
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(first, *rest)
+    assert [len(seen) for seen in commits] == [0, 2, 3, 4, 6, 7]
+    assert done == list(range(7))
+    assert await file.read(rows) == list(range(7))
+
+
+async def test_closing_waits_for_what_wants_a_transaction_of_its_own(tmp_path: Path) -> None:
+    held = SqliteFile.open(tmp_path / "b.db")
+    await held.write(lambda c: c.execute("CREATE TABLE t (a INTEGER PRIMARY KEY)"))
+    busy, go = threading.Event(), threading.Event()
+
+    def block(_: sqlite3.Connection) -> None:
+        busy.set()
+        go.wait()
+
+    first = asyncio.ensure_future(held.write(block))
+    await asyncio.to_thread(busy.wait)
+    rest = [asyncio.ensure_future(held.write(insert(i), alone=i > 0)) for i in range(3)]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(asyncio.to_thread(held.close))
+    go.set()
+    await asyncio.gather(first, *rest, closing)
+    connection = sqlite3.connect(tmp_path / "b.db")
+    assert rows(connection) == [0, 1, 2]
+    connection.close()
+
+
 async def test_a_transaction_that_breaks_as_a_whole_is_done_again_piece_by_piece(file: SqliteFile) -> None:
     def breaking(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")  # as SQLite does by itself when the disk is full

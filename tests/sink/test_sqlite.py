@@ -8,23 +8,18 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import HostError, UsageError
-from stages.sink.sqlite import STATEMENT_ROWS, SqliteStore, _long, _packed, _short
+from stages.sink.rows import packed
+from stages.sink.sqlite import STATEMENT_ROWS, SqliteStore
 from stages.sink.store import Collection, Filter
 from tests.sink.material import banner, hit, snapshot, tls, write
 
 
 @pytest.mark.parametrize("record_id", ["0" * 32, "0123456789abcdef" * 2, "A" * 32, " " * 32, "x", "", "é" * 32])
 async def test_any_id_comes_back(sqlite_store: SqliteStore, record_id: str) -> None:
-    assert isinstance(_packed(record_id), bytes) is (record_id in ("0" * 32, "0123456789abcdef" * 2))
+    assert isinstance(packed(record_id), bytes) is (record_id in ("0" * 32, "0123456789abcdef" * 2))
     if record_id:
         await write(sqlite_store, hit(id=record_id), hit("10.0.0.2", id=record_id + "2"))
         assert {d["_id"] async for d in sqlite_store.find(Collection.HITS, Filter())} == {record_id, record_id + "2"}
-
-
-def test_addresses_in_rows() -> None:
-    for address, length in ((bytes(10) + b"\xff\xff\x0a\0\0\1", 4), (bytes(16), 16), (b"\x20\x01" + bytes(14), 16)):
-        assert len(_short(address)) == length
-        assert _long(_short(address)) == address
 
 
 @pytest.mark.parametrize("n", [1, 2, STATEMENT_ROWS[0] - 1, STATEMENT_ROWS[0], STATEMENT_ROWS[0] + 1])
