@@ -12,7 +12,7 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.sink.certificate import MAX_ERROR_CHARS, MAX_NAMES, Known, microseconds, parse
+from stages.sink.certificate import Known, parse
 from tests.sink.material import certificate
 
 
