@@ -206,7 +206,7 @@ class Walker:
         raw = self.content(element)
         if not raw:
             raise DerError(f"an integer without a byte at byte {element.start}")
-        if len(raw) > 1 and (raw[0] == 0 and raw[1] < 0x80 or raw[0] == 0xFF and raw[1] >= 0x80):
+        if len(raw) > 1 and ((raw[0] == 0 and raw[1] < 0x80) or (raw[0] == 0xFF and raw[1] >= 0x80)):
             self.note("an integer longer than it need be")
         return int.from_bytes(raw, "big", signed=True)
 
