@@ -1,7 +1,9 @@
-"""The job behind `longline certs reprocess`: sightings from observations, then every certificate read and judged anew.
+"""The job behind `longline certs reprocess`: what is stored is read, sighted and judged anew, without a scan.
 
 Each part saves where it is after every batch, so a run that was stopped or killed goes on there:
 
+    readings    certificates that an older reader has read are read again (all of them by `--restart`); what it has
+                done shows in the documents themselves
     sightings   by the time of the observations. Records arrive late, so each run begins OVERLAP before the latest
                 one that the last run saw; folding one twice changes nothing.
     verdicts    by SHA-256. The time they are judged for and the root stores stay those of the run that was
@@ -24,12 +26,13 @@ from stages.derive.shelf import Document, Judged, Shelf
 from stages.derive.sightings import fold, leaf_of
 from stages.derive.verdict import Verdict
 from stages.derive.verdicts import judge
-from stages.proto.x509.certificate import document, read
+from stages.proto.x509.certificate import READER, document, read
 
 log = logging.getLogger("longline.derive.reprocess")
 
 SIGHTINGS: Final = "sightings"
 VERDICTS: Final = "verdicts"
+READINGS: Final = "readings"
 
 #: Observations that come later than this after a newer one are sighted only by `--restart`: a day is longer than any
 #: outage that a log between the stages bridges unnoticed. Microseconds.
@@ -54,9 +57,11 @@ class Summary:
     """What a run did."""
 
     sighted: int = 0  #: observations gone over
+    read: int = 0  #: certificates read again
     judged: int = 0
     of: int = 0  #: certificates stored
     failed: int = 0  #: that cannot be read in part or whole
+    at: int = 0  #: the time judged for, microseconds
     resumed: bool = False
     stopped: bool = False
     verdicts: dict[str, int] = field(default_factory=dict)  #: how many each verdict holds of
@@ -129,12 +134,39 @@ class Reprocess:
         self._pool = Pool(shelf)
 
     async def run(self) -> Summary:
+        self.summary.of = await self._shelf.count_certificates()
+        self.summary.at = self._at
+        await self._read_all()
         for kind in ("tls", "banner"):
-            await self._sight(kind)
-            if self.summary.stopped:
-                return self.summary
-        await self._judge_all()
+            if not self.summary.stopped:
+                await self._sight(kind)
+        if not self.summary.stopped:
+            await self._judge_all()
         return self.summary
+
+    # --- readings
+
+    async def _read_all(self) -> None:
+        job = READINGS
+        state = await self._shelf.state(job)
+        again = self._restart or (state is not None and not state["done"])  # a `--restart` that was interrupted
+        after = str(state["after"]) if again and not self._restart and state is not None else ""
+        reader = None if again else READER
+        while documents := await self._shelf.after(after, CERTIFICATES, reader=reader):
+            judged = await asyncio.to_thread(
+                lambda part: [Judged(d["_id"], fields=document(read(d["raw"]))) for d in part], documents
+            )
+            await self._shelf.judge(judged)
+            after = judged[-1].sha256
+            self.summary.read += len(judged)
+            if again:
+                await self._shelf.save(job, {"after": after, "done": False})
+            self._progress("readings: %d of %d certificates", self.summary.read, self.summary.of)
+            if self._stop():
+                self.summary.stopped = True
+                return
+        if again:
+            await self._shelf.save(job, {"after": after, "done": True})
 
     def _progress(self, text: str, *values: object) -> None:
         now = self._clock()
@@ -175,7 +207,7 @@ class Reprocess:
             log.info("going on behind %s, %d judged before", after[:16], done)
         else:
             at, after, done = self._at, "", 0
-        self.summary.of = await self._shelf.count_certificates()
+        self.summary.at = at
         stores: dict[str, Issuers] = {store.name: store.issuers for store in self._roots}
         while documents := await self._shelf.after(after, CERTIFICATES):
             judged = await self._judge(documents, stores, at)
@@ -202,21 +234,20 @@ class Reprocess:
             return [
                 Judged(
                     d["_id"],
-                    document(node.certificate),
-                    judge(node, at, stores, issuers, asked.get(d["_id"], ()), self._pool.check),
+                    verdicts=judge(node, at, stores, issuers, asked.get(d["_id"], ()), self._pool.check),
                 )
                 for d, node in zip(documents, nodes, strict=True)
             ]
 
         judged = await asyncio.to_thread(work)
-        for one in judged:
-            self._count(one)
+        for node, one in zip(nodes, judged, strict=True):
+            self.summary.failed += bool(node.certificate.errors)
+            self._count(one.verdicts or {})
         return judged
 
-    def _count(self, judged: Judged) -> None:
+    def _count(self, verdicts: Document) -> None:
         counts = self.summary.verdicts
-        self.summary.failed += judged.fields["parse_status"] != "success"
-        for name, verdict in judged.verdicts.items():
+        for name, verdict in verdicts.items():
             for place, said in _flat(name, verdict):
                 if said == "yes":
                     counts[place] = counts.get(place, 0) + 1

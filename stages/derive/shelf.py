@@ -16,8 +16,8 @@ class Judged:
     """What a job found out about one stored certificate."""
 
     sha256: str
-    fields: Document  #: read again
-    verdicts: Document
+    fields: Document | None = None  #: read again; None: as it is
+    verdicts: Document | None = None
 
 
 class Shelf(Protocol):
@@ -26,8 +26,8 @@ class Shelf(Protocol):
     def observed(self, kind: str, since: int | None) -> AsyncIterator[Mapping[str, Any]]:
         """Observations of a kind (`tls`, `banner`) from a time on, in the order of their time."""
 
-    async def after(self, digest: str, most: int) -> list[Document]:
-        """Certificates whose SHA-256 is greater, in order, at most so many."""
+    async def after(self, digest: str, most: int, *, reader: int | None = None) -> list[Document]:
+        """Certificates whose SHA-256 is greater, in order, at most so many; `reader`: not those that it has read."""
 
     async def count_certificates(self) -> int:
         """How many there are."""

@@ -63,7 +63,8 @@ def weak_key(c: Certificate) -> Verdict:
     key = c.key
     if key is None:
         return Verdict(Is.UNKNOWN, "the key could not be read")
-    kind, bits = key["type"], key.get("bits")
+    kind: str = key["type"]
+    bits: Any = key.get("bits")
     if kind in ("rsa", "rsa-pss"):
         exponent = int(key["exponent"])
         if bits < MIN_RSA_BITS:
@@ -79,9 +80,8 @@ def weak_key(c: Certificate) -> Verdict:
         return Verdict(Is.YES if bits < MIN_EC_BITS else Is.NO, f"curve {key['curve']}")
     if kind in ("ed25519", "ed448"):
         return Verdict(Is.NO, kind)
-    return Verdict(
-        Is.UNKNOWN, f"a key of kind {kind}" + (f" on {key['curve']}" if "curve" in key else f" {key['oid']}")
-    )
+    where = f"on {key['curve']}" if "curve" in key else key["oid"]
+    return Verdict(Is.UNKNOWN, f"a key of kind {kind} {where}")
 
 
 def weak_signature(c: Certificate) -> Verdict:

@@ -294,7 +294,7 @@ class Walker:
         year = _number(text[:digits], digits)
         if digits == 2:
             year += 2000 if year < _UTC_PIVOT else 1900
-        fields = [_number(rest[i : i + 2], 2) for i in (0, 2, 4, 6)]
+        month, day, hour, minute = (_number(rest[i : i + 2], 2) for i in (0, 2, 4, 6))
         rest = rest[8:]
         seconds = micros = 0
         if rest[:2].isdecimal():
@@ -307,7 +307,7 @@ class Walker:
             micros = _number(fraction[:6].ljust(6, "0"), 6)
             rest = rest[1 + len(fraction) :]
             self.note("a time with a fraction")
-        moment = _dt.datetime(year, *fields, seconds, micros)  # type: ignore[misc]  # noqa: DTZ001
+        moment = _dt.datetime(year, month, day, hour, minute, seconds, micros)  # noqa: DTZ001
         if rest != "Z":
             if len(rest) == 5 and rest[0] in "+-":
                 offset = _dt.timedelta(hours=_number(rest[1:3], 2), minutes=_number(rest[3:], 2))

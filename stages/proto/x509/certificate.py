@@ -40,6 +40,46 @@ MAX_SERIAL: Final = 20
 #: Octets of a serial number that is written in decimal: Python refuses more than 4,300 digits, and nobody reads them.
 MAX_DECIMAL: Final = 128
 
+#: Every key that `document` may write: whoever writes a newer document over an older one takes the rest away.
+KEYS: Final = frozenset(
+    (
+        "reader",
+        "size",
+        "parse_status",
+        "error",
+        "errors",
+        "notes",
+        "sha1",
+        "md5",
+        "names",
+        "version",
+        "serial",
+        "not_before",
+        "not_after",
+        "validity",
+        "signature_algorithm",
+        "signature_oid",
+        "issuer",
+        "issuer_parts",
+        "subject",
+        "subject_parts",
+        "addresses",
+        "key",
+        "extensions",
+        "ca",
+        "critical",
+        "unknown_extensions",
+        "validation_level",
+        "precert",
+        "spki_sha256",
+        "tbs_sha256",
+        "tbs_no_ct_sha256",
+        "spki_subject_sha256",
+        "subject_sha256",
+        "issuer_sha256",
+    )
+)
+
 _VERSION_TAG: Final = 0xA0
 _EXTENSIONS_TAG: Final = 0xA3
 
