@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from stages.cli.sections import add_settings, load_settings
 from stages.core.errors import UsageError
@@ -143,17 +143,22 @@ def _writer(settings: CertsSettings, default: str) -> Callable[[dict[str, Any]],
     return forms[settings.format or default]
 
 
+def _output(settings: CertsSettings) -> BinaryIO:
+    from pathlib import Path
+
+    try:
+        return sys.stdout.buffer if settings.output == "-" else Path(settings.output).open("wb")
+    except OSError as error:
+        raise UsageError("-o/--output", settings.output, error.strerror or str(error)) from None
+
+
 async def _write_all(settings: CertsSettings, default: str, documents: AsyncIterator[dict[str, Any]]) -> int:
     from contextlib import suppress
-    from pathlib import Path
 
     from stages.core.errors import HostError
 
     form = _writer(settings, default)
-    try:
-        out = sys.stdout.buffer if settings.output == "-" else Path(settings.output).open("wb")  # noqa: SIM115
-    except OSError as error:
-        raise UsageError("-o/--output", settings.output, error.strerror or str(error)) from None
+    out = _output(settings)
     count = 0
     try:
         async for document in documents:
@@ -211,7 +216,6 @@ async def _parse(life: Life, loaded: Loaded, settings: CertsSettings, files: lis
 
 async def _show(life: Life, loaded: Loaded, settings: CertsSettings, what: list[str]) -> int:
     from contextlib import AsyncExitStack
-    from pathlib import Path
 
     from stages.sink.query import reading
 
@@ -222,7 +226,7 @@ async def _show(life: Life, loaded: Loaded, settings: CertsSettings, what: list[
             nonlocal corpus
             for word in what:
                 digits = word.lower()
-                if Path(word).is_file() or set(digits) - set("0123456789abcdef") or len(digits) < MIN_DIGITS:
+                if not _is_hash(digits):
                     for document in _of_files(settings, [word]):
                         yield document
                     continue
@@ -233,6 +237,11 @@ async def _show(life: Life, loaded: Loaded, settings: CertsSettings, what: list[
 
         await _write_all(settings, "text", documents())
     return 0
+
+
+def _is_hash(digits: str) -> bool:
+    """Whether it names a stored certificate; a file of such a name is `./...`."""
+    return len(digits) >= MIN_DIGITS and not set(digits) - set("0123456789abcdef")
 
 
 async def _stored(corpus: Corpus, digits: str) -> dict[str, Any]:

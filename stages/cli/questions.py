@@ -86,10 +86,9 @@ def question_of(settings: QuerySettings, collection: Collection) -> Question | N
     if len(asked) > 1:
         raise UsageError("--moved", None, "and --key-shared are two questions")
     for key in _REFUSED:
-        if getattr(settings, key) is not None:
-            raise UsageError(
-                f"--{key.replace('_', '-')}", getattr(settings, key), f"means nothing with {asked[0].option}"
-            )
+        value = getattr(settings, key)
+        if value is not None:
+            raise UsageError(f"--{key.replace('_', '-')}", value, f"means nothing with {asked[0].option}")
     return asked[0]
 
 

@@ -3,8 +3,8 @@
     {"ip": ..., "domain": ..., "data": {"tls": {"status", "protocol", "port", "result": {"handshake_log": {...}},
                                                 "timestamp", "error"}}}
 
-`status` is of zgrab2's vocabulary; ours is finer, and stands beside it as `outcome` and `phase`. What zgrab2 has no word
-for keeps ours. Certificates are rendered by whoever reads certificates: `certificate`, DER -> JSON.
+`status` is of zgrab2's vocabulary; ours is finer, and stands beside it as `outcome` and `phase`. Certificates are
+rendered by whoever reads certificates: `certificate`, DER -> JSON.
 """
 
 from __future__ import annotations

@@ -195,6 +195,8 @@ class Reprocess:
             if self._stop():
                 self.summary.stopped = True
                 return
+        if until is None:  # gone over, and nothing was there
+            await self._shelf.save(job, {"until": OVERLAP})
 
     # --- verdicts
 

@@ -278,9 +278,7 @@ class SqliteStore:
         if isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
             return UsageError("--store", self.place, "nothing was stored in this file yet")
         if isinstance(error, sqlite3.OperationalError) and "no such column" in str(error):
-            return UsageError(
-                "--store", self.place, "an older Longline made this file: `longline sink --init` renews it"
-            )
+            return UsageError("--store", self.place, "made by an older Longline: `longline sink --init` renews it")
         return mapped(error, self.path)
 
     async def count(self, collection: Collection) -> int:
