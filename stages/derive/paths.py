@@ -155,7 +155,11 @@ class _Search:
                 return way
         if not tried:
             name = last.certificate.issuer.rfc4514() if last.certificate.issuer is not None else "unreadable"
-            self.end(Is.UNKNOWN, f"its issuer is not at hand: {name}" + (" (of many of that name)" if more else ""))
+            if found:
+                count = f"more than {len(found)}" if more else str(len(found))
+                self.end(Is.UNKNOWN, f"none of the {count} certificates of its issuer's name signed it: {name}")
+            else:
+                self.end(Is.UNKNOWN, f"its issuer is not at hand: {name}")
         return None
 
     def _verified(self, child: Node, parent: Node) -> bool:

@@ -4,8 +4,8 @@ Each part saves where it is after every batch, so a run that was stopped or kill
 
     readings    certificates that an older reader has read are read again (all of them by `--restart`); what it has
                 done shows in the documents themselves
-    sightings   by the time of the observations. Records arrive late, so each run begins OVERLAP before the latest
-                one that the last run saw; folding one twice changes nothing.
+    sightings   by the time of the observations. Records arrive late, so a new run begins OVERLAP before the latest
+                one that was seen; folding one twice changes nothing.
     verdicts    by SHA-256. The time they are judged for and the root stores stay those of the run that was
                 interrupted; others begin a new one.
 """
@@ -181,6 +181,8 @@ class Reprocess:
         state = None if self._restart else await self._shelf.state(job)
         until: int | None = None if state is None else int(state["until"])
         since = None if until is None else until - OVERLAP
+        if state is not None and not state["done"]:  # interrupted: from the very place
+            since = int(state["at"])
         async for part in _parts(self._shelf.observed(kind, since), OBSERVATIONS):
             leaves = sorted({leaf for o in part if (leaf := leaf_of(o)) is not None})
             keys = await self._shelf.keys_of(leaves) if leaves else {}
@@ -189,14 +191,14 @@ class Reprocess:
                 await self._shelf.see(found)
             latest = int(part[-1]["ts"])
             until = latest if until is None else max(until, latest)
-            await self._shelf.save(job, {"until": until})
+            await self._shelf.save(job, {"until": until, "at": latest, "done": False})
             self.summary.sighted += len(part)
             self._progress("sightings: %d %s observations", self.summary.sighted, kind)
             if self._stop():
                 self.summary.stopped = True
                 return
-        if until is None:  # gone over, and nothing was there
-            await self._shelf.save(job, {"until": OVERLAP})
+        end = OVERLAP if until is None else until
+        await self._shelf.save(job, {"until": end, "at": end, "done": True})
 
     # --- verdicts
 

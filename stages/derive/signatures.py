@@ -54,7 +54,7 @@ def _said(good: bool) -> Verdict:
 
 
 def _pkcs1(c: Certificate, key: dict[str, Any], digest: str) -> Verdict:
-    modulus, exponent = int(key["modulus"], 16), int(key["exponent"])
+    modulus, exponent = int(key["modulus"], 16), int(key["exponent"], 0)
     if modulus.bit_length() > MAX_MODULUS_BITS or exponent.bit_length() > MAX_EXPONENT_BITS:
         return _unknown(f"a key of {modulus.bit_length()} bits with an exponent of {exponent.bit_length()}")
     if modulus < 2:

@@ -66,11 +66,11 @@ def weak_key(c: Certificate) -> Verdict:
     kind: str = key["type"]
     bits: Any = key.get("bits")
     if kind in ("rsa", "rsa-pss"):
-        exponent = int(key["exponent"])
+        exponent = int(key["exponent"], 0)
         if bits < MIN_RSA_BITS:
             return Verdict(Is.YES, f"RSA of {bits} bits")
         if exponent < 3 or exponent % 2 == 0:
-            return Verdict(Is.YES, f"RSA with the exponent {str(exponent)[:40]}")
+            return Verdict(Is.YES, f"RSA with the exponent {key['exponent'][:40]}")
         if int(key["modulus"], 16) % 2 == 0:
             return Verdict(Is.YES, "RSA with an even modulus")
         return Verdict(Is.NO, f"RSA of {bits} bits")

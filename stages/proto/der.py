@@ -263,7 +263,7 @@ class Walker:
         return value
 
     def text(self, element: Element) -> str:
-        """A string of any type; bytes that its type does not allow are read as Latin-1 or replaced, and noted."""
+        """A string of any type; what its type does not allow is read as UTF-8 or Latin-1, and noted."""
         charset = _CHARSETS.get(element.tag)
         if charset is None:
             raise DerError(f"tag 0x{element.tag:02x} is no string at byte {element.start}")
@@ -272,9 +272,12 @@ class Walker:
             return raw.decode(charset)
         except UnicodeDecodeError:
             self.note("a string with characters that its type has not")
-            if charset in ("ascii", "utf-8"):
-                return raw.decode("latin-1")
-            return raw.decode(charset, "replace")
+            if charset not in ("ascii", "utf-8"):
+                return raw.decode(charset, "replace")
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return raw.decode("latin-1")
 
     def time(self, element: Element) -> int:
         """UTCTime or GeneralizedTime as microseconds since the epoch. RFC 5280 4.1.2.5 wants seconds and `Z`; what

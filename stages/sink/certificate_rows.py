@@ -1,6 +1,7 @@
 """Certificates in SQLite: which rows a filter means, and a row back into a document. Pure.
 
-Every condition but `issuer` is a range of an index.
+Every condition but `issuer` is a range of an index. The order of `sha256` is asked for as `+sha256` then: SQLite, which
+knows nothing of how many rows a range has, would rather read all of them in that order.
 """
 
 from __future__ import annotations

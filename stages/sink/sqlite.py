@@ -485,7 +485,7 @@ def _query(collection: Collection, where: Filter) -> tuple[str, tuple[Any, ...],
     sql = f"SELECT {columns} FROM {table}"
     if conditions:
         sql += " WHERE " + " AND ".join(text for text, _ in conditions)
-    sql += f" ORDER BY {order}"
+    sql += f" ORDER BY {'+' if collection is Collection.CERTIFICATES and conditions else ''}{order}"
     bound = [value for _, values in conditions for value in values]
     if where.limit is not None:
         sql += " LIMIT ?"

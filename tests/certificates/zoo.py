@@ -113,7 +113,7 @@ class Key:
         if self.primes:
             return self._power(data)
         if isinstance(self.private, ec.EllipticCurvePrivateKey):
-            return self.private.sign(data, ec.ECDSA(_HASHES[self.digest]()))
+            return self.private.sign(data, ec.ECDSA(_HASHES[self.digest](), deterministic_signing=True))
         if isinstance(self.private, ed25519.Ed25519PrivateKey):
             return self.private.sign(data)
         if isinstance(self.private, dsa.DSAPrivateKey):
@@ -164,9 +164,7 @@ def rsa(bits: int = 2_048, digest: str = "sha256", exponent: int = 65_537, seed:
     primes: tuple[int, ...] = ()
     while prod(primes).bit_length() != bits:
         primes = tuple(_prime(256, exponent, rng) for _ in range(bits // 256))
-    return Key(
-        rsa_spki(prod(primes), exponent), tlv(SEQ, oid(_RSA[digest]), b"\x05\0"), None, digest, primes, exponent
-    )
+    return Key(rsa_spki(prod(primes), exponent), tlv(SEQ, oid(_RSA[digest]), b"\x05\0"), None, digest, primes, exponent)
 
 
 def rsa_spki(modulus: int, exponent: int) -> bytes:
@@ -328,6 +326,7 @@ def zoo() -> dict[str, bytes]:
         "exponent 1": leaf("e1.zoo.example", spki=rsa_spki(prod(rsa().primes), 1)).der,
         "even exponent": leaf("e4.zoo.example", spki=rsa_spki(prod(rsa().primes), 65_536)).der,
         "exponent of 2,000 bits": leaf("ebig.zoo.example", spki=rsa_spki(prod(rsa().primes), 2**2_000 + 1)).der,
+        "exponent of 40,000 bits": leaf("ehuge.zoo.example", spki=rsa_spki(prod(rsa().primes), 2**40_000 + 1)).der,
         "Ed25519": build("ed.zoo.example", ed()).der,
         "RSA-PSS": build("pss.zoo.example", pss()).der,
         "DSA": build("dsa.zoo.example", dsa_key()).der,
@@ -346,7 +345,8 @@ def zoo() -> dict[str, bytes]:
         "extension twice": leaf("twice.zoo.example", extensions=(san("a.example"), san("b.example"))).der,
         "critical and unknown": leaf("crit.zoo.example", extensions=(extension("1.2.3.4", b"\x05\0", True),)).der,
         "precertificate": leaf(
-            "pre.zoo.example", extensions=(san("pre.zoo.example"), extension("1.3.6.1.4.1.11129.2.4.3", b"\x05\0", True))
+            "pre.zoo.example",
+            extensions=(san("pre.zoo.example"), extension("1.3.6.1.4.1.11129.2.4.3", b"\x05\0", True)),
         ).der,
         "for mail": leaf("mail.zoo.example", extensions=(san("mail.zoo.example"), purposes("1.3.6.1.5.5.7.3.4"))).der,
         "signature that does not verify": leaf("forged.zoo.example", signature=p256(99).sign(b"something else")).der,

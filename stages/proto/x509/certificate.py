@@ -99,7 +99,7 @@ class Certificate:
 
     der: bytes
     version: int | None = None
-    serial: str | None = None  #: decimal; of more than MAX_DECIMAL octets hex with `0x`
+    serial: str | None = None  #: decimal; of more than MAX_DECIMAL octets `0x`, the first of them in hex, and `...`
     signature_oid: str | None = None
     signature_parameters: bytes = b""
     issuer: Name | None = None
@@ -225,6 +225,8 @@ def _tbs(walker: Walker, tbs: Element, c: Certificate) -> bytes | None:
         if first.tag == _VERSION_TAG:
             at = first.end
             c.version = walker.integer(walker.only(first, INTEGER)) + 1
+            if c.version not in (1, 2, 3):
+                walker.note("a version that is none of 1, 2, 3")
             if not -(2**31) < c.version < 2**31:
                 c.version = None
                 raise DerError("beyond reason")
@@ -262,7 +264,7 @@ def _tbs(walker: Walker, tbs: Element, c: Certificate) -> bytes | None:
 def _serial(walker: Walker, element: Element, c: Certificate) -> None:
     raw = walker.content(walker.expect(element, INTEGER))
     value = walker.integer(element)
-    c.serial = str(value) if len(raw) <= MAX_DECIMAL else f"0x{raw.hex()}"
+    c.serial = str(value) if len(raw) <= MAX_DECIMAL else f"0x{raw[:MAX_DECIMAL].hex()}..."
     if value <= 0:
         walker.note("a negative serial number" if value else "a serial number of zero")
     if len(raw) > MAX_SERIAL + 1 or (len(raw) == MAX_SERIAL + 1 and raw[0]):

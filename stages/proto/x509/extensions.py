@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any, Final
 
-from stages.proto.der import BOOLEAN, INTEGER, OCTET_STRING, SEQUENCE, DerError, Element, Walker
+from stages.proto.der import BIT_STRING, BOOLEAN, INTEGER, OCTET_STRING, SEQUENCE, DerError, Element, Walker
 from stages.proto.x509 import oids
 from stages.proto.x509.general import KINDS, MAX_OTHERS, read_general, read_names
 
@@ -23,7 +23,7 @@ def _sequence(walker: Walker, element: Element) -> list[Element]:
 
 
 def _key_usage(walker: Walker, element: Element) -> dict[str, Any]:
-    value = walker.flags(element)
+    value = walker.flags(walker.expect(element, BIT_STRING))
     return {"names": [name for i, name in enumerate(oids.USAGES) if value >> i & 1], "value": value}
 
 
@@ -38,6 +38,8 @@ def _basic_constraints(walker: Walker, element: Element) -> dict[str, Any]:
                 said["max_path_len"] = length
             else:
                 walker.note("a path length beyond reason")
+        else:
+            raise DerError(f"tag 0x{part.tag:02x} in basic constraints at byte {part.start}")
     return said
 
 

@@ -11,8 +11,17 @@ from stages.proto.x509.oids import CURVES, KEYS
 _FIXED: Final = {"x25519": 256, "ed25519": 256, "x448": 448, "ed448": 456}
 
 
+#: Bits of an exponent that is written in decimal: Python refuses more than 4,300 digits, and nobody reads them.
+MAX_DECIMAL_BITS: Final = 1_024
+
+
+def decimal(number: int) -> str:
+    """Decimal; larger ones hex with `0x`: `int(text, 0)` reads both."""
+    return str(number) if number.bit_length() <= MAX_DECIMAL_BITS else hex(number)
+
+
 def read_key(walker: Walker, element: Element) -> dict[str, Any]:
-    """What is known of the key; numbers are hex, and a public exponent decimal. Raises DerError.
+    """What is known of the key; numbers are hex, and an RSA exponent is `decimal`. Raises DerError.
 
     type      rsa, ec, dsa, ed25519, ... or `unknown`, with `oid`
     bits      RSA: of the modulus; DSA: of p; EC: of the field
@@ -29,7 +38,7 @@ def read_key(walker: Walker, element: Element) -> dict[str, Any]:
     raw = walker.bits(bits)
     if kind in ("rsa", "rsa-pss"):
         modulus, exponent = _integers(raw, 2)
-        key |= {"bits": modulus.bit_length(), "exponent": str(exponent), "modulus": f"{modulus:x}"}
+        key |= {"bits": modulus.bit_length(), "exponent": decimal(exponent), "modulus": f"{modulus:x}"}
     elif kind == "ec":
         _elliptic(walker, parts, raw, key)
     elif kind == "dsa":

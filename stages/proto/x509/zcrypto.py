@@ -129,9 +129,9 @@ def _key(c: Certificate) -> dict[str, Any]:
     key = c.key
     said: dict[str, Any] = {"key_algorithm": {"name": _KEYS.get(key["type"], "unknown_algorithm")}}
     if "modulus" in key:
-        exponent = int(key["exponent"])
+        exponent = int(key["exponent"], 0)
         said["rsa_public_key"] = {
-            "exponent": exponent if exponent < 2**63 else str(exponent),
+            "exponent": exponent if exponent < 2**63 else key["exponent"],
             "modulus": _number_b64(key["modulus"]),
             "length": key["bits"],
         }
