@@ -208,6 +208,7 @@ def everything(data: bytes) -> int:
     return count
 
 
+@pytest.mark.timeout(3_600 if FUZZ > 20_000 else 180)
 def test_any_bytes() -> None:
     """Mutations of real certificates and of bombs, and noise: DerError or a value, within the bounds."""
     rng = random.Random(7)

@@ -22,6 +22,7 @@ from stages.proto.x509 import oids
 from stages.proto.x509.dn import Name, read_name
 from stages.proto.x509.extensions import MAX_UNKNOWN_BYTES, READERS
 from stages.proto.x509.general import MAX_NAMES, MAX_OTHERS
+from stages.proto.x509.hostnames import MAX_NAME
 from stages.proto.x509.keys import read_key
 
 #: Version of the document: one that was read by an older reader can be read again (`longline certs reprocess`).
@@ -360,10 +361,11 @@ def _extension(walker: Walker, parts: list[Element], oid: str, c: Certificate) -
 
 
 def names_of(c: Certificate) -> list[str]:
-    """DNS names of SAN and common names that could be names of hosts: lower case, sorted, each once, bounded."""
+    """DNS names of SAN and common names that could be names of hosts: lower case, sorted, each once, bounded. Longer
+    than a name can be is none of a host, and would burst an index."""
     found = {name.lower() for name in c.dns_names}
     found.update(name.lower() for name in c.common_names if name and not any(ch.isspace() for ch in name))
-    return sorted(found)[:MAX_NAMES]
+    return sorted(name for name in found if len(name) <= MAX_NAME)[:MAX_NAMES]
 
 
 def level_of(c: Certificate) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 #: The character behind the dot: ends the range of everything below a domain.
 _AFTER_DOT: Final = chr(ord(".") + 1)
 
-#: Characters of a name that is searched for (RFC 1035 section 2.3.4: 255 octets).
+#: Characters of a name of a host (RFC 1035 section 2.3.4: 255 octets).
 MAX_NAME: Final = 255
 
 _WILDCARD: Final = "*."
