@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from stages.sink.certificate_rows import CERTIFICATE_COLUMNS, read_certificate
 from stages.sink.documents import (
     EVENTS,
     V4_MAPPED,
@@ -176,17 +177,6 @@ def _read_observation(row: Sequence[Any]) -> Document:
     ).document()
 
 
-def _read_certificate(row: Sequence[Any]) -> Document:
-    digest, first_seen, last_seen, fields, raw = row
-    return {
-        "_id": digest.hex(),
-        "first_seen": first_seen,
-        "last_seen": last_seen,
-        **orjson.loads(fields),
-        "raw": raw,
-    }
-
-
 def _read_scan(row: Sequence[Any]) -> Document:
     document: Document = {"_id": row[0], "first_seen": row[1], "last_seen": row[2]}
     for i, event in enumerate(EVENTS):
@@ -199,6 +189,6 @@ def _read_scan(row: Sequence[Any]) -> Document:
 READERS: Final[dict[str, tuple[str, str, Callable[[Sequence[Any]], Document]]]] = {
     "services": (_SERVICE_COLUMNS, "address, port, transport, name", _read_service),
     "observations": (_OBSERVATION_COLUMNS, "ts, rowid", _read_observation),
-    "certificates": ("sha256, first_seen, last_seen, fields, raw", "sha256", _read_certificate),
+    "certificates": (CERTIFICATE_COLUMNS, "sha256", read_certificate),
     "scans": (_SCAN_COLUMNS, "first_seen, scan", _read_scan),
 }

@@ -19,6 +19,8 @@ from typing import Any, Final
 
 from stages.core.errors import UsageError
 from stages.core.sqlitefile import SqliteFile, mapped
+from stages.proto.x509.hostnames import reverse
+from stages.sink.certificate_rows import certificate_conditions, certify_again
 from stages.sink.documents import (
     EVENTS,
     KINDS,
@@ -111,10 +113,7 @@ _CERTIFY: Final = (
     "INSERT INTO certificates (sha256, first_seen, last_seen, fields, raw) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
     " SET first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)"
 )
-_CERTIFY_AGAIN: Final = (
-    "UPDATE certificates SET first_seen = min(first_seen, ?2), last_seen = max(last_seen, ?3) WHERE sha256 = ?1"
-)
-_NAME: Final = "INSERT OR IGNORE INTO certificate_names VALUES (?, ?)"
+_NAME: Final = "INSERT OR IGNORE INTO names VALUES (?, ?)"
 
 
 class SqliteStore:
@@ -234,6 +233,8 @@ class SqliteStore:
     def _named(self, error: sqlite3.Error) -> Exception:
         if isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
             return UsageError("--store", self.place, "nothing was stored in this file yet")
+        if isinstance(error, sqlite3.OperationalError) and "no such column" in str(error):
+            return UsageError("--store", self.place, "made by an older Longline: `longline sink --init` renews it")
         return mapped(error, self.path)
 
     async def count(self, collection: Collection) -> int:
@@ -299,17 +300,15 @@ def _write_services(connection: sqlite3.Connection, services: ServiceRows) -> in
 
 
 def _write_certificates(connection: sqlite3.Connection, seen: list[CertificateSeen], result: Written) -> None:
+    known = [c for c in seen if c.fields is None]
+    result.missing = certify_again(connection, known, STATEMENT_ROWS)
     for certificate in seen:
-        digest = bytes.fromhex(certificate.sha256)
-        times = (certificate.first_seen, certificate.last_seen)
-        if certificate.fields is None:
-            if connection.execute(_CERTIFY_AGAIN, (digest, *times)).rowcount == 0:
-                result.missing.append(certificate.sha256)
-                continue
-        else:
+        if certificate.fields is not None:
+            digest = bytes.fromhex(certificate.sha256)
+            times = (certificate.first_seen, certificate.last_seen)
             connection.execute(_CERTIFY, (digest, *times, as_json(certificate.fields), certificate.raw))
-            connection.executemany(_NAME, [(name, digest) for name in certificate.fields["names"]])
-        result.certificates += 1
+            connection.executemany(_NAME, [(reverse(name), digest) for name in certificate.fields["names"]])
+    result.certificates = len(seen) - len(result.missing)
 
 
 def _write_scans(connection: sqlite3.Connection, updates: list[ScanUpdate]) -> int:
@@ -344,11 +343,10 @@ def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tu
             yield "scan = ?", (where.scan,)
     if where.since is not None:
         yield ("ts >= ?" if kind else "last_seen >= ?"), (where.since,)
-    if where.name is not None:
-        if collection is Collection.CERTIFICATES:
-            yield "sha256 IN (SELECT sha256 FROM certificate_names WHERE name = ?)", (where.name,)
-        else:
-            yield "name = ?", (where.name,)
+    if where.name is not None and collection is not Collection.CERTIFICATES:
+        yield "name = ?", (where.name,)
+    if collection is Collection.CERTIFICATES:
+        yield from certificate_conditions(where)
 
 
 def _query(collection: Collection, where: Filter) -> tuple[str, tuple[Any, ...], Callable[[Sequence[Any]], Document]]:
@@ -358,7 +356,7 @@ def _query(collection: Collection, where: Filter) -> tuple[str, tuple[Any, ...],
     sql = f"SELECT {columns} FROM {table}"
     if conditions:
         sql += " WHERE " + " AND ".join(text for text, _ in conditions)
-    sql += f" ORDER BY {order}"
+    sql += f" ORDER BY {'+' if collection is Collection.CERTIFICATES and conditions else ''}{order}"
     bound = [value for _, values in conditions for value in values]
     if where.limit is not None:
         sql += " LIMIT ?"

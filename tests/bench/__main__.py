@@ -48,6 +48,7 @@ BENCHES: Final[Mapping[str, Sequence[str]]] = {
         "sqlite_log",
         "kafka_null",
         "sink",
+        "corpus",
         "demo",
     )
 }

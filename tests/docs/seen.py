@@ -176,3 +176,19 @@ def what_the_responder_plays(stage: Stage) -> None:
     kinds = every.reactions(every.addresses(), 80).tolist()
     lines = [line for line in printed.out.splitlines() if line.startswith("10.64.")]
     assert lines == [f"10.64.0.{i},80,{Reaction(kind).name.lower()}" for i, kind in enumerate(kinds) if kind]
+
+
+# --- docs/certificates.md
+
+
+def certificates_were_collected_and_judged(stage: Stage) -> None:
+    """Every certificate of the network is stored and judged, and the questions find what there is."""
+    _, judged, named, shared, _ = stage.said
+    documents = stage.documents("certificates", "sqlite:scan.db")
+    assert len(documents) > 5
+    assert f"{len(documents)} of {len(documents)} certificates judged" in judged.out
+    assert all({"expired", "self_signed", "untrusted"} <= d["verdicts"].keys() for d in documents)
+    assert len(named.out.splitlines()) > 1
+    assert len(shared.out.splitlines()) > 1
+    exported = (stage.folder / "certificates.pem").read_text().count("BEGIN CERTIFICATE")
+    assert 0 < exported <= len(documents)
