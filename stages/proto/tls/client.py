@@ -87,7 +87,7 @@ class Client:
         "alert",
         "alert_ends",
         "asked",
-        "chain",
+        "chain_seen",
         "compressed",
         "done",
         "encrypted",
@@ -124,7 +124,7 @@ class Client:
         self.encrypted: list[tuple[int, bytes]] | None = None  #: EncryptedExtensions, in order
         self.protocol: bytes | None = None  #: by ALPN
         self.asked = False  #: for a client certificate, before the chain (TLS 1.3)
-        self.chain: list[bytes] | None = None  #: DER as sent, leaf first
+        self.chain_seen: list[bytes] | None = None  #: DER as sent, leaf first
         self.compressed: int | None = None  #: algorithm of a compressed chain
         self.ocsp: bytes | None = None
         self.scts: bytes | None = None
@@ -151,7 +151,7 @@ class Client:
     @property
     def idle(self) -> float:
         idle = self._script.idle
-        return min(idle, LINGER) if self._listening or self.chain is not None else idle
+        return min(idle, LINGER) if self._listening or self.chain_seen is not None else idle
 
     @property
     def total(self) -> float:
@@ -186,7 +186,7 @@ class Client:
     def eof(self) -> bytes | None:
         if self._listening:
             self._tell()
-        elif self.error is None and not self.done and not self.alert_ends and self.chain is None and self._begun:
+        elif self.error is None and not self.done and not self.alert_ends and self.chain_seen is None and self._begun:
             self.error = "the peer closed in the middle of the handshake"
         return None
 
@@ -202,7 +202,7 @@ class Client:
     # -- what was seen ----------------------------------------------------------------------------------------------
 
     @property
-    def phase(self) -> str:
+    def where(self) -> str:
         """`hello` until the ServerHello is here, then `certificate`."""
         if self.server_hello is None or self._script.stop is Stop.HELLO:
             return "hello"
@@ -267,7 +267,7 @@ class Client:
         self._changes += 1
         hello = self.server_hello or self.retry
         if hello is None or hello.version != TLS13:
-            if self.chain is not None:
+            if self.chain_seen is not None:
                 return self._over()
             raise TlsFormatError("change_cipher_spec before the certificate", UNEXPECTED_MESSAGE)
         if self._changes > MAX_CHANGES:
@@ -307,13 +307,13 @@ class Client:
             raise TlsFormatError(f"handshake message {kind} before the ServerHello", UNEXPECTED_MESSAGE)
         if hello.version == TLS13:
             return self._message13(kind, one)
-        if kind == codes.CERTIFICATE and self.chain is None:
-            self.chain = parse_certificate(one[4:])
+        if kind == codes.CERTIFICATE and self.chain_seen is None:
+            self.chain_seen = parse_certificate(one[4:])
             return self._over() if hello.extension(codes.STATUS_REQUEST) is None else False
-        if kind == codes.CERTIFICATE_STATUS and self.chain is not None:
+        if kind == codes.CERTIFICATE_STATUS and self.chain_seen is not None:
             self.ocsp = parse_status(one[4:])
             return self._over()
-        if kind == codes.SUPPLEMENTAL_DATA and self.chain is None:
+        if kind == codes.SUPPLEMENTAL_DATA and self.chain_seen is None:
             return False
         if kind in (codes.SERVER_KEY_EXCHANGE, codes.CERTIFICATE_REQUEST, codes.SERVER_HELLO_DONE):
             return self._over()  # the suite has no certificate, or the promised status does not come
@@ -341,7 +341,7 @@ class Client:
         else:
             raise TlsFormatError(f"handshake message {kind} before the certificate", UNEXPECTED_MESSAGE)
         chain = parse_certificate13(body)
-        self.chain, self.ocsp, self.scts = chain.certificates, chain.ocsp, chain.scts
+        self.chain_seen, self.ocsp, self.scts = chain.certificates, chain.ocsp, chain.scts
         return self._over()
 
     def _hello_came(self, one: bytes) -> bool:
