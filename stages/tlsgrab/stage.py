@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 #: loop waits some milliseconds at most. Our own client takes a hundredth of that.
 MAX_EVENTS: Final = 16
 
+#: Seconds between two looks at the sockets of our own client while they are busy: a fraction of a round trip, and where
+#: a server's signatures set the pace, the difference between one socket and dozens in a turn of the loop.
+GATHER: Final = 0.01
+
 
 class TlsgrabStage(Grab["Dialer", "Conversation"]):
     """`stages.core.job.Stage`."""
@@ -61,7 +65,7 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
         from stages.net.poller import open_poller
 
         if self._mode.light:
-            return Dialer(self.on_end, keep_data=False, reset=True)
+            return Dialer(self.on_end, keep_data=False, reset=True, open_poller=partial(open_poller, gather=GATHER))
         return Dialer(self.on_end, keep_data=False, open_poller=partial(open_poller, max_events=MAX_EVENTS))
 
     def dial(self, engine: Dialer, job: Job, hit: Hit) -> None:

@@ -1,4 +1,4 @@
-"""nginx with TLS on all addresses of the loopback, one worker: the target of the TLS benchmarks and of real handshakes."""
+"""nginx with TLS on all addresses of the loopback, one worker: for the benchmarks and for real handshakes."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
 
 In TLS 1.3 our key share is the base point of its group (`groups`), so that one hash chain and one AEAD key show the
 chain, and no key exchange is computed; with `fresh` it is a true one. Over means: an alert that says so (user_canceled
-and close_notify, sealed in TLS 1.3), and the connection is closed by who owns it.
+and close_notify; in TLS 1.3 close_notify, sealed), and the connection is closed by who owns it.
 
 What is not TLS is read up to MAX_TOLD_BYTES, to be named (`foreign`). Everything has a bound: the size of records and
 messages, what an inflated chain may be, records that say nothing, warnings, HelloRequests, ServerHellos; the bytes and
@@ -438,6 +438,7 @@ class Client:
     def _say(self, level: int, *descriptions: int) -> None:
         hello = self.server_hello
         if self._secret and self._suite is not None:
+            descriptions = descriptions[-1:]
             ours = self._suite.protection(self._secret, self._suite.client_label, self._transcript)
             self._farewell = b"".join(ours.seal(ALERT, bytes((level, each))) for each in descriptions)
             return

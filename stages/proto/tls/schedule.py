@@ -7,6 +7,7 @@ the connection (the early secret, padded) is computed once per suite.
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -46,19 +47,12 @@ class Suite:
         self.client_label = _label(size, b"c hs traffic", size)
         self.key_label = _label(key_size, b"key", 0) + b"\1"
         self.iv_label = _label(_NONCE, b"iv", 0) + b"\1"
-        early = self._hmac(bytes(size), bytes(size))
-        derived = self._hmac(early, _label(size, b"derived", size) + new(b"").digest() + b"\1")
-        self._derived_inner, self._derived_outer = self._pads(derived)
-
-    def _pads(self, key: bytes) -> tuple[bytes, bytes]:
-        padded = key.ljust(self.block_size, b"\0")
-        return padded.translate(_INNER), padded.translate(_OUTER)
-
-    def _hmac(self, key: bytes, data: bytes) -> bytes:
-        inner, outer = self._pads(key)
-        new = self.new
-        out: bytes = new(outer + new(inner + data).digest()).digest()
-        return out
+        self._pad_inner = b"\x36" * (self.block_size - size)
+        self._pad_outer = b"\x5c" * (self.block_size - size)
+        early = hmac.digest(bytes(size), bytes(size), hash_name)
+        derived = hmac.digest(early, _label(size, b"derived", size) + new(b"").digest() + b"\1", hash_name)
+        self._derived_inner = derived.translate(_INNER) + self._pad_inner
+        self._derived_outer = derived.translate(_OUTER) + self._pad_outer
 
     def handshake_secret(self, shared: bytes) -> bytes:
         """HKDF-Extract of the shared secret under the derived early secret."""
@@ -68,9 +62,12 @@ class Suite:
 
     def protection(self, handshake_secret: bytes, label: bytes, transcript: bytes) -> Protection:
         """The keys of one direction; `label` is `server_label` or `client_label`, `transcript` a hash."""
-        new = self.new
-        traffic = self._hmac(handshake_secret, label + transcript + b"\1")
-        inner, outer = self._pads(traffic)
+        new, pad_inner, pad_outer = self.new, self._pad_inner, self._pad_outer
+        inner = handshake_secret.translate(_INNER) + pad_inner
+        outer = handshake_secret.translate(_OUTER) + pad_outer
+        traffic = new(outer + new(inner + label + transcript + b"\1").digest()).digest()
+        inner = traffic.translate(_INNER) + pad_inner
+        outer = traffic.translate(_OUTER) + pad_outer
         key = new(outer + new(inner + self.key_label).digest()).digest()[: self.key_size]
         iv = new(outer + new(inner + self.iv_label).digest()).digest()[:_NONCE]
         return Protection(self.aead(key), iv, self.tag)
