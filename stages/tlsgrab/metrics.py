@@ -32,6 +32,7 @@ class TlsgrabMetrics:
         self.fallbacks = m.counter(
             f"{_PREFIX}_fallbacks", "Targets asked again with another hello, by that hello", "hello", HELLOS
         )
+        self.followed = m.counter(f"{_PREFIX}_followed_names", "Names out of certificates that were asked for next")
         self.certificates = m.counter(f"{_PREFIX}_certificates", "Certificates received, repeats included")
         self.connect_seconds = m.histogram(f"{_PREFIX}_connect_seconds", "Time to connect")
         self.seconds = m.histogram(f"{_PREFIX}_handshake_seconds", "Time of connect and handshake")

@@ -21,6 +21,9 @@ VERSIONS: Final = ("ssl3", "tls1.0", "tls1.1", "tls1.2", "tls1.3")
 #: How far a handshake goes.
 MODES: Final = ("certificate", "hello", "full")
 
+#: Protocols inside which TLS may begin (`stages.proto.starttls.registry`; a test holds them equal).
+STARTTLS: Final = ("smtp", "imap", "pop3", "ftp", "ldap", "xmpp", "postgres", "mysql", "nntp", "sieve")
+
 
 class TlsgrabSettings(Section):
     """Tlsgrab: one TLS handshake a hit"""
@@ -80,6 +83,20 @@ class TlsgrabSettings(Section):
         False, "--fresh-keys", help="a new key for each TLS 1.3 handshake instead of the group's base point (slower)"
     )
     sni_literal: bool = opt(False, "--sni-literal", help="ask for addresses too where they are given as names")
+    starttls: str | None = opt(
+        None,
+        "--starttls",
+        metavar="NAME",
+        help=f"begin TLS inside this protocol, or auto: by the port ({', '.join(STARTTLS)})",
+        choices=("auto", *STARTTLS),
+    )
+    follow_names: int = opt(
+        0,
+        "--follow-names",
+        metavar="N",
+        help="ask a target again for the names in its certificates, for N of them at most",
+        ge=0,
+    )
     max_bytes: Size = opt(
         DEFAULT_MAX_BYTES, "--max-bytes", metavar="SIZE", help="bytes to read of one server, at most", gt=0
     )

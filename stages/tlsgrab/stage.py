@@ -13,6 +13,7 @@ from stages.core.outcome import Outcome
 from stages.core.records import Hit, Tls, prefix_key
 from stages.tlsgrab.attempts import Attempt, best_of, connections_of, next_attempt
 from stages.tlsgrab.endings import blocked, outcome_of, record_of
+from stages.tlsgrab.names import follow
 from stages.tlsgrab.sni import sni_of
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
         self._metrics = metrics
         self._sni = partial(sni_of, literal=settings.sni_literal)
         self._server_name = self._sni(settings.server_name)
+        self._follow = settings.follow_names
+        self._default = None if self._server_name is None else self._server_name.decode("ascii")
         self._lowest = settings.conn_timeout_min
         self._highest = settings.conn_timeout
         self._max_bytes = settings.max_bytes
@@ -74,7 +77,7 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
         engine.dial(
             hit.ip,
             hit.port,
-            self._mode.begin(sni, hit.hello if isinstance(hit, Attempt) else ""),
+            self._mode.begin(sni, hit.hello if isinstance(hit, Attempt) else "", hit.port),
             job,
             connect_timeout=connect_timeout(hit.rtt, self._lowest, self._highest),
             max_bytes=self._max_bytes,
@@ -99,8 +102,12 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
                 job.further(another)
                 return
             record = best_of(hit, record)
+        more: Sequence[tuple[Hit, bytes]] = ()
+        if self._follow and record.certificates:
+            more = follow(hit, record.certificates[0], self._follow, self._default)
+            self._metrics.followed.add(len(more))
         self._metrics.ended(record)
-        job.done((self._output(record),), record.outcome)
+        job.done((self._output(record),), record.outcome, more)
 
     def refusal(self, hit: Hit, ts: int) -> Sequence[Output]:
         record = blocked(hit, ts, self._mode.name)
