@@ -12,6 +12,9 @@ from stages.core.settings import Seconds, Section, Size, opt
 #: Chains of real servers are some KiB; the bound is for those that never stop.
 DEFAULT_MAX_BYTES: Final = 512 * 1024
 
+#: Processes of one tlsgrab: more cores than this are served by more consumers of a log.
+MAX_WORKERS: Final = 64
+
 #: Bytes of a protocol name (RFC 7301 section 3.1).
 MAX_PROTOCOL: Final = 255
 
@@ -29,6 +32,14 @@ class TlsgrabSettings(Section):
     """Tlsgrab: one TLS handshake a hit"""
 
     concurrent: int = opt(500, "-c", "--concurrent", metavar="N", help="connections open at once", ge=1)
+    workers: int = opt(
+        1,
+        "--workers",
+        metavar="N",
+        help="processes; a network is always one's own, and concurrency and rate are those of all together",
+        ge=1,
+        le=MAX_WORKERS,
+    )
     port: int | None = opt(
         None, "-p", "--port", metavar="PORT", help="port of input lines that name none", ge=1, le=MAX_PORT
     )
