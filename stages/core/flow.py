@@ -260,9 +260,15 @@ class Flow:
                     self._metrics.done.add(words, word)
                     word, words = job.word, 0
                 words += 1
+                if job.more:
+                    self._more(feed, job, now)
             elif end is End.LOCAL:
                 local += 1
                 self._local(job, now)
+                continue
+            elif end is End.FURTHER:
+                if span.state is _OURS:
+                    self._offer(Job(job.record, job.desk, entry, job.line, job.host), now)
                 continue
             elif end is End.DEAD:
                 assert isinstance(job.word, DeadReason)
@@ -281,6 +287,16 @@ class Flow:
         self.concurrency.ended(len(jobs) - local)
         if outputs:
             feed.add(outputs)
+
+    def _more(self, feed: Feed, job: Job, now: float) -> None:
+        """Take in hand what follows from a finished job. Of a partition that is being taken away it is left to the
+        next owner: the entry stays unfinished, and is delivered again."""
+        entry = job.entry
+        for record, line in job.more:
+            feed.records += 1
+            entry.left += 1
+            if entry.span.state is _OURS:
+                self._offer(Job(record, job.desk, entry, line, job.host), now)
 
     def _finish(self, feed: Feed, entry: Entry) -> None:
         feed.records -= 1

@@ -99,15 +99,18 @@ class LineReader:
         *,
         transport: str = "tcp",
         connects: bool = True,
+        literal_names: bool = False,
     ) -> None:
         """`default_port`: for lines without one. `scan`, `vantage`, `probe`, `transport`: of hits that do not say.
-        `connects`: port 0 is an error, as nothing listens on it."""
+        `connects`: port 0 is an error, as nothing listens on it. `literal_names`: an address in a name's place is a
+        name to ask for."""
         self._default_port = default_port
         self._scan = scan
         self._vantage = vantage
         self._probe = probe
         self._transport = transport
         self._connects = connects
+        self._literal = literal_names
         self._columns: Sequence[str] | None = None
 
     def read(self, line: bytes, ts_us: int) -> Hit | None:
@@ -181,7 +184,7 @@ class LineReader:
             ip=ip,
             port=self._port(at if at is not None else port),
             transport=self._transport,
-            name=_name(name),
+            name=_name(name, literal=self._literal),
             probe=self._probe,
             classification=str(classification) if classification else LISTED,
             success=_flag(values, "success", default=True),
@@ -210,7 +213,7 @@ class LineReader:
             ip=ip,
             port=self._port(at if at is not None else port),
             transport=self._transport,
-            name=_name(name),
+            name=_name(name, literal=self._literal),
             probe=self._probe,
             classification=tag[:MAX_TAG] or LISTED,
         )
@@ -257,10 +260,13 @@ def _host_port(text: str) -> tuple[str, str | None]:
     return canonical(text), None
 
 
-def _name(value: object) -> str | None:
-    """A name to ask for. An address is none: a server name is never an address (RFC 6066 section 3)."""
-    if value is None or value == "" or is_ip(str(value)):
+def _name(value: object, *, literal: bool) -> str | None:
+    """A name to ask for. An address is none, as a server name is never an address (RFC 6066 section 3), unless
+    `literal`."""
+    if value is None or value == "":
         return None
+    if is_ip(str(value)):
+        return str(value).lower() if literal else None
     if not is_name(str(value)):
         _no_target(f"{value!r} is not a host name")
     return str(value).rstrip(".").lower()

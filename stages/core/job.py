@@ -1,8 +1,8 @@
 """One record in flight, and what a stage is: a function from records to records, in batches.
 
 A stage never sees the log. The runner hands it jobs (`Stage.take`), and each job is finished by exactly one of `done`,
-`dead`, `local` and `later`, at any later time, from the thread of the event loop. Finishing is cheap: the job lays
-itself on the runner's desk, and the runner clears the desk once per turn of the loop.
+`dead`, `local`, `later` and `further`, at any later time, from the thread of the event loop. Finishing is cheap: the
+job lays itself on the runner's desk, and the runner clears the desk once per turn of the loop.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class End(IntEnum):
     DEAD = 2
     LOCAL = 3
     LATER = 4
+    FURTHER = 5
 
 
 _OPEN: Final = End.OPEN
@@ -51,9 +52,23 @@ class Desk:
 class Job:
     """One record in flight. `record` is what `Stage.decode` returned; the rest is the runner's."""
 
-    __slots__ = ("desk", "detail", "end", "entry", "host", "line", "not_before", "outputs", "record", "tries", "word")
+    __slots__ = (
+        "desk",
+        "detail",
+        "end",
+        "entry",
+        "host",
+        "line",
+        "more",
+        "not_before",
+        "outputs",
+        "record",
+        "tries",
+        "word",
+    )
 
     outputs: Sequence[Output]
+    more: Sequence[tuple[Any, bytes]]
     word: Outcome | DeadReason
     detail: str
     not_before: int
@@ -67,12 +82,22 @@ class Job:
         self.end = _OPEN
         self.desk = desk
 
-    def done(self, outputs: Sequence[Output] = (), outcome: Outcome = Outcome.OK) -> None:
-        """Finished: `outputs` are published, then the input is committed. `outcome` is for the counters only."""
+    def done(
+        self,
+        outputs: Sequence[Output] = (),
+        outcome: Outcome = Outcome.OK,
+        more: Sequence[tuple[Any, bytes]] = (),
+    ) -> None:
+        """Finished: `outputs` are published, then the input is committed. `outcome` is for the counters only.
+
+        `more`: records of the same host that follow from this one, each with the line to put off where politeness
+        delays it. They wait at the gate like any other, and the input is committed when they are finished too.
+        """
         if self.end is not _OPEN:
             return self._again()
         self.end = _DONE
         self.outputs = outputs
+        self.more = more
         self.word = outcome
         desk = self.desk
         if not desk.jobs:
@@ -92,6 +117,11 @@ class Job:
         """Not now, but at `not_before_us` (microseconds since the epoch) or later, without holding up its partition."""
         self.not_before = not_before_us
         self._finish(End.LATER, "")
+
+    def further(self, record: Any) -> None:
+        """Not finished: it needs another connection, as `record`, which waits at the gate for its turn."""
+        self.record = record
+        self._finish(End.FURTHER, "")
 
     def again(self) -> Job:
         """The same record as a new job, one try older."""

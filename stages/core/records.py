@@ -223,6 +223,11 @@ class Tls:
     chain: list[str] = field(default_factory=list)  #: SHA-256 of each certificate, leaf first
     certificates: list[bytes] = field(default_factory=list)  #: DER, same order; on the bus only
     server_hello: dict[str, Any] | None = None
+    hello: str | None = None  #: the ClientHello that this answers: modern, wide, old, ancient
+    connections: int = 1  #: that it took, those with other hellos counted
+    starttls: str | None = None  #: the protocol inside which TLS was begun
+    ocsp: bytes | None = None  #: the OCSP answer that came with the chain, DER
+    scts: bytes | None = None  #: the SignedCertificateTimestampList that came with it (RFC 6962 section 3.3)
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -261,6 +266,11 @@ class Tls:
                 "chain": self.chain,
                 "certificates": [b64(der) for der in self.certificates],
                 "server_hello": self.server_hello,
+                "hello": self.hello,
+                "connections": self.connections,
+                "starttls": self.starttls,
+                "ocsp": None if self.ocsp is None else b64(self.ocsp),
+                "scts": None if self.scts is None else b64(self.scts),
             }
         )
 
@@ -372,6 +382,13 @@ def _issuer(value: object) -> bytes:
     return der
 
 
+def _count(d: dict[str, Any], key: str) -> int:
+    value = d.get(key, 1)
+    if type(value) is not int or value < 0:
+        _bad(f"{key} is {value!r}, not a count")
+    return value
+
+
 def _target(d: dict[str, Any]) -> dict[str, Any]:
     ip = _text(d, "ip")
     port = d.get("port")
@@ -471,6 +488,11 @@ def _tls(d: dict[str, Any]) -> Tls:
         chain=chain,
         certificates=[_issuer(c) if place else _bytes(c, "certificates") for place, c in enumerate(certificates)],
         server_hello=_optional(d, "server_hello", dict),
+        hello=_optional(d, "hello", str),
+        connections=_count(d, "connections"),
+        starttls=_optional(d, "starttls", str),
+        ocsp=None if d.get("ocsp") is None else _bytes(d["ocsp"], "ocsp"),
+        scts=None if d.get("scts") is None else _bytes(d["scts"], "scts"),
     )
 
 

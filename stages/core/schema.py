@@ -134,6 +134,11 @@ class TlsModel(ConversationModel):
     chain: list[str] = []
     certificates: list[Base64] = []
     server_hello: dict[str, Any] | None = None
+    hello: str | None = None
+    connections: Annotated[int, Field(ge=0)] = 1
+    starttls: str | None = None
+    ocsp: Base64 | None = None
+    scts: Base64 | None = None
 
 
 class ScanModel(Model):

@@ -5,6 +5,9 @@ socket. An epoll descriptor can itself be watched by a loop (epoll(7)): then the
 ready sockets come in one list. Sockets are registered once, edge-triggered, for everything; closing removes them. So
 a connection costs one epoll_ctl(2).
 
+`gather` trades time for work: while sockets are busy the loop is not woken by each of them, but looks every few
+milliseconds and finds many. A turn of the loop costs as much as some of them, whatever it finds.
+
 Where there is no epoll (any system but Linux) `LoopPoller` has the same contract over the loop's own readers and
 writers. It is level-triggered: interest in writing must be taken away when there is nothing to write, which
 `want_write` tells it and which means nothing to `EpollPoller`.
@@ -13,7 +16,7 @@ writers. It is level-triggered: interest in writing must be taken away when ther
 from __future__ import annotations
 
 import select
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -55,16 +58,31 @@ class EpollPoller:
 
     tells_errors = True
 
-    def __init__(self, loop: AbstractEventLoop, on_ready: OnReady, max_events: int = MAX_EVENTS) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, on_ready: OnReady, max_events: int = MAX_EVENTS, gather: float = 0.0
+    ) -> None:
+        """`gather`: seconds between two looks while there is something to see; 0: told at once."""
         self._loop = loop
         self._on_ready = on_ready
         self._max_events = max_events
+        self._gather = gather
+        self._timer: TimerHandle | None = None
         self._epoll = select.epoll()
         self._mask = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
         loop.add_reader(self._epoll.fileno(), self._drain)
 
     def _drain(self) -> None:
-        self._on_ready(self._epoll.poll(0, self._max_events))
+        events = self._epoll.poll(0, self._max_events)
+        if self._gather and events:
+            if self._timer is None:
+                self._loop.remove_reader(self._epoll.fileno())
+            more = len(events) == self._max_events  # the rest is there already
+            self._timer = self._loop.call_later(0.0 if more else self._gather, self._drain)
+        elif self._timer is not None:  # it has become quiet: be woken again
+            self._timer = None
+            self._loop.add_reader(self._epoll.fileno(), self._drain)
+        if events:
+            self._on_ready(events)
 
     def add(self, fd: int) -> None:
         self._epoll.register(fd, self._mask)
@@ -76,6 +94,8 @@ class EpollPoller:
         pass
 
     def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if not self._epoll.closed:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
@@ -119,9 +139,11 @@ class LoopPoller:
             self.remove(fd)
 
 
-def open_poller(loop: AbstractEventLoop, on_ready: OnReady, max_events: int = MAX_EVENTS) -> Poller:
-    """The best poller that this system has. `max_events`: handled in one turn of the loop, where it can be chosen;
-    fewer for dialogues that compute."""
+def open_poller(
+    loop: AbstractEventLoop, on_ready: OnReady, max_events: int = MAX_EVENTS, gather: float = 0.0
+) -> Poller:
+    """The best poller that this system has, with these where it can choose them. `max_events`: handled in one turn of
+    the loop, fewer for dialogues that compute. `gather`: seconds, for what has the patience."""
     if hasattr(select, "epoll"):
-        return EpollPoller(loop, on_ready, max_events)
+        return EpollPoller(loop, on_ready, max_events, gather)
     return LoopPoller(loop, on_ready)

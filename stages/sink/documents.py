@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from stages.core.errors import RecordError
 from stages.core.outcome import DeadReason, Outcome, Phase
-from stages.core.records import Banner, Hit, Record, Scan, Tls
+from stages.core.records import Banner, Hit, Record, Scan, Tls, b64
 
 Document = dict[str, Any]
 
@@ -284,10 +284,15 @@ def _tls(r: Tls, chain: list[str]) -> Document:
         "chain": chain,
     }
     _ending(body, r)
-    for key in ("alert", "error", "version", "cipher_suite", "alpn", "sni"):
+    for key in ("alert", "error", "version", "cipher_suite", "alpn", "sni", "hello", "starttls"):
         value = getattr(r, key)
         if value is not None:
             body[key] = value
+    for key, data in (("ocsp", r.ocsp), ("scts", r.scts)):
+        if data is not None:
+            body[key] = b64(data)
+    if r.connections != 1:
+        body["connections"] = r.connections
     if r.server_hello is not None:
         body["server_hello"] = storable(r.server_hello)
     return body

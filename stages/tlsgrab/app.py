@@ -18,6 +18,7 @@ from stages.core.records import Tls
 from stages.core.routing import Routing
 from stages.core.runner import DEFAULT_HORIZON, Runner, RunnerMetrics
 from stages.tlsgrab.metrics import TlsgrabMetrics
+from stages.tlsgrab.modes import mode_of
 from stages.tlsgrab.stage import TlsgrabStage
 
 if TYPE_CHECKING:
@@ -64,9 +65,12 @@ def make_runner(
     if capacity is None:
         capacity = fit_concurrency(settings.concurrent, raise_descriptor_limit()[0])
     metrics = metrics if metrics is not None else Metrics()
-    read: Reader = read_hit if shared else LineReader(settings.port, scan, vantage).read
+    read: Reader = (
+        read_hit if shared else LineReader(settings.port, scan, vantage, literal_names=settings.sni_literal).read
+    )
     stage = TlsgrabStage(
         settings,
+        mode_of(settings),
         topic=topics.tls,
         read=read,
         routing=Routing.for_tls(settings.ports, shared=shared),

@@ -15,6 +15,9 @@ _PREFIX: Final = "longline_tlsgrab"
 #: Values of the `version` label; `other` is whatever else a server may say.
 VERSIONS: Final = ("SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3", "other")
 
+#: Values of the `hello` label.
+HELLOS: Final = ("modern", "wide", "old", "ancient")
+
 
 class TlsgrabMetrics:
     """The numbers of one tlsgrab; of a `Metrics` of their own if none is given."""
@@ -26,6 +29,10 @@ class TlsgrabMetrics:
         )
         self.failures = m.counter(f"{_PREFIX}_failures", "Handshakes that failed, by where it was", "phase", Phase)
         self.versions = m.counter(f"{_PREFIX}_versions", "ServerHellos, by version", "version", VERSIONS)
+        self.fallbacks = m.counter(
+            f"{_PREFIX}_fallbacks", "Targets asked again with another hello, by that hello", "hello", HELLOS
+        )
+        self.followed = m.counter(f"{_PREFIX}_followed_names", "Names out of certificates that were asked for next")
         self.certificates = m.counter(f"{_PREFIX}_certificates", "Certificates received, repeats included")
         self.connect_seconds = m.histogram(f"{_PREFIX}_connect_seconds", "Time to connect")
         self.seconds = m.histogram(f"{_PREFIX}_handshake_seconds", "Time of connect and handshake")

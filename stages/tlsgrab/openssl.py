@@ -31,8 +31,10 @@ from typing import Any, Final
 from OpenSSL import SSL, crypto
 
 from stages.core.outcome import Outcome, Phase
-from stages.proto.tls.clear import CLOSE_NOTIFY, FATAL, ClearReader, TlsFormatError
+from stages.proto.tls.clear import ClearReader
+from stages.proto.tls.codes import CLOSE_NOTIFY, FATAL, USER_CANCELED
 from stages.proto.tls.names import alert_name, suite_name, version_name
+from stages.proto.tls.records import TlsFormatError
 
 #: All suites that the library has, also the weak ones (ciphers(1): COMPLEMENTOFALL adds the NULL suites). The anonymous
 #: ones stand last: a server that has both must choose one with a certificate.
@@ -49,9 +51,6 @@ CB_CONNECT_LOOP: Final = 0x1001
 _AT_HELLO: Final = frozenset({b"", b"before SSL initialization", b"SSLv3/TLS write client hello"})
 _CERTIFICATE_REQUEST: Final = b"SSLv3/TLS read server certificate request"
 _SESSION_TICKET: Final = b"SSLv3/TLS read server session ticket"
-
-#: user_canceled: the one alert of TLS 1.3 beside close_notify that ends nothing by itself (RFC 8446 section 6.1).
-_USER_CANCELED: Final = 90
 
 #: How much of an answer that is not TLS is told in the record's `error`.
 MAX_TOLD_BYTES: Final = 64
@@ -239,6 +238,9 @@ class FullHandshake:
         seen = self._connection.get_peer_cert_chain() if self._connection is not None else None
         return [crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in seen or ()]
 
+    def give_up(self) -> None:
+        """What has come was looked at as it came."""
+
     def facts(self) -> dict[str, Any]:
         """Fields of the Tls record."""
         hello = self._clear.server_hello
@@ -270,7 +272,9 @@ class FullHandshake:
             return self._clear.alert_ends
         level, description = alert
         if self._is_tls13:
-            return description != _USER_CANCELED  # the level means nothing there (RFC 8446 section 6)
+            return (
+                description != USER_CANCELED
+            )  # the one that ends nothing by itself (section 6.1); the level means nothing there (RFC 8446 section 6)
         return level == FATAL or description == CLOSE_NOTIFY
 
     def _shake(self, connection: SSL.Connection) -> bool:

@@ -44,6 +44,7 @@ BENCHES: Final[Mapping[str, Sequence[str]]] = {
         "found",
         "start",
         "banner",
+        "tls",
         "runner",
         "sqlite_log",
         "kafka_null",

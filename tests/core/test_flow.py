@@ -361,3 +361,61 @@ def test_a_full_hand_is_not_politeness(caplog: pytest.LogCaptureFixture) -> None
         for b.now in (0.0, POLITE_AFTER, 2 * POLITE_AFTER):
             b.begin()
     assert caplog.messages == []
+
+
+# -- more than one connection for a record -----------------------------------------------------------------------------
+
+
+def test_what_needs_another_connection_waits_at_the_gate_and_is_finished_once() -> None:
+    b = Bench(limits=Limits(per_host=1))
+    b.accept(b"10.0.0.1 1", b"10.0.0.1 2")
+    b.begin()
+    (first,) = b.stage.held
+    b.stage.held.clear()
+    first.further("once more")
+    b.flow.reap(b.feed, b.now, b.epoch)
+    assert (b.flow.in_flight, b.feed.records, b.position(), b.metrics.done.total) == (0, 2, 0, 0)
+    b.begin()
+    (second,) = b.stage.held
+    assert second.line == b"10.0.0.1 2", "it has no right to go before others of its host"
+    b.stage.held.clear()
+    second.done()
+    b.flow.reap(b.feed, b.now, b.epoch)
+    b.begin()
+    (third,) = b.stage.held
+    assert (third.record, third.line, third.tries) == ("once more", b"10.0.0.1 1", 0)
+    third.done()
+    b.flow.reap(b.feed, b.now, b.epoch)
+    assert (b.feed.records, b.position(), b.metrics.done.total) == (0, 1, 2)
+
+
+def test_what_follows_from_a_record_holds_its_position_until_it_is_finished() -> None:
+    b = Bench(limits=Limits(per_host=1))
+    b.accept(b"10.0.0.1 1")
+    b.begin()
+    (first,) = b.stage.held
+    b.stage.held.clear()
+    first.done((), Outcome.OK, [("one", b"line one"), ("two", b"line two")])
+    b.flow.reap(b.feed, b.now, b.epoch)
+    assert (b.feed.records, b.position(), b.metrics.done.total, b.flow.waiting) == (2, 0, 1, 2)
+    for record, line in (("one", b"line one"), ("two", b"line two")):
+        assert b.position() == 0
+        b.begin()
+        (job,) = b.stage.held
+        b.stage.held.clear()
+        assert (job.record, job.line, job.host) == (record, line, "10.0.0.1")
+        job.done()
+        b.flow.reap(b.feed, b.now, b.epoch)
+    assert (b.feed.records, b.position(), b.metrics.done.total) == (0, 1, 3)
+
+
+def test_what_follows_is_left_to_the_next_owner_of_a_partition() -> None:
+    b = Bench(limits=Limits(per_host=1))
+    b.accept(b"10.0.0.1 1", b"10.0.0.2 2")
+    b.begin()
+    one, two = b.stage.held
+    b.flow.withdraw(b.feed, [("t.hits.v1", 0)])
+    one.done((), Outcome.OK, [("one", b"line one")])
+    two.further("two")
+    b.flow.reap(b.feed, b.now, b.epoch)
+    assert (b.flow.waiting, b.flow.in_flight, b.position()) == (0, 0, 0)

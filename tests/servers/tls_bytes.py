@@ -85,8 +85,22 @@ def client_parts(hello: bytes) -> tuple[bytes, dict[int, bytes]]:
     return session_id, found
 
 
+def certificate13(chain: Sequence[bytes], extensions: bytes = b"") -> bytes:
+    """Of TLS 1.3; `extensions` are those of the leaf."""
+    entries = b""
+    for number, der in enumerate(chain):
+        own = extensions if number == 0 else b""
+        entries += len(der).to_bytes(3, "big") + der + struct.pack("!H", len(own)) + own
+    return message(11, b"\0" + len(entries).to_bytes(3, "big") + entries)
+
+
 def flight13(client_hello: bytes, chain: Sequence[bytes]) -> bytes:
-    """ServerHello of TLS 1.3, then EncryptedExtensions and Certificate, encrypted, with any bytes as certificates.
+    """ServerHello of TLS 1.3, then EncryptedExtensions and Certificate, encrypted, with any bytes as certificates."""
+    return sealed13(client_hello, message(8, b"\0\0") + certificate13(chain))
+
+
+def sealed13(client_hello: bytes, plain: bytes, kind: int = 22, padding: int = 0, size: int = 16_000) -> bytes:
+    """ServerHello of TLS 1.3, then whatever one likes, sealed, in records of `size`.
 
     `client_hello` is the whole record, with an X25519 key share in it (RFC 8446 sections 4 and 7).
     """
@@ -109,11 +123,9 @@ def flight13(client_hello: bytes, chain: Sequence[bytes]) -> bytes:
     handshake = hmac.digest(_expand(early, "derived", empty, 32), shared, "sha256")
     traffic = _expand(handshake, "s hs traffic", hashlib.sha256(hello + ours).digest(), 32)
     cipher, iv = AESGCM(_expand(traffic, "key", b"", 16)), _expand(traffic, "iv", b"", 12)
-    entries = b"".join(len(der).to_bytes(3, "big") + der + b"\0\0" for der in chain)
-    plain = message(8, b"\0\0") + message(11, b"\0" + len(entries).to_bytes(3, "big") + entries)
     out = record(22, ours) + record(20, b"\1")
-    for number, start in enumerate(range(0, len(plain), 16_000)):
-        inner = plain[start : start + 16_000] + bytes((22,))
+    for number, start in enumerate(range(0, len(plain), size)):
+        inner = plain[start : start + size] + bytes((kind,)) + bytes(padding)
         header = struct.pack("!BHH", 23, TLS12, len(inner) + 16)
         nonce = bytes(a ^ b for a, b in zip(iv, number.to_bytes(12, "big"), strict=True))
         out += header + cipher.encrypt(nonce, inner, header)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import ssl
 import weakref
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -17,13 +16,7 @@ from stages.tlsgrab.openssl import LINGER, MAX_TOLD_BYTES, FullHandshake, client
 from tests.servers import tls_bytes
 from tests.servers.certificates import identity, server_context
 from tests.servers.tls_bytes import UNREADABLE, alert, flight, flight13, message, record, server_hello
-
-VERSIONS = {
-    "TLSv1.0": ssl.TLSVersion.TLSv1,
-    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
-    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
-    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
-}
+from tests.servers.tls_memory import VERSIONS, Server, talk
 
 
 def shake(
@@ -33,44 +26,6 @@ def shake(
     maximum: str | None = None,
 ) -> FullHandshake:
     return FullHandshake(client_context(minimum, maximum, alpn), sni, first=5.0, idle=6.0, total=9.0)
-
-
-class Server:
-    """Python's ssl as the other side."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
-        self.shaken = False
-        self.error: ssl.SSLError | None = None
-
-    def __call__(self, data: bytes) -> bytes:
-        self.incoming.write(data)
-        try:
-            if not self.shaken:
-                self.tls.do_handshake()
-                self.shaken = True
-            self.tls.read(1)
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError as error:
-            self.error = error
-        return self.outgoing.read()
-
-
-def talk(handshake: FullHandshake, server: Callable[[bytes], bytes], size: int | None = None) -> bool:
-    """Let them talk, the server's bytes in pieces of `size`; True when the handshake says it is over."""
-    said = handshake.opening()
-    while said:
-        answer, said = server(said), b""
-        step = size or len(answer)
-        for at in range(0, len(answer), step or 1):
-            more = handshake.receive(answer[at : at + step])
-            if more is None:
-                server(handshake.farewell())
-                return True
-            said += more
-    return False
 
 
 @pytest.mark.parametrize("size", [None, 1, 7])

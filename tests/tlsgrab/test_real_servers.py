@@ -9,6 +9,7 @@ import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -22,6 +23,13 @@ from tests.servers.talkers import fresh_address
 
 Grab = Callable[..., Any]
 Line = Callable[..., bytes]
+
+
+@pytest.fixture
+def tlsgrab(tlsgrab: Grab) -> Grab:
+    """A whole handshake; `test_certificates.py` has the others."""
+    return partial(tlsgrab, mode="full")
+
 
 #: Seconds for a server to listen.
 PATIENCE = 15.0

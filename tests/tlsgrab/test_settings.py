@@ -28,7 +28,8 @@ def loaded(*argv: str) -> TlsgrabSettings:
 
 def test_defaults() -> None:
     settings = loaded()
-    assert (settings.alpn, settings.min_version, settings.max_version) == (("h2", "http/1.1"), None, None)
+    assert (settings.alpn, settings.mode, settings.max_connections) == (("h2", "http/1.1"), "certificate", 2)
+    assert settings.version_range == ("ssl3", "tls1.3")
     assert (settings.server_name, settings.ports, settings.port) == (None, None, None)
     assert settings.max_bytes == DEFAULT_MAX_BYTES
 
@@ -37,12 +38,12 @@ def test_all_of_them() -> None:
     settings = loaded(
         "-c", "50", "-p", "443", "-t", "3", "-r", "500ms", "--conn-timeout-min", "1", "--max-bytes", "1MiB",
         "--ports", "443,8443", "--server-name", "example.org", "--alpn", "imap,pop3",
-        "--min-version", "tls1.1", "--max-version", "tls1.2",
+        "--versions", "tls1.1-tls1.2",
     )  # fmt: skip
     assert (settings.concurrent, settings.port, settings.ports) == (50, 443, "443,8443")
     assert (settings.conn_timeout, settings.conn_timeout_min, settings.handshake_timeout) == (3.0, 1.0, 0.5)
     assert (settings.server_name, settings.alpn, settings.max_bytes) == ("example.org", ("imap", "pop3"), 2**20)
-    assert (settings.min_version, settings.max_version) == ("tls1.1", "tls1.2")
+    assert settings.version_range == ("tls1.1", "tls1.2")
 
 
 def test_no_protocol_may_be_offered() -> None:
@@ -63,11 +64,15 @@ def test_no_protocol_may_be_offered() -> None:
         (("--max-bytes", "0"), "0"),
         (("--server-name", "two words"), "not a host name"),
         (("--server-name", ""), "host name"),
-        (("--server-name", "192.0.2.1"), "never an address"),
-        (("--server-name", "2001:db8::1"), "never an address"),
-        (("--min-version", "ssl3"), "tls1.0"),
-        (("--max-version", "tls1.4"), "tls1.3"),
-        (("--min-version", "tls1.3", "--max-version", "tls1.2"), "above"),
+        (("--server-name", "192.0.2.1"), "only with --sni-literal"),
+        (("--server-name", "2001:db8::1"), "only with --sni-literal"),
+        (("--server-name", "a b", "--sni-literal"), "not a host name"),
+        (("--versions", "ssl2"), "'ssl2' is not one of ssl3, tls1.0"),
+        (("--versions", "tls1.0-tls1.4"), "'tls1.4' is not one of"),
+        (("--versions", "tls1.3-tls1.2"), "tls1.3 is above tls1.2"),
+        (("--versions", "ssl3", "--mode", "full"), "full has no ssl3"),
+        (("--mode", "half"), "certificate"),
+        (("--max-connections", "0"), "0"),
         (("--alpn", "ü"), "ASCII"),
         (("--alpn", "x" * 256), "255"),
     ],
@@ -80,7 +85,7 @@ def test_bad_input_is_named(argv: tuple[str, ...], named: str, capsys: pytest.Ca
 
 
 def test_every_version_that_can_be_named_can_be_offered() -> None:
-    assert tuple(VERSION_CODES) == VERSIONS
+    assert ("ssl3", *VERSION_CODES) == VERSIONS
     assert sorted(VERSION_CODES.values()) == list(VERSION_CODES.values())
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import ssl
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -20,16 +20,17 @@ from stages.core.errors import HostError
 from stages.core.intake import read_hit
 from stages.core.metrics import Metrics
 from stages.core.outcome import DeadReason, Outcome, Phase
-from stages.core.records import MAX_RECORD_BYTES, Hit, Tls, parse
+from stages.core.records import Tls, parse
 from stages.core.routing import Routing
 from stages.core.settings import RunnerSettings
 from stages.net import confine
-from stages.net.conversation import Conversation
 from stages.tlsgrab.app import make_runner
+from stages.tlsgrab.endings import MAX_CHAIN
 from stages.tlsgrab.metrics import TlsgrabMetrics
-from stages.tlsgrab.openssl import FullHandshake, client_context
+from stages.tlsgrab.modes import mode_of
+from stages.tlsgrab.openssl import FullHandshake
 from stages.tlsgrab.settings import TlsgrabSettings
-from stages.tlsgrab.stage import MAX_CHAIN, MAX_CHAIN_BYTES, MAX_EVENTS, TlsgrabStage, outcome_of, record_of
+from stages.tlsgrab.stage import MAX_EVENTS, TlsgrabStage
 from tests.servers import talkers
 from tests.servers.certificates import identity, server_context
 from tests.servers.talkers import Handler, fresh_address, full, nobody, talker
@@ -37,6 +38,12 @@ from tests.servers.tls_bytes import UNREADABLE, alert, flight, message, record, 
 
 Grab = Callable[..., Any]
 Line = Callable[..., bytes]
+
+
+@pytest.fixture
+def tlsgrab(tlsgrab: Grab) -> Grab:
+    """These are of `full` mode; what is the same in the others is tested once."""
+    return partial(tlsgrab, mode="full")
 
 
 def tls(context: ssl.SSLContext) -> Handler:
@@ -189,7 +196,7 @@ async def test_a_name_that_is_none_goes_to_the_dead_letters(tlsgrab: Grab, hit_l
 async def test_alpn_and_versions_are_options(tlsgrab: Grab, hit_line: Line) -> None:
     context = server_context(identity(), alpn=["spdy/1", "h2"])
     with talker(tls(context)) as target:
-        got = await tlsgrab([hit_line(target)], alpn=("imap", "spdy/1"), max_version="tls1.2")
+        got = await tlsgrab([hit_line(target)], alpn=("imap", "spdy/1"), versions="tls1.0-tls1.2")
     assert (got.of(target).alpn, got.of(target).version) == ("spdy/1", "TLSv1.2")
 
 
@@ -215,64 +222,6 @@ async def test_a_chain_that_is_too_much_for_one_line(tlsgrab: Grab, hit_line: Li
     assert one.certificates == many[:MAX_CHAIN]
     assert "20000 certificates" in (one.error or "")
     assert len(one.dump()) < 100_000
-
-
-class _Huge(FullHandshake):
-    """A chain as large as one likes."""
-
-    der = b""
-
-    def chain(self) -> list[bytes]:
-        return [self.der, b"leaf's issuer"]
-
-
-@pytest.mark.parametrize("over", [0, 1])
-def test_the_largest_record_fits_into_a_line(over: int) -> None:
-    handshake = _Huge(client_context(None, None, ()), None, first=1.0, idle=1.0, total=1.0)
-    handshake.der = bytes(MAX_CHAIN_BYTES - len(b"leaf's issuer") + over)
-    conversation = Conversation("192.0.2.1", 443, handshake, None, 1.0, 10)
-    hit = Hit(scan="s", ts=0, ip="192.0.2.1", port=443)
-    one = record_of(conversation, hit, handshake, Outcome.OK, Phase.FINISH)
-    assert len(one.dump()) <= MAX_RECORD_BYTES
-    assert len(one.chain) == 2
-    assert len(one.certificates) == (0 if over else 2)
-    assert ("only its hashes" in (one.error or "")) is bool(over)
-
-
-def ended(**fields: object) -> Conversation:
-    handshake = FullHandshake(client_context(None, None, ()), None, first=1.0, idle=1.0, total=1.0)
-    conversation = Conversation("192.0.2.1", 443, handshake, handshake, 1.0, 10)
-    for name, value in fields.items():
-        setattr(conversation, name, value)
-    return conversation
-
-
-UNREACHED = (3, 1, "192.0.2.254")
-
-
-@pytest.mark.parametrize(
-    ("fields", "outcome", "phase"),
-    [
-        ({"failed": True, "errno": errno.EHOSTUNREACH, "icmp": UNREACHED}, Outcome.UNREACHABLE, Phase.CONNECT),
-        ({"failed": True, "errno": errno.ECONNREFUSED, "icmp": (3, 3, "")}, Outcome.UNREACHABLE, Phase.CONNECT),
-        ({"failed": True, "errno": errno.ECONNREFUSED}, Outcome.REFUSED, Phase.CONNECT),
-        ({"failed": True, "errno": errno.EMFILE, "left_host": False}, Outcome.LOCAL, Phase.CONNECT),
-        ({"failed": True, "errno": errno.ENETUNREACH, "left_host": False}, Outcome.LOCAL, Phase.CONNECT),
-        ({"timed_out": True}, Outcome.TIMEOUT, Phase.CONNECT),
-        ({"timed_out": True, "connected": 0.1, "phase": "read"}, Outcome.SILENT, Phase.HELLO),
-        (
-            {"timed_out": True, "connected": 0.1, "phase": "read", "errno": errno.EHOSTUNREACH, "icmp": UNREACHED},
-            Outcome.UNREACHABLE,
-            Phase.HELLO,
-        ),
-        ({"connected": 0.1, "phase": "read"}, Outcome.EMPTY, Phase.HELLO),
-        ({"failed": True, "errno": errno.ECONNRESET, "connected": 0.1, "phase": "read"}, Outcome.RESET, Phase.HELLO),
-        ({"timed_out": True, "connected": 0.1, "phase": "read", "size": 5}, Outcome.TIMEOUT, Phase.HELLO),
-    ],
-)
-def test_what_the_kernel_says(fields: dict[str, object], outcome: Outcome, phase: Phase) -> None:
-    conversation = ended(**fields)
-    assert outcome_of(conversation, conversation.tag) == (outcome, phase)  # type: ignore[arg-type]
 
 
 # -- the log -----------------------------------------------------------------------------------------------------------
@@ -371,8 +320,10 @@ async def test_many_at_once_each_gets_its_own(tlsgrab: Grab, hit_line: Line) -> 
 
 async def test_handshakes_do_not_hold_the_loop() -> None:
     """The poller hands over a few sockets in one turn."""
+    settings = TlsgrabSettings(mode="full")
     ours = TlsgrabStage(
-        TlsgrabSettings(),
+        settings,
+        mode_of(settings),
         topic="t",
         read=read_hit,
         routing=Routing.everything(),

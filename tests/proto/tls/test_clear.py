@@ -10,15 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.proto.tls.clear import (
-    HELLO_RETRY_REQUEST,
-    MAX_FRAGMENT,
-    MAX_MESSAGE,
-    ClearReader,
-    TlsFormatError,
-    parse_certificate,
-    parse_server_hello,
-)
+from stages.proto.tls.certificate import parse_certificate
+from stages.proto.tls.clear import ClearReader
+from stages.proto.tls.codes import HELLO_RETRY_REQUEST
+from stages.proto.tls.messages import MAX_MESSAGE
+from stages.proto.tls.records import MAX_FRAGMENT, TlsFormatError
+from stages.proto.tls.server_hello import parse_server_hello
 
 
 def record(kind: int, body: bytes, version: bytes = b"\x03\x03") -> bytes:

@@ -1,0 +1,84 @@
+"""How the handshakes of a run are made: settings in, a function from a target to a handshake out.
+
+`full` is OpenSSL's affair (`openssl`); `certificate` and `hello` have one script a hello, made once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from stages.proto.starttls.registry import BY_NAME, protocol_of
+from stages.proto.tls.codes import SSL3, TLS10, TLS11, TLS12, TLS13
+from stages.proto.tls.offers import HELLOS, limited
+from stages.proto.tls.script import Stop, script_of
+from stages.tlsgrab.handshake import OwnHandshake, StarttlsHandshake
+
+if TYPE_CHECKING:
+    from stages.proto.tls.hello import HelloSpec
+    from stages.tlsgrab.settings import TlsgrabSettings
+
+FULL: Final = "full"
+
+_CODES: Final = {"ssl3": SSL3, "tls1.0": TLS10, "tls1.1": TLS11, "tls1.2": TLS12, "tls1.3": TLS13}
+
+
+#: (server name, name of the hello or "", port) -> a handshake, which is a dialogue.
+Begin = Callable[[bytes | None, str, int], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One mode with its settings."""
+
+    name: str
+    begin: Begin
+    hellos: Mapping[str, HelloSpec] = field(default_factory=dict)  #: that a refusing server may be asked with
+    budget: int = 1  #: connections to one target
+    light: bool = False  #: costs little, and is abandoned: closed by RST
+
+
+def mode_of(settings: TlsgrabSettings) -> Mode:
+    """The mode of these settings."""
+    mode = _plain(settings)
+    return mode if settings.starttls is None else replace(mode, begin=_inside(settings.starttls, mode.begin))
+
+
+def _inside(choice: str, begin: Begin) -> Begin:
+    """Every handshake inside the protocol of its port, or of the choice."""
+
+    def begin_inside(name: bytes | None, hello: str, port: int) -> Any:
+        handshake = begin(name, hello, port)
+        protocol = protocol_of(choice, port)
+        return handshake if protocol is None else StarttlsHandshake(protocol, BY_NAME[protocol](name), handshake)
+
+    return begin_inside
+
+
+def _plain(settings: TlsgrabSettings) -> Mode:
+    timeout = settings.handshake_timeout
+    times = {"first": timeout, "idle": timeout, "total": settings.conn_timeout + timeout}
+    if settings.mode == FULL:
+        return _full(settings, times)
+    lowest, highest = (_CODES[version] for version in settings.version_range)
+    alpn = tuple(name.encode("ascii") for name in settings.alpn)
+    hellos = {name: left for name, spec in HELLOS.items() if (left := limited(spec, lowest, highest, alpn)) is not None}
+    options: dict[str, Any] = {"stop": Stop(settings.mode), "fresh": settings.fresh_keys, **times}
+    scripts = {name: script_of(spec, **options) for name, spec in hellos.items()}
+    usual = next(iter(scripts.values()))
+
+    def begin(name: bytes | None, hello: str, port: int) -> OwnHandshake:
+        script = scripts[hello] if hello else usual
+        return OwnHandshake(script, name, os.urandom(script.random_bytes))
+
+    return Mode(settings.mode, begin, hellos, settings.max_connections, light=True)
+
+
+def _full(settings: TlsgrabSettings, times: Mapping[str, float]) -> Mode:
+    from stages.tlsgrab.openssl import FullHandshake, client_context
+
+    lowest, highest = (None if version == "ssl3" else version for version in settings.version_range)
+    context = client_context(lowest, highest, settings.alpn)
+    return Mode(FULL, lambda name, hello, port: FullHandshake(context, name, **times))
