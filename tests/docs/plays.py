@@ -73,6 +73,7 @@ PLAYS: Final[Mapping[str, Play]] = {
     "docs/certificates.md: Certificates": Play(
         "simnet", _SMALLER, QUICK, seen=seen.certificates_were_collected_and_judged
     ),
+    "docs/scanner.md: The scanner": Play("simnet", environment=QUICK, seen=seen.what_the_scans_found),
     "docs/simnet.md: The simulated Internet": Play(
         "here", environment={**QUICK, "SHELL": "/bin/sh"}, root=True, seen=seen.what_stands_in_simnet
     ),

@@ -24,8 +24,9 @@ from stages.core.runner_metrics import RunnerMetrics
 from stages.core.schema import json_schema
 from stages.core.section import Section
 from stages.core.settings import ListSettings
-from stages.scanner.fields import BY_PROBE
+from stages.scanner.fields import fields_of
 from stages.scanner.metrics import ScannerMetrics
+from stages.scanner.probes import NAMES as PROBES
 from stages.sink.metrics import SinkMetrics
 from stages.tlsgrab.metrics import TlsgrabMetrics
 from tests.docs.blocks import ROOT
@@ -177,7 +178,8 @@ def records() -> Iterator[str]:
 
 def fields() -> Iterator[str]:
     yield _FIELDS
-    for probe, known in BY_PROBE.items():
+    for probe in PROBES:
+        known = fields_of(probe)
         yield f"### {probe}\n"
         yield from table(("field", "type", "meaning"), ((code(f.name), f.type, cell(f.help)) for f in known))
 

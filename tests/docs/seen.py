@@ -86,6 +86,35 @@ def everything_through_kafka(stage: Stage) -> None:
         assert (status, f"longline_{name}_records_taken_total" in body) == (200, True)
 
 
+# --- docs/scanner.md
+
+
+def what_the_scans_found(stage: Stage) -> None:
+    """The truth, whole and in two shards; the order has every target once."""
+
+    def rows(name: str) -> list[str]:
+        return (stage.folder / name).read_text().splitlines()[1:]
+
+    assert {(ip, int(port)) for ip, port in (row.split(",") for row in rows("open.csv"))} == _open(
+        stage, "10.0.", 80, 443
+    )
+    first, second = rows("first.csv"), rows("second.csv")
+    at_80 = {ip for ip, _ in _open(stage, "10.0.", 80)}
+    assert len(first) + len(second) == len(at_80)
+    assert {*first, *second} == at_80
+    assert first
+    assert second
+    order = (stage.folder / "order.txt").read_text().splitlines()
+    assert len(order) == len(set(order)) == 4096
+    assert order[0].endswith(",80")
+    assert stage.net is not None
+    addresses = stage.net.truth.addresses()
+    speaks = addresses[~stage.net.truth.mute(addresses)]
+    assert {int(IPv4Address(ip)) for ip in rows("alive.csv")} == {int(a) for a in speaks if a >> 16 == 10 << 8}
+    assert (stage.folder / "packets.txt").read_text().count("tcp {") == 2
+    assert "icmp_echoscan" in stage.said[-1].out
+
+
 # --- make
 
 
