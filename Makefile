@@ -3,7 +3,7 @@
 #   make demo    the main job on the embedded default: a simulated Internet, scanned, grabbed, stored, compared
 #   make test    all tests (as root on Debian it installs the servers they talk to; otherwise it names what is missing)
 #   make check   lint, types, import contracts
-#   make fuzz    a million packets that nobody meant, read by every probe module (FUZZ=N: as many)
+#   make fuzz    a million inputs that nobody meant, into every parser (FUZZ=N: as many)
 #   make bench   speed, beside the peers, as ratios in one run
 #   make lock    pin the requirements anew
 #   make clean   remove what the verbs made
@@ -45,7 +45,7 @@ check: $(VENV)/.dev
 	$(BIN)/python -m pytest -q tests/house
 
 fuzz: $(VENV)/.dev
-	LONGLINE_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/scanner/test_fuzz.py
+	LONGLINE_FUZZ=$(FUZZ) $(BIN)/python -m pytest -m fuzz
 
 bench: $(VENV)/.dev
 	@scripts/setup.sh system bench

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import pydantic
 
@@ -30,6 +30,8 @@ STARTTLS: Final = ("smtp", "imap", "pop3", "ftp", "ldap", "xmpp", "postgres", "m
 
 class TlsgrabSettings(Section):
     """Tlsgrab: one TLS handshake a hit"""
+
+    renamed: ClassVar[dict[str, str]] = {"min_version": "versions", "max_version": "versions"}
 
     concurrent: int = opt(500, "-c", "--concurrent", metavar="N", help="connections open at once", ge=1)
     workers: int = opt(

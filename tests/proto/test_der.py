@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
@@ -22,9 +21,9 @@ from stages.proto.der import (
     wrap,
 )
 from tests.certificates.zoo import bombs, integer, oid, tlv, zoo
+from tests.fuzzing import fuzz, inputs
 
-#: Inputs of the fuzz: a few seconds in `make test`, some minutes where LONGLINE_FUZZ is set.
-FUZZ = 1_000_000 if os.environ.get("LONGLINE_FUZZ") else 20_000
+FUZZ = inputs()
 
 
 def value(der: bytes, method: str) -> object:
@@ -208,7 +207,7 @@ def everything(data: bytes) -> int:
     return count
 
 
-@pytest.mark.timeout(3_600 if FUZZ > 20_000 else 180)
+@fuzz
 def test_any_bytes() -> None:
     """Mutations of real certificates and of bombs, and noise: DerError or a value, within the bounds."""
     rng = random.Random(7)

@@ -28,13 +28,14 @@ from stages.scanner.answers import ANSWER
 from stages.scanner.probes import dns, ntp, udp, upnp
 from stages.scanner.probes.datagram_plan import Payloads
 from stages.scanner.validation import Tag
+from tests.fuzzing import fuzz, inputs
 from tests.servers.answering import OURS, PORTS, SECRET, Reader
 from tests.servers.blocks import CSUMNOTREADY, block
 from tests.servers.udp_answers import ROUTER, TARGET, Asked, text
 from tests.servers.wire import ether
 
 #: Packets of the fuzz, shared among the modules.
-COUNT = int(os.environ.get("LONGLINE_FUZZ", "20000"))
+COUNT = inputs()
 #: Forged packets of each kind, whatever COUNT is: they are made and read in seconds.
 FORGERIES = 1_000_000
 #: Packets of a block.
@@ -234,7 +235,7 @@ def offsets(data: np.ndarray, count: int) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@fuzz
 @pytest.mark.parametrize("name", cases())
 def test_what_is_accepted_is_right(name: str) -> None:
     case = cases()[name]

@@ -29,6 +29,7 @@ from stages.proto.tls.hello import HelloSpec
 from stages.proto.tls.messages import MAX_CHAIN_BYTES, MAX_MESSAGE
 from stages.proto.tls.offers import HELLOS, MODERN, WIDE, limited
 from stages.proto.tls.script import Stop, script_of
+from tests.fuzzing import fuzz, inputs
 from tests.servers import tls_bytes
 from tests.servers.certificates import identity, server_context
 from tests.servers.tls_bytes import (
@@ -49,8 +50,8 @@ from tests.servers.tls_memory import VERSIONS, Server, talk
 CHAIN = [b"leaf" * 300, b"issuer" * 200]
 RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
-#: Mutated flights in one run of the tests; LONGLINE_FUZZ asks for more, a million.
-FUZZ = int(os.environ.get("LONGLINE_FUZZ") or 20_000)
+#: Mutated flights in one run of the tests; `make fuzz` asks for a million.
+FUZZ = inputs()
 
 
 def client(spec: HelloSpec = MODERN, name: bytes | None = b"server.test", **options: Any) -> Client:
@@ -599,6 +600,7 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
     return bytes(out)
 
 
+@fuzz
 def test_mutated_flights_end_in_facts() -> None:
     """No crash, no hang, nothing beyond the bounds, and the same whatever the pieces."""
     seed = random.SystemRandom().randrange(2**32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import warnings
 from hashlib import sha256
@@ -28,8 +27,9 @@ from tests.certificates.zoo import (
     tlv,
     zoo,
 )
+from tests.fuzzing import fuzz, inputs
 
-FUZZ = 1_000_000 if os.environ.get("LONGLINE_FUZZ") else 5_000
+FUZZ = inputs()
 
 
 def library(der: bytes) -> x509.Certificate | None:
@@ -217,7 +217,7 @@ def test_keys() -> None:
     }
 
 
-@pytest.mark.timeout(3_600 if FUZZ > 5_000 else 180)
+@fuzz
 def test_any_bytes_give_a_document() -> None:
     rng = random.Random(11)
     seeds = [der for der in zoo().values() if 0 < len(der) < 2_000]
