@@ -170,7 +170,7 @@ from stages.net import bpf, ring
 keep = [bpf.Op(bpf.LD_H, 12), bpf.Op(bpf.JEQ, 0x800, None, 'no'), bpf.Op(bpf.LD_B, 23),
         bpf.Op(bpf.JEQ, 17, None, 'no'), bpf.Op(bpf.RET, 100), 'no', bpf.Op(bpf.RET)]
 name, vlan, header, wanted = json.loads(sys.argv[1])
-receiver = ring.Ring(name, bpf.assemble(keep), blocks=2, vlan=vlan, link_header=header)
+receiver = ring.Ring(name, bpf.assemble(keep), vlan=vlan, link_header=header)
 print('ready', flush=True)
 table = np.zeros((ring.MAX_PACKETS, ring.COLUMNS), np.int64)
 ports, end = [], time.monotonic() + 20
