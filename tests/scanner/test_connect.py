@@ -19,6 +19,7 @@ from stages.scanner import connect
 from stages.scanner.answers import ICMP, RST, SYNACK
 from stages.scanner.connect import ConnectEngine, ConnectPlan, Ipv4Targets, Ipv6Targets, Targeted
 from stages.scanner.permutation import Permutation
+from stages.scanner.rate import MIN_RATE
 from stages.scanner.rows import Answer, address_text
 from stages.scanner.sharding import own_positions
 from stages.scanner.space import Space
@@ -311,3 +312,14 @@ async def test_confinement(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "10.0.0.0 is not loopback" in str(engine.failure)
     finally:
         confine.forget()
+
+
+async def test_the_rate_can_be_changed() -> None:
+    engine = ConnectEngine(plan(loopback(1), rate=100.0), lambda answers: None)
+    engine.change_rate(1.05)
+    assert engine.rate == pytest.approx(105)
+    engine.change_rate(1e-9)
+    assert engine.rate == MIN_RATE
+    unlimited = ConnectEngine(plan(loopback(1), rate=0.0), lambda answers: None)
+    unlimited.change_rate(0.95)
+    assert unlimited.rate == 0
