@@ -44,8 +44,9 @@ BLOCK_BYTES: Final = 1 << 18
 BLOCKS: Final = 64
 #: The kernel wants a frame size, although V3 packs packets of any size (TPACKET_ALIGNMENT, divides the block).
 _FRAME_BYTES: Final = 2048
-#: A block that is not full is handed over after this time: the delay of an answer at low rates.
-RETIRE_MS: Final = 4
+#: A block that is not full is handed over after this time: the delay of an answer at low rates (its time of arrival is
+#: the kernel's all the same). So all blocks together last for a second of whatever comes, should the reader stall.
+RETIRE_MS: Final = 16
 #: What a packet takes at least in a block: its header (68, aligned to 16) and a minimal frame. Bounds the table.
 _PACKET_MIN_BYTES: Final = 96
 MAX_PACKETS: Final = BLOCK_BYTES // _PACKET_MIN_BYTES
@@ -88,6 +89,7 @@ class Ring:
         blocks: int = BLOCKS,
         vlan: int | None = None,
         link_header: bool = True,
+        retire_ms: int = RETIRE_MS,
     ) -> None:
         """The filter is written for Ethernet. `vlan`: only what carries this tag. `link_header` False: packets come
         without one.
@@ -107,7 +109,7 @@ class Ring:
             bpf.attach(self._socket, filter_code)
             self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
             size = BLOCK_BYTES * blocks
-            request = (BLOCK_BYTES, blocks, _FRAME_BYTES, size // _FRAME_BYTES, RETIRE_MS, 0, 0)
+            request = (BLOCK_BYTES, blocks, _FRAME_BYTES, size // _FRAME_BYTES, retire_ms, 0, 0)
             self._socket.setsockopt(SOL_PACKET, _PACKET_RX_RING, struct.pack("7I", *request))
             self._map = mmap.mmap(self._socket.fileno(), size)
             self._socket.bind((interface, protocol))

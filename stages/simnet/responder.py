@@ -33,6 +33,8 @@ from stages.simnet.responder_truth import rules_of
 
 #: 64 MiB: a third of a second of probes at a million a second, should something else take the processor.
 _BLOCKS: Final = 256
+#: A probe that comes alone is answered after so long.
+_RETIRE_MS: Final = 2
 #: Answers sent at once, and blocks of so many: one is filled while others are on their way.
 _ROWS: Final = 1024
 _BLOCKS_OUT: Final = 4
@@ -84,7 +86,7 @@ class Loop:
         self._failures = 0
         self._wire = _open_wire(interface, Frames(rows, ROW_BYTES, lengths=self._lengths))
         self._warm_up()
-        self._ring = Ring(interface, packet_filter(mac), blocks=_BLOCKS)
+        self._ring = Ring(interface, packet_filter(mac), blocks=_BLOCKS, retire_ms=_RETIRE_MS)
 
     def _warm_up(self) -> None:
         """Compile or load the kernels now."""
