@@ -105,7 +105,7 @@ def test_while_packets_are_read_no_thread_has_a_capability_for_the_network() -> 
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment(),
         )  # fmt: skip
         assert scan.stderr is not None
-        assert "packet engine" in (said := scan.stderr.readline()), said
+        assert "xdp engine" in (said := scan.stderr.readline()), said
         threads = [
             dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
             for task in Path(f"/proc/{scan.pid}/task").iterdir()

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.l2 import Ether
 from scapy.utils import rdpcap
 
 from stages.net.packetsocket import Frames
 from stages.scanner.pcap import RAW, Pcap, Recorded
 from tests.servers.blocks import block
 from tests.servers.veth import NEAR, Veth, veth
+from tests.servers.wire import ether
 
 TARGETS = 300
 
 
 def packets(count: int) -> list[bytes]:
-    return [bytes(Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=i) / (b"x" * i)) for i in range(count)]
+    return [bytes(ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=i) / (b"x" * i)) for i in range(count)]
 
 
 def test_a_block_becomes_records(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from stages.scanner.resets import (
 )  # fmt: skip
 from tests.require import require
 from tests.servers.veth import FAR, Veth, veth
+from tests.servers.wire import ether
 
 OURS, THEIRS = 0xC6336402, 0x0A000001
 SOURCE_MAC, GATEWAY_MAC = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
@@ -84,7 +85,7 @@ def test_a_frame_that_is_too_short_resets_nothing() -> None:
 def test_only_a_syn_has_something_to_end() -> None:
     assert is_syn(probes.get("tcp_synscan").template)
     assert not is_syn(probes.get("icmp_echoscan").template)
-    assert not is_syn(bytes(Ether() / IP() / TCP(flags="SA")))
+    assert not is_syn(bytes(ether() / IP(src="192.0.2.1", dst="192.0.2.2") / TCP(flags="SA")))
 
 
 def test_no_room_is_counted() -> None:
