@@ -1,11 +1,12 @@
 r"""Lines of a pipe: banner records as JSON, or `IP BANNER` as ZMap's banner-grab printed them. Pure.
 
     json     the whole record; every target gives a line, also those that failed
+    zgrab2   as zgrab2's `banner` prints it (`stages.core.zgrab2`); every target too
     hex      192.0.2.1 5353482d322e30
     base64   192.0.2.1 U1NILTIuMA==
     ascii    192.0.2.1 SSH-2.0-OpenSSH\r\n       one line whatever the bytes are
 
-In the last three, as in banner-grab: connected but no byte is `IP X`, and what did not connect gives no line (the
+In the others, as in banner-grab: connected but no byte is `IP X`, and what did not connect gives no line (the
 counters and `-f json` tell why). `IP` is `IP:PORT` (`[v6]:PORT`) where the port is not that of `-p`.
 
 hex and base64 are of the raw bytes, and neither ever is `X`. ascii writes printable ASCII as it is, and backslash, CR,
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from stages.core.outcome import Outcome
+from stages.core.zgrab2 import banner_line
 
 if TYPE_CHECKING:
     from stages.core.records import Banner
@@ -61,6 +63,8 @@ def formatter(name: str, default_port: int | None) -> Format:
     """The format of that name; `default_port` is the port that is not printed. Raises KeyError for an unknown one."""
     if name == "json":
         return as_json
+    if name == "zgrab2":
+        return banner_line
     encode = _ENCODERS[name]
 
     def line(banner: Banner) -> bytes | None:

@@ -22,7 +22,7 @@ DEFAULT_MAX_BYTES: Final = 65_536
 #: A banner is one record, and a record is one line of at most MAX_RECORD_BYTES, base64 inside: 4/3 of this, and room.
 LARGEST_MAX_BYTES: Final = 700_000
 
-FORMATS: Final = ("hex", "ascii", "base64", "json")
+FORMATS: Final = ("hex", "ascii", "base64", "json", "zgrab2")
 TRANSPORTS: Final = ("tcp", "udp")
 
 
@@ -88,7 +88,8 @@ class BannergrabSettings(Section):
         None,
         "-f",
         "--format",
-        help="lines on standard output: json, or `IP BANNER` with it as hex, ascii (escaped) or base64; default: json",
+        help="lines on standard output: json, zgrab2 (its shape), or `IP BANNER` with it as hex, ascii (escaped) or"
+        " base64; default: json",
         choices=FORMATS,
     )
     verbosity: int = opt(3, "-v", "--verbosity", metavar="N", help="0 errors only, ... 5 everything", ge=0, le=5)

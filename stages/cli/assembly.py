@@ -201,6 +201,7 @@ def tlsgrab_runner(settings: TlsgrabSettings, grounds: Grounds, scan: str) -> Ru
         blocked=grounds.policy.blocked,
         limits=grounds.limits,
         shared=grounds.shared,
+        text=grounds.text,
         later=grounds.later,
         horizon=grounds.horizon,
         capacity=grounds.capacity,

@@ -9,8 +9,8 @@ from stages.cli.sections import READING, add_settings, load_settings
 
 SECTIONS = ("query", "export", "store")
 
-#: Options of `query` that mean nothing here: the form has an option of its own, and an export is whole.
-OMIT = ("json_", "limit")
+#: Options of `query` that mean nothing here: the form has an option of its own, and an export is whole documents.
+OMIT = ("json_", "limit", "key_shared", "moved")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "simnet": "run a command inside a simulated Internet",
     "query": "look at what is stored",
     "export": "write what is stored as JSON Lines or CSV",
+    "certs": "certificates in and out; read and judge the stored ones again",
     "config": "print the settings in force, and where each came from",
 }
 

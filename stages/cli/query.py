@@ -20,53 +20,49 @@ def run(args: argparse.Namespace) -> int:
 
     import os
     import time
+    from collections.abc import AsyncIterator, Sequence
+    from typing import Any
 
     import orjson
 
+    from stages.cli.questions import ask, question_of
+    from stages.cli.tables import show
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
     from stages.core.settings import StoreSettings
-    from stages.sink.app import open_store
-    from stages.sink.query import COLUMNS, cells_of, filter_of, reading, shown
+    from stages.sink.app import open_corpus
+    from stages.sink.query import COLUMNS, cells_of, certificates, filter_of, reading, shown
     from stages.sink.settings import QuerySettings, SinkSettings
     from stages.sink.store import Collection
 
     settings = loaded.get("query", QuerySettings)
     collection = Collection(args.collection)
+    question = question_of(settings, collection)
     where = filter_of(settings, collection, int(time.time() * 1e6))
     set_up(os.environ, default="warning")
 
     async def main(_: Life) -> int:
-        store = open_store(loaded.get("store", StoreSettings), loaded.get("sink", SinkSettings), read_only=True)
-        async with reading(store) as opened:
+        corpus = open_corpus(loaded.get("store", StoreSettings), loaded.get("sink", SinkSettings), read_only=True)
+        async with reading(corpus):
+            documents: AsyncIterator[dict[str, Any]]
+            if question is not None:
+                documents = ask(question, corpus, where)
+            elif collection is Collection.CERTIFICATES:
+                documents = certificates(corpus, where)
+            else:
+                documents = corpus.find(collection, where)
             if settings.json_:
-                async for document in opened.find(collection, where):
+                async for document in documents:
                     sys.stdout.buffer.write(orjson.dumps(shown(document), option=orjson.OPT_APPEND_NEWLINE))
                 return 0
 
-            from rich.console import Console
-            from rich.table import Table
+            async def rows() -> AsyncIterator[Sequence[str]]:
+                async for document in documents:
+                    yield question.cells(document) if question is not None else cells_of(collection, document)
 
-            table = Table(box=None, pad_edge=False)
-            for title in COLUMNS[collection]:
-                table.add_column(title, overflow="fold", no_wrap=not sys.stdout.isatty())
-            async for document in opened.find(collection, where):
-                # Text, not markup: what a target said must not colour the terminal.
-                table.add_row(*map(_plain, cells_of(collection, document)))
-            # A pipe gets the whole width of the table; a terminal its own.
-            Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
-            if settings.limit and table.row_count == settings.limit:
+            count = await show(question.titles if question is not None else list(COLUMNS[collection]), rows())
+            if settings.limit and count == settings.limit:
                 sys.stderr.write(f"longline query: the first {settings.limit}; --limit 0 shows all\n")
         return 0
 
     return launch(main)
-
-
-#: Characters of a line into a pipe: no cell is longer than 64, no collection has more than 12 columns.
-PIPE_WIDTH = 1_000
-
-
-def _plain(cell: str) -> str:
-    from rich.markup import escape
-
-    return escape(cell)

@@ -23,6 +23,7 @@ from stages.core.settings import (
     find_file,
     load,
 )
+from stages.derive.settings import CertsSettings
 from stages.scanner.settings import ScannerSettings
 from stages.sink.settings import ExportSettings, QuerySettings, SinkSettings
 from stages.tlsgrab.settings import TlsgrabSettings
@@ -40,6 +41,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "sink": SinkSettings,
     "query": QuerySettings,
     "export": ExportSettings,
+    "certs": CertsSettings,
 }
 
 #: A log that a command has no use for: it joins stages within one process, as tests do.

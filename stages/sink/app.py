@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from stages.core.bus.base import Topics
 from stages.core.errors import UsageError
 from stages.core.metrics import Metrics
 from stages.core.settings import StoreSettings, masked
+from stages.sink.corpus import Corpus
 from stages.sink.metrics import SinkMetrics
 from stages.sink.retention import before
 from stages.sink.settings import SinkSettings
 from stages.sink.stage import SinkStage
 from stages.sink.store import Store
+
+T = TypeVar("T")
 
 
 def topics_of(topics: Topics) -> tuple[str, ...]:
@@ -50,10 +53,39 @@ STORES: Final[dict[str, Callable[[StoreSettings, SinkSettings, bool], Store]]] =
 
 def open_store(store: StoreSettings, sink: SinkSettings, *, read_only: bool = False) -> Store:
     """The store that `store.url` names, not yet opened. Raises UsageError for a scheme that none has."""
+    return _maker(STORES, store)(store, sink, read_only)
+
+
+def _maker(makers: dict[str, T], store: StoreSettings) -> T:
     scheme = store.url.partition(":")[0]
-    if scheme not in STORES:
-        raise UsageError("--store", masked(store.url), f"not one of {', '.join(f'{name}:...' for name in STORES)}")
-    return STORES[scheme](store, sink, read_only)
+    if scheme not in makers:
+        raise UsageError("--store", masked(store.url), f"not one of {', '.join(f'{name}:...' for name in makers)}")
+    return makers[scheme]
+
+
+def _sqlite_corpus(store: StoreSettings, sink: SinkSettings, read_only: bool) -> Corpus:
+    from stages.sink.sqlite_corpus import SqliteCorpus
+
+    return SqliteCorpus(store.url.partition(":")[2], read_only=read_only, cache_bytes=sink.cache_bytes)
+
+
+def _mongo_corpus(store: StoreSettings, sink: SinkSettings, read_only: bool) -> Corpus:
+    from stages.sink.mongo_corpus import MongoCorpus
+
+    return MongoCorpus(store.url, store.database, timeout=sink.timeout)
+
+
+#: The same for a store whose certificates are worked on.
+CORPORA: Final[dict[str, Callable[[StoreSettings, SinkSettings, bool], Corpus]]] = {
+    "sqlite": _sqlite_corpus,
+    "mongodb": _mongo_corpus,
+    "mongodb+srv": _mongo_corpus,
+}
+
+
+def open_corpus(store: StoreSettings, sink: SinkSettings, *, read_only: bool = False) -> Corpus:
+    """`open_store`, as a corpus."""
+    return _maker(CORPORA, store)(store, sink, read_only)
 
 
 def build(store: StoreSettings, sink: SinkSettings, metrics: Metrics | None = None) -> SinkStage:

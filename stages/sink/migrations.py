@@ -68,8 +68,50 @@ CREATE TABLE scans (
 ) WITHOUT ROWID
 """
 
+#: Names by their labels from the last to the first, so that all below one domain stand together. What was stored
+#: under the name itself is turned round: each step takes the first label of `rest` and puts it before what there is.
+_CORPUS: Final = """
+CREATE TABLE names (
+    reversed TEXT NOT NULL,
+    sha256 BLOB NOT NULL,
+    PRIMARY KEY (reversed, sha256)
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO names
+    WITH RECURSIVE turned (sha256, rest, reversed) AS (
+        SELECT sha256, name || '.', NULL FROM certificate_names
+        UNION ALL
+        SELECT sha256, substr(rest, instr(rest, '.') + 1),
+            substr(rest, 1, instr(rest, '.') - 1) || coalesce('.' || reversed, '')
+        FROM turned WHERE rest <> ''
+    )
+    SELECT reversed, sha256 FROM turned WHERE rest = '';
+DROP TABLE certificate_names;
+
+ALTER TABLE certificates ADD COLUMN verdicts TEXT;
+CREATE INDEX certificates_expiry ON certificates (json_extract(fields, '$.not_after'));
+CREATE INDEX certificates_first_seen ON certificates (first_seen);
+CREATE INDEX certificates_authority ON certificates (json_extract(fields, '$.subject_sha256'), sha256)
+    WHERE json_extract(fields, '$.ca') = 1;
+
+CREATE TABLE sightings (
+    thing TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    address BLOB NOT NULL,
+    port INTEGER NOT NULL,
+    transport TEXT NOT NULL,
+    name TEXT NOT NULL,
+    first_seen INTEGER NOT NULL,
+    last_seen INTEGER NOT NULL,
+    PRIMARY KEY (thing, hash, address, port, transport, name)
+) WITHOUT ROWID;
+CREATE TABLE jobs (
+    job TEXT NOT NULL PRIMARY KEY,
+    state TEXT NOT NULL
+) WITHOUT ROWID
+"""
+
 #: In order; the number of steps is the version of the tables.
-MIGRATIONS: Final = (_SERVICES_AND_OBSERVATIONS, _CERTIFICATES_AND_SCANS)
+MIGRATIONS: Final = (_SERVICES_AND_OBSERVATIONS, _CERTIFICATES_AND_SCANS, _CORPUS)
 
 #: Name of the store's tables in the file's table of versions.
 PART: Final = "store"

@@ -20,6 +20,7 @@ Acknowledged by a majority, or Unavailable. Indexes are made by `init` only, nev
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from pymongo import ASCENDING, InsertOne, UpdateOne, errors
 
 from stages.core.errors import HostError, Unavailable, UsageError
 from stages.core.section import masked
+from stages.proto.x509.hostnames import reverse
 from stages.sink.documents import (
     KINDS,
     MAX_DOCUMENT_BYTES,
@@ -77,8 +79,14 @@ INDEXES: Final[dict[str, dict[str, list[tuple[str, int]]]]] = {
         "address": [(key, ASCENDING) for key in ("address", "port", "ts")],
         "ts": [("ts", ASCENDING), ("_id", ASCENDING)],
     },
-    "certificates": {"names": [("names", ASCENDING)]},
+    "certificates": {
+        "reversed": [("reversed", ASCENDING)],
+        "not_after": [("not_after", ASCENDING)],
+        "first_seen": [("first_seen", ASCENDING)],
+        "authority": [("subject_sha256", ASCENDING), ("ca", ASCENDING)],
+    },
     "scans": {},
+    "sightings": {"thing": [(key, ASCENDING) for key in ("thing", "hash", "address", "port", "transport", "name")]},
 }
 
 #: The TTL index on the date beside `ts`.
@@ -90,6 +98,10 @@ _ORDER: Final[dict[str, list[tuple[str, int]]]] = {
     "certificates": [("_id", ASCENDING)],
     "scans": [("first_seen", ASCENDING), ("_id", ASCENDING)],
 }
+
+
+#: Kept for an index only.
+_HIDDEN: Final = {"date": 0, "reversed": 0}
 
 
 @dataclass(slots=True)
@@ -125,7 +137,7 @@ def sort_errors(details: Mapping[str, Any]) -> Errors:
 
 
 @contextmanager
-def _mapped(place: str) -> Iterator[None]:
+def mapped(place: str) -> Iterator[None]:
     """The driver's errors by our names."""
     try:
         yield
@@ -137,6 +149,11 @@ def _mapped(place: str) -> Iterator[None]:
         raise Unavailable(f"{place}: {error}") from error
     except errors.ConnectionFailure as error:  # out of reach, timed out, not primary
         raise Unavailable(f"{place}: {error}") from error
+
+
+def update(owner: str, changes: Document, *, upsert: bool = False) -> _Upsert:
+    """An update of the document whose `_id` is `owner`."""
+    return _Upsert(owner, UpdateOne({"_id": owner}, changes, upsert=upsert))
 
 
 def _motor(url: str, **options: Any) -> Any:
@@ -169,14 +186,14 @@ class MongoStore:
     async def open(self) -> None:
         if self._client is None:
             self._connect()
-        with _mapped(self.place):
+        with mapped(self.place):
             await self._client.admin.command("ping")
 
     def _connect(self) -> None:
         """Make the client; it connects later. Of an option that it does not know PyMongo only warns: an error here."""
         milliseconds = int(self._timeout * 1000)
         try:
-            with warnings.catch_warnings(), _mapped(self.place):
+            with warnings.catch_warnings(), mapped(self.place):
                 warnings.simplefilter("error", UserWarning)
                 self._client = self._make(
                     self._url,
@@ -201,7 +218,7 @@ class MongoStore:
     async def init(self, retention: float | None) -> list[str]:
         await self.open()
         done: list[str] = []
-        with _mapped(self.place):
+        with mapped(self.place):
             for collection, indexes in INDEXES.items():
                 for name, keys in indexes.items():
                     await self._db[collection].create_index(keys, name=name)
@@ -236,7 +253,7 @@ class MongoStore:
 
     async def write(self, batch: Batch) -> Written:
         written = Written()
-        with _mapped(self.place):
+        with mapped(self.place):
             await self._certificates(batch.certificates, written)
             stored = await self._observations(batch.observations, written)
             services = [_of_service(update) for update in fold_services(stored)]
@@ -316,22 +333,22 @@ class MongoStore:
         return count
 
     async def purge(self, before: int) -> int:
-        with _mapped(self.place):
+        with mapped(self.place):
             return int((await self._db["observations"].delete_many({"ts": {"$lt": before}})).deleted_count)
 
     # --- reading
 
     async def count(self, collection: Collection) -> int:
         kind = OBSERVED.get(collection)
-        with _mapped(self.place):
+        with mapped(self.place):
             if kind is not None:
                 return int(await self._db["observations"].count_documents({"kind": kind}))
             return int(await self._db[str(collection)].count_documents({}))
 
     async def find(self, collection: Collection, where: Filter) -> AsyncIterator[Document]:
         table = "observations" if collection in OBSERVED else str(collection)
-        with _mapped(self.place):
-            cursor = self._db[table].find(_filter(collection, where), {"date": 0})
+        with mapped(self.place):
+            cursor = self._db[table].find(_filter(collection, where), _HIDDEN)
             cursor = cursor.sort(_ORDER[table]).allow_disk_use(True).batch_size(READ_DOCUMENTS)
             if where.limit is not None:
                 cursor = cursor.limit(where.limit)
@@ -367,8 +384,26 @@ def _of_scan(update: ScanUpdate) -> _Upsert:
 def _of_certificate(seen: CertificateSeen) -> _Upsert:
     changes: dict[str, Document] = {"$min": {"first_seen": seen.first_seen}, "$max": {"last_seen": seen.last_seen}}
     if seen.fields is not None:
-        changes["$setOnInsert"] = {**seen.fields, "raw": seen.raw}
+        changes["$setOnInsert"] = {
+            **seen.fields,
+            "reversed": [reverse(name) for name in seen.fields["names"]],
+            "raw": seen.raw,
+        }
     return _Upsert(seen.sha256, UpdateOne({"_id": seen.sha256}, changes, upsert=seen.fields is not None))
+
+
+def _of_certificates(where: Filter) -> Iterator[Document]:
+    if where.name is not None:
+        yield {"reversed": reverse(where.name)}
+    if where.below is not None:  # of one and the same name: two conditions on an array may hold of two
+        yield {"reversed": {"$elemMatch": {"$gte": where.below[0], "$lt": where.below[1]}}}
+    if where.issuer is not None:  # without case of ASCII only, as in SQLite: no option of the server's
+        letters = (f"[{c}{c.upper()}]" if "a" <= c <= "z" else re.escape(c) for c in where.issuer)
+        yield {"issuer": {"$regex": "".join(letters)}}
+    if where.expiring is not None:
+        yield {"not_after": {"$gte": where.expiring[0], "$lte": where.expiring[1]}}
+    if where.new_since is not None:
+        yield {"first_seen": {"$gte": where.new_since}}
 
 
 def _filter(collection: Collection, where: Filter) -> Document:
@@ -390,6 +425,8 @@ def _filter(collection: Collection, where: Filter) -> Document:
         conditions.append({"$or": [{name: where.scan} for name in scans]})
     if where.since is not None:
         conditions.append({("ts" if kind else "last_seen"): {"$gte": where.since}})
-    if where.name is not None:
-        conditions.append({("names" if collection is Collection.CERTIFICATES else "name"): where.name})
+    if collection is Collection.CERTIFICATES:
+        conditions.extend(_of_certificates(where))
+    elif where.name is not None:
+        conditions.append({"name": where.name})
     return {"$and": conditions} if conditions else {}

@@ -2,7 +2,7 @@
 
     where = filter_of(settings, Collection.SERVICES, now)          # raises UsageError
     async with reading(store) as opened:
-        async for document in opened.find(collection, where):
+        async for document in opened.find(collection, where):    # or certificates(corpus, where)
             row = shown(document)          # JSON-ready: times RFC 3339, bytes base64
             cells = cells_of(collection, document)   # strings for a table, under COLUMNS[collection]
 
@@ -19,13 +19,15 @@ from stages.core.errors import UsageError
 from stages.core.outcome import Outcome
 from stages.core.records import b64
 from stages.core.times import rfc3339
+from stages.proto.x509.hostnames import below
+from stages.sink.corpus import Corpus
 from stages.sink.documents import Document
 from stages.sink.retention import since
 from stages.sink.settings import QuerySettings
 from stages.sink.store import APPLIES, Collection, Filter, Store, network_range
 
 #: Keys whose integer is a time in microseconds.
-TIMES: Final = frozenset({"ts", "first_seen", "last_seen", "not_before", "not_after"})
+TIMES: Final = frozenset({"ts", "first_seen", "last_seen", "not_before", "not_after", "at", "from_seen", "to_seen"})
 
 #: Times that rfc3339 can write: years 1 to 9999. A certificate may say anything.
 _FIRST_US: Final = -62_135_596_800_000_000
@@ -47,22 +49,48 @@ def filter_of(settings: QuerySettings, collection: Collection, now: int) -> Filt
         "scan": settings.scan,
         "since": settings.since,
         "name": settings.name,
+        "issuer": settings.issuer,
+        "expiring": settings.expiring,
+        "new_since": settings.new_since,
     }
     for key, value in given.items():
         if value is not None and key not in APPLIES[collection]:
-            option = "--ip" if key == "network" else f"--{key}"
+            option = "--ip" if key == "network" else f"--{key.replace('_', '-')}"
             raise UsageError(option, value, f"means nothing for {collection}")
     if settings.outcome is not None and settings.outcome not in set(Outcome):
         raise UsageError("--outcome", settings.outcome, f"not one of {', '.join(Outcome)}")
+    named, under = _name_of(settings.name, collection)
     return Filter(
         network=None if settings.ip is None else network_range(settings.ip),
         port=settings.port,
         outcome=settings.outcome,
         scan=settings.scan,
         since=None if settings.since is None else since(settings.since, now),
-        name=None if settings.name is None else settings.name.lower(),
+        name=named,
+        below=under,
+        issuer=None if settings.issuer is None else _ascii_lower(settings.issuer),
+        expiring=None if settings.expiring is None else (now, now + round(settings.expiring * 1e6)),
+        new_since=None if settings.new_since is None else since(settings.new_since, now, "--new-since"),
         limit=settings.limit or None,
     )
+
+
+def _name_of(name: str | None, collection: Collection) -> tuple[str | None, tuple[str, str] | None]:
+    """(exact name, range of reversed names), of which one at most is there. Raises UsageError."""
+    if name is None:
+        return None, None
+    name = name.lower()
+    if collection is not Collection.CERTIFICATES:
+        return name, None
+    try:
+        under = below(name)
+    except ValueError as error:
+        raise UsageError("--name", name, str(error)) from None
+    return (name, None) if under is None else (None, under)
+
+
+def _ascii_lower(text: str) -> str:
+    return "".join(c.lower() if c.isascii() else c for c in text)
 
 
 @asynccontextmanager
@@ -97,7 +125,7 @@ def shown(document: Document) -> Document:
 
 
 #: Objects inside a document whose keys are ours; the others (tcp, spec, counters) are shown as they came.
-_OURS: Final = frozenset({"hit", "banner", "tls", "start", "progress", "end"})
+_OURS: Final = frozenset({"hit", "banner", "tls", "start", "progress", "end", "verdicts"})
 
 
 def printable(data: bytes, most: int = CELL_CHARS) -> str:
@@ -129,6 +157,19 @@ def _text(document: Document, key: str) -> str:
 def _time(document: Document, key: str) -> str:
     value = document.get(key)
     return "" if value is None else time_of(value)
+
+
+def held(certificate: Document) -> list[str]:
+    """The verdicts that hold of a certificate, by name; `untrusted` where a root store says so."""
+    names = []
+    for name, said in certificate.get("verdicts", {}).items():
+        if name == "untrusted":
+            names += [f"untrusted({store})" for store, one in said.items() if one["is"] == "yes"]
+        elif name == "mismatch":
+            names += [name] if any(one["is"] == "yes" for one in said) else []
+        elif isinstance(said, dict) and said["is"] == "yes":
+            names.append(name)
+    return names
 
 
 def _state(scan: Document) -> str:
@@ -200,7 +241,9 @@ COLUMNS: Final[dict[Collection, dict[str, Cell]]] = {
         "not after": lambda d: _time(d, "not_after"),
         "first seen": lambda d: _time(d, "first_seen"),
         "last seen": lambda d: _time(d, "last_seen"),
+        "services": lambda d: _text(d, "services"),
         "parsed": lambda d: _text(d, "parse_status"),
+        "verdicts": lambda d: " ".join(held(d)),
     },
     Collection.SCANS: {
         "scan": lambda d: _text(d, "_id"),
@@ -216,6 +259,30 @@ COLUMNS: Final[dict[Collection, dict[str, Cell]]] = {
 def cells_of(collection: Collection, document: Document) -> list[str]:
     """One table row, in the order of COLUMNS[collection]."""
     return [cell(document) for cell in COLUMNS[collection].values()]
+
+
+#: Certificates whose services are counted at once.
+_COUNTED: Final = 100
+
+
+async def certificates(corpus: Corpus, where: Filter) -> AsyncIterator[Document]:
+    """Certificates with `services`, how many show each as their own: counted now, from what `longline certs reprocess`
+    sighted; before it ever ran there is no such field."""
+    sighted = await corpus.state("sightings.tls") is not None
+    part: list[Document] = []
+
+    async def counted() -> list[Document]:
+        counts = await corpus.services_of([d["_id"] for d in part]) if sighted else {}
+        return [{**d, "services": counts[d["_id"]]} if sighted else d for d in part]
+
+    async for document in corpus.find(Collection.CERTIFICATES, where):
+        part.append(document)
+        if len(part) == _COUNTED:
+            for one in await counted():
+                yield one
+            part.clear()
+    for one in await counted():
+        yield one
 
 
 async def rows(store: Store, collection: Collection, where: Filter) -> AsyncIterator[dict[str, Any]]:

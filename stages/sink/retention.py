@@ -15,7 +15,7 @@ def before(retention: float, now: int) -> int:
     return now - round(retention * 1e6)
 
 
-def since(text: str, now: int) -> int:
+def since(text: str, now: int, option: str = "--since") -> int:
     """`2026-11-21T07:00:00Z` (any offset), or an age such as `30m`, `12h`, `7d`, as microseconds. Raises UsageError."""
     try:
         return now - round(parse_seconds(text) * 1e6)
@@ -25,4 +25,4 @@ def since(text: str, now: int) -> int:
         return from_rfc3339(text)
     except (ValueError, OverflowError):
         problem = "neither an RFC 3339 time with its offset nor an age such as 30m, 12h or 7d"
-        raise UsageError("--since", text, problem) from None
+        raise UsageError(option, text, problem) from None

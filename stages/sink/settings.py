@@ -55,7 +55,24 @@ class QuerySettings(Section):
     since: str | None = opt(
         None, "--since", metavar="TIME", help="seen then or later: RFC 3339, or an age such as 30m, 12h, 7d"
     )
-    name: str | None = opt(None, "--name", metavar="NAME", help="server name, or a name in a certificate")
+    name: str | None = opt(
+        None, "--name", metavar="NAME", help="server name, or a name in a certificate (*.example.org: all below it)"
+    )
+    issuer: str | None = opt(None, "--issuer", metavar="TEXT", help="certificates: part of the issuer's name")
+    expiring: Seconds | None = opt(
+        None, "--expiring", metavar="AGE", help="certificates: that end within this time, such as 30d", ge=0
+    )
+    new_since: str | None = opt(
+        None, "--new-since", metavar="TIME", help="certificates: first seen then or later, as --since"
+    )
+    key_shared: bool = opt(
+        False, "--key-shared", help="certificates: keys at more than one address, not the certificates"
+    )
+    moved: bool = opt(
+        False,
+        "--moved",
+        help="certificates: those, their keys and SSH host keys that turned up at a new address, and from where",
+    )
     limit: int = opt(DEFAULT_LIMIT, "--limit", metavar="N", help="at most so many; 0: all", ge=0)
     json_: bool = opt(False, "--json", help="one JSON object a line instead of a table")
 

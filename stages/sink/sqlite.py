@@ -21,6 +21,8 @@ import orjson
 
 from stages.core.errors import UsageError
 from stages.core.sqlitefile import SqliteFile, mapped
+from stages.proto.x509.hostnames import reverse
+from stages.sink.certificate_rows import CERTIFICATE_COLUMNS, certificate_conditions, read_certificate
 from stages.sink.documents import (
     EVENTS,
     KINDS,
@@ -110,10 +112,12 @@ _CERTIFY: Final = (
     "INSERT INTO certificates (sha256, first_seen, last_seen, fields, raw) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
     " SET first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)"
 )
+#: Nearly always only last_seen moves, which no index holds.
 _CERTIFY_AGAIN: Final = (
-    "UPDATE certificates SET first_seen = min(first_seen, ?2), last_seen = max(last_seen, ?3) WHERE sha256 = ?1"
+    "UPDATE certificates SET last_seen = max(last_seen, ?3) WHERE sha256 = ?1 AND first_seen <= ?2",
+    "UPDATE certificates SET first_seen = min(first_seen, ?2), last_seen = max(last_seen, ?3) WHERE sha256 = ?1",
 )
-_NAME: Final = "INSERT OR IGNORE INTO certificate_names VALUES (?, ?)"
+_NAME: Final = "INSERT OR IGNORE INTO names VALUES (?, ?)"
 
 
 def _packed(record_id: str) -> bytes | str:
@@ -273,6 +277,8 @@ class SqliteStore:
     def _named(self, error: sqlite3.Error) -> Exception:
         if isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
             return UsageError("--store", self.place, "nothing was stored in this file yet")
+        if isinstance(error, sqlite3.OperationalError) and "no such column" in str(error):
+            return UsageError("--store", self.place, "made by an older Longline: `longline sink --init` renews it")
         return mapped(error, self.path)
 
     async def count(self, collection: Collection) -> int:
@@ -353,12 +359,12 @@ def _write_certificates(connection: sqlite3.Connection, seen: list[CertificateSe
         digest = bytes.fromhex(certificate.sha256)
         times = (certificate.first_seen, certificate.last_seen)
         if certificate.fields is None:
-            if connection.execute(_CERTIFY_AGAIN, (digest, *times)).rowcount == 0:
+            if not any(connection.execute(sql, (digest, *times)).rowcount for sql in _CERTIFY_AGAIN):
                 result.missing.append(certificate.sha256)
                 continue
         else:
             connection.execute(_CERTIFY, (digest, *times, _json(certificate.fields), certificate.raw))
-            connection.executemany(_NAME, [(name, digest) for name in certificate.fields["names"]])
+            connection.executemany(_NAME, [(reverse(name), digest) for name in certificate.fields["names"]])
         result.certificates += 1
 
 
@@ -426,17 +432,6 @@ def _read_observation(row: Sequence[Any]) -> Document:
     ).document()
 
 
-def _read_certificate(row: Sequence[Any]) -> Document:
-    digest, first_seen, last_seen, fields, raw = row
-    return {
-        "_id": digest.hex(),
-        "first_seen": first_seen,
-        "last_seen": last_seen,
-        **orjson.loads(fields),
-        "raw": raw,
-    }
-
-
 def _read_scan(row: Sequence[Any]) -> Document:
     document: Document = {"_id": row[0], "first_seen": row[1], "last_seen": row[2]}
     for i, event in enumerate(EVENTS):
@@ -449,7 +444,7 @@ def _read_scan(row: Sequence[Any]) -> Document:
 _READERS: Final[dict[str, tuple[str, str, Callable[[Sequence[Any]], Document]]]] = {
     "services": (_SERVICE_COLUMNS, "address, port, transport, name", _read_service),
     "observations": (_OBSERVATION_COLUMNS, "ts, rowid", _read_observation),
-    "certificates": ("sha256, first_seen, last_seen, fields, raw", "sha256", _read_certificate),
+    "certificates": (CERTIFICATE_COLUMNS, "sha256", read_certificate),
     "scans": (_SCAN_COLUMNS, "first_seen, scan", _read_scan),
 }
 
@@ -477,11 +472,10 @@ def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tu
             yield "scan = ?", (where.scan,)
     if where.since is not None:
         yield ("ts >= ?" if kind else "last_seen >= ?"), (where.since,)
-    if where.name is not None:
-        if collection is Collection.CERTIFICATES:
-            yield "sha256 IN (SELECT sha256 FROM certificate_names WHERE name = ?)", (where.name,)
-        else:
-            yield "name = ?", (where.name,)
+    if where.name is not None and collection is not Collection.CERTIFICATES:
+        yield "name = ?", (where.name,)
+    if collection is Collection.CERTIFICATES:
+        yield from certificate_conditions(where)
 
 
 def _query(collection: Collection, where: Filter) -> tuple[str, tuple[Any, ...], Callable[[Sequence[Any]], Document]]:
@@ -491,7 +485,7 @@ def _query(collection: Collection, where: Filter) -> tuple[str, tuple[Any, ...],
     sql = f"SELECT {columns} FROM {table}"
     if conditions:
         sql += " WHERE " + " AND ".join(text for text, _ in conditions)
-    sql += f" ORDER BY {order}"
+    sql += f" ORDER BY {'+' if collection is Collection.CERTIFICATES and conditions else ''}{order}"
     bound = [value for _, values in conditions for value in values]
     if where.limit is not None:
         sql += " LIMIT ?"

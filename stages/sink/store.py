@@ -68,6 +68,10 @@ class Filter:
     scan: str | None = None  #: of services: of their latest hit, banner or tls
     since: int | None = None  #: microseconds; of services, certificates and scans: last seen then or later
     name: str | None = None  #: server name, or a name in a certificate; lower case
+    below: tuple[str, str] | None = None  #: certificates: [first, end) of reversed names (`proto.x509.hostnames.below`)
+    issuer: str | None = None  #: certificates: part of the issuer's name; ASCII letters in lower case
+    expiring: tuple[int, int] | None = None  #: certificates: the end of their validity, from and to
+    new_since: int | None = None  #: certificates: first seen then or later
     limit: int | None = None
 
 
@@ -77,7 +81,7 @@ APPLIES: Final[dict[Collection, frozenset[str]]] = {
     Collection.HITS: frozenset({"network", "port", "scan", "since", "name"}),
     Collection.BANNERS: frozenset({"network", "port", "outcome", "scan", "since", "name"}),
     Collection.TLS: frozenset({"network", "port", "outcome", "scan", "since", "name"}),
-    Collection.CERTIFICATES: frozenset({"since", "name"}),
+    Collection.CERTIFICATES: frozenset({"since", "name", "issuer", "expiring", "new_since"}),
     Collection.SCANS: frozenset({"scan", "since"}),
 }
 

@@ -14,6 +14,7 @@ from stages.core.grab import Reader
 from stages.core.intake import LineReader, read_hit
 from stages.core.metrics import Metrics
 from stages.core.politeness import Gate
+from stages.core.records import Tls
 from stages.core.routing import Routing
 from stages.core.runner import DEFAULT_HORIZON, Runner, RunnerMetrics
 from stages.tlsgrab.metrics import TlsgrabMetrics
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
     from stages.tlsgrab.settings import TlsgrabSettings
 
 
+def _zgrab2(record: Tls) -> bytes:
+    from stages.core.zgrab2 import tls_line
+    from stages.proto.x509.zcrypto import certificate_json
+
+    return tls_line(record, certificate_json)
+
+
 def make_runner(
     settings: TlsgrabSettings,
     *,
@@ -38,6 +46,7 @@ def make_runner(
     blocked: Callable[[str], bool],
     limits: Limits | None,
     shared: bool,
+    text: bool = False,
     later: Source | None = None,
     horizon: float = DEFAULT_HORIZON,
     capacity: int | None = None,
@@ -47,7 +56,8 @@ def make_runner(
 ) -> Runner:
     """The runner of one tlsgrab.
 
-    `shared`: a log that other stages read too (routing, records); otherwise a pipe. `limits` None: no politeness.
+    `shared`: a log that other stages read too (routing, records); otherwise a pipe. `text`: results go to a pipe, where
+    `--format` holds. `limits` None: no politeness.
     `capacity`: connections that this process may have open here, where several stages share its descriptors; default:
     what fits of `--concurrent` (a warning says when not all does). `scan`, `vantage`: of hits whose line does not name
     them.
@@ -66,6 +76,7 @@ def make_runner(
         routing=Routing.for_tls(settings.ports, shared=shared),
         blocked=blocked,
         metrics=TlsgrabMetrics(metrics),
+        render=_zgrab2 if text and settings.format == "zgrab2" else Tls.dump,
     )
     gate: Gate[Job] | None = Gate(limits) if limits is not None else None
     return Runner(

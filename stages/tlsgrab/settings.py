@@ -101,6 +101,14 @@ class TlsgrabSettings(Section):
         DEFAULT_MAX_BYTES, "--max-bytes", metavar="SIZE", help="bytes to read of one server, at most", gt=0
     )
 
+    format: str = opt(
+        "json",
+        "-f",
+        "--format",
+        help="lines on standard output: json (the records), or zgrab2 (as its `tls` prints them)",
+        choices=("json", "zgrab2"),
+    )
+
     @pydantic.field_validator("ports")
     @classmethod
     def _readable_ports(cls, value: str | None) -> str | None:

@@ -49,11 +49,13 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
         routing: Routing,
         blocked: Callable[[str], bool],
         metrics: TlsgrabMetrics,
+        render: Callable[[Tls], bytes] = Tls.dump,
     ) -> None:
-        """`topic`: where tls records go; the rest is described at `Grab`."""
+        """`topic`: where tls records go; `render`: a record -> its line; the rest is described at `Grab`."""
         super().__init__(read=read, routing=routing, transport="tcp", blocked=blocked, opened=metrics.open)
         self._mode = mode
         self._topic = topic
+        self._render = render
         self._metrics = metrics
         self._sni = partial(sni_of, literal=settings.sni_literal)
         self._server_name = self._sni(settings.server_name)
@@ -115,4 +117,4 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
         return (self._output(record),)
 
     def _output(self, record: Tls) -> Output:
-        return Output(self._topic, prefix_key(record.ip), record.dump())
+        return Output(self._topic, prefix_key(record.ip), self._render(record))

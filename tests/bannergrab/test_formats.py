@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 from base64 import b64decode
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,3 +79,12 @@ def test_hex_and_base64_lose_nothing_and_are_never_mistaken_for_nothing(data: by
     _, text = (formatter("base64", 80)(banner(data)) or b"").split(b" ")
     assert b64decode(text, validate=True) == data
     assert text != b"X"
+
+
+def test_zgrab2_has_every_target() -> None:
+    line = formatter("zgrab2", 80)(banner(b"SSH\xff"))
+    assert line is not None
+    assert orjson.loads(line)["data"]["banner"]["result"] == {"banner": "SSH\xff", "length": 4}
+    failed = formatter("zgrab2", 80)(banner(outcome=Outcome.REFUSED, connect=None))
+    assert failed is not None
+    assert orjson.loads(failed)["data"]["banner"]["status"] == "connection-refused"

@@ -70,6 +70,9 @@ PLAYS: Final[Mapping[str, Play]] = {
     "CONTRIBUTING.md: Set-up": Play("make", seen=seen.make_has_the_verbs),
     "docs/benchmarks.md: How to repeat": Play("make", seen=seen.make_runs_the_benches),
     "docs/settings.md: Settings": Play("here", file=("longline.toml", "toml"), seen=seen.settings_of_the_file),
+    "docs/certificates.md: Certificates": Play(
+        "simnet", _SMALLER, QUICK, seen=seen.certificates_were_collected_and_judged
+    ),
     "docs/simnet.md: The simulated Internet": Play(
         "here", environment={**QUICK, "SHELL": "/bin/sh"}, root=True, seen=seen.what_stands_in_simnet
     ),

@@ -151,3 +151,19 @@ def what_stands_in_simnet(stage: Stage) -> None:
     assert header == "saddr"
     assert set(found) == {ip for ip, _, kind in scanned.services() if kind >= Kind.HTTP}
     assert Path("/proc/net/dev").read_text().count("near0:") == 0
+
+
+# --- docs/certificates.md
+
+
+def certificates_were_collected_and_judged(stage: Stage) -> None:
+    """Every certificate of the network is stored and judged, and the questions find what there is."""
+    _, judged, named, shared, _ = stage.said
+    documents = stage.documents("certificates", "sqlite:scan.db")
+    assert len(documents) > 5
+    assert f"{len(documents)} of {len(documents)} certificates judged" in judged.out
+    assert all({"expired", "self_signed", "untrusted"} <= d["verdicts"].keys() for d in documents)
+    assert len(named.out.splitlines()) > 1
+    assert len(shared.out.splitlines()) > 1
+    exported = (stage.folder / "certificates.pem").read_text().count("BEGIN CERTIFICATE")
+    assert 0 < exported <= len(documents)

@@ -9,6 +9,7 @@ import pytest
 
 from stages.core.errors import UsageError
 from stages.core.sqlitefile import SqliteFile
+from stages.proto.x509.hostnames import reverse
 from stages.sink.migrations import MIGRATIONS, PART
 
 
@@ -20,7 +21,7 @@ def test_every_step_runs_and_again_does_nothing(tmp_path: Path) -> None:
         names = {row[0] for row in file.read_sync(lambda c: c.execute("SELECT name FROM sqlite_master").fetchall())}
     finally:
         file.close()
-    assert {"services", "observations", "certificates", "certificate_names", "scans"} <= names
+    assert {"services", "observations", "certificates", "names", "sightings", "jobs", "scans"} <= names
 
 
 def test_from_each_version_to_the_newest(tmp_path: Path) -> None:
@@ -45,4 +46,17 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
 
 def test_statements_can_be_split_at_semicolons() -> None:
     for script in MIGRATIONS:
-        assert all(re.match(r"\s*CREATE ", statement) for statement in script.split(";"))
+        assert all(re.match(r"\s*(CREATE|INSERT|DROP|ALTER) ", statement) for statement in script.split(";"))
+
+
+def test_names_that_were_stored_are_turned_round(tmp_path: Path) -> None:
+    file = SqliteFile.open(tmp_path / "x.db")
+    try:
+        file.migrate(PART, MIGRATIONS[:2])
+        rows = [(name, b"h") for name in ("www.example.org", "localhost", "*.a.b.c", "", "a..b")]
+        file.write_sync(lambda c: c.executemany("INSERT INTO certificate_names VALUES (?, ?)", rows).rowcount)
+        file.migrate(PART, MIGRATIONS)
+        found = {row[0] for row in file.read_sync(lambda c: c.execute("SELECT reversed FROM names").fetchall())}
+    finally:
+        file.close()
+    assert found == {reverse(name) for name, _ in rows}

@@ -10,7 +10,7 @@ import pytest
 from pymongo import errors
 
 from stages.core.errors import HostError, Unavailable, UsageError
-from stages.sink.mongo import INDEXES, TTL_INDEX, MongoStore, _mapped, sort_errors
+from stages.sink.mongo import INDEXES, TTL_INDEX, MongoStore, mapped, sort_errors
 from stages.sink.store import Batch, Collection, Filter
 from tests.servers.mongo import MongoServer
 from tests.servers.proxy import Proxy
@@ -51,7 +51,7 @@ def test_errors_are_sorted_by_their_codes() -> None:
     ],
 )
 def test_errors_by_our_names(raised: Exception, ours: type[Exception]) -> None:
-    with pytest.raises(ours), _mapped("mongodb://u:***@h"):
+    with pytest.raises(ours), mapped("mongodb://u:***@h"):
         raise raised
 
 
