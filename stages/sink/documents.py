@@ -64,7 +64,8 @@ _SUMMARY: Final[dict[str, tuple[str, ...]]] = {
     "hit": ("vantage", "probe", "classification", "ttl", "rtt"),
     "banner": ("vantage", "probe", "via", "outcome", "phase", "size", "sha256", "truncated"),
     "tls": (
-        "vantage", "mode", "via", "outcome", "phase", "alert", "version", "cipher_suite", "alpn", "sni", "jarm", "rules",
+        "vantage", "mode", "via", "outcome", "phase", "alert", "version", "cipher_suite", "alpn", "sni", "jarm",
+        "rules",
     ),
 }  # fmt: skip
 

@@ -49,7 +49,7 @@ def raw(
     return f"{version}_{legacy_version:04x}_{suite:04x}_{compression:02x}_{session_id}_{kinds}"
 
 
-def fingerprints_of(shown: Mapping[str, Any] | None) -> dict[str, str]:
+def fingerprints_of(shown: Mapping[str, Any] | None) -> dict[str, Any]:
     """`ja3s` and `fingerprint` of a ServerHello as a record has it; {} for none, and for a HelloRetryRequest."""
     if shown is None or shown["random"] == _RETRY:
         return {}
