@@ -64,7 +64,8 @@ def _item(lines: list[str], start: int, path: Path, place: int) -> int:
     if _read(lines[:start]) is not None:
         return start
     for end in range(start, min(len(lines), start + MAX_SPAN) + 1):
-        items = _at(_read(lines[:end], "\n]"), path)
-        if isinstance(items, list) and len(items) > place:
-            return end
+        for tail in ("\n]", ""):
+            items = _at(_read(lines[:end], tail), path)
+            if isinstance(items, list) and len(items) > place:
+                return end
     return start
