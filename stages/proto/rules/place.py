@@ -11,8 +11,11 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any, Final
 
-#: Lines of one statement that are looked through; of a longer one a line inside it is told.
-MAX_SPAN: Final = 256
+#: Lines at which a statement may end that are tried; of a longer one a line inside it may be told.
+MAX_TRIES: Final = 256
+
+#: A statement over several lines ends on a line with one of these.
+_ENDS: Final = ("]", "}", '"""', "'''")
 
 Path = Sequence[str | int]
 
@@ -52,10 +55,16 @@ def _at(data: Any, path: Path) -> Any:
 
 
 def _holds(lines: list[str], count: int, path: Path) -> bool:
-    for end in range(count, min(len(lines), count + MAX_SPAN) + 1):
+    tries = 0
+    for end in range(count, len(lines) + 1):
+        if end > count and not any(mark in lines[end - 1] for mark in _ENDS):
+            continue
         data = _read(lines[:end])
         if data is not None:
             return _at(data, path) is not None
+        tries += 1
+        if tries > MAX_TRIES:
+            break
     return False
 
 
@@ -63,7 +72,7 @@ def _item(lines: list[str], start: int, path: Path, place: int) -> int:
     """The line of an item of a list whose statement begins at line `start`."""
     if _read(lines[:start]) is not None:
         return start
-    for end in range(start, min(len(lines), start + MAX_SPAN) + 1):
+    for end in range(start, min(len(lines), start + MAX_TRIES) + 1):
         for tail in ("\n]", ""):
             items = _at(_read(lines[:end], tail), path)
             if isinstance(items, list) and len(items) > place:
