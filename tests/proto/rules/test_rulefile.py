@@ -85,7 +85,7 @@ def test_too_many_conditions() -> None:
         parse_rules(f"[[rule]]\nname = 'x'\nwhen = [{lines}]\n")
 
 
-@pytest.mark.slow
+@pytest.mark.timeout(3_600 if FUZZ > 20_000 else 180)
 def test_mutated_files() -> None:
     """Rules or a RuleError, and the rules can be asked."""
     rng = random.Random(5)
