@@ -2,6 +2,7 @@
 #
 #   make demo    the main job on the embedded default: a simulated Internet, scanned, grabbed, stored, compared
 #   make test    all tests (as root on Debian it installs the servers they talk to; otherwise it names what is missing)
+#   make fuzz    a million mutated handshakes
 #   make check   lint, types, import contracts
 #   make bench   speed, beside the peers, as ratios in one run
 #   make lock    pin the requirements anew
@@ -16,7 +17,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test fuzz check bench lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,6 +35,9 @@ demo: $(VENV)/.run
 test: $(VENV)/.dev
 	@scripts/setup.sh system test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.dev
+	LONGLINE_FUZZ=1000000 $(BIN)/python -m pytest -q -k mutated tests/proto/tls
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

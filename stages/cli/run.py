@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, *PLAIN, omit=NOT_OF_SCAN)
     add_section(parser, SECTIONS["bus"], omit=SECTIONS["bus"].model_fields.keys() - BUS_OPTIONS)
     for name, prefix in PREFIXED.items():
-        add_section(parser, SECTIONS[name], prefix=prefix, omit=("port", "format", "verbosity"))
+        add_section(parser, SECTIONS[name], prefix=prefix, omit=("port", "format", "verbosity", "workers"))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -63,6 +63,11 @@ class Loaded:
         field = type(self._sections[name]).names()[key.rstrip("_")]
         return self._origins.get((name, field), "default")
 
+    def changed(self, name: str, **values: Any) -> Loaded:
+        """The same with other values in one section; they are the program's own, and not validated."""
+        sections = self._sections | {name: self._sections[name].model_copy(update=values)}
+        return Loaded(sections, self._origins)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._sections)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import pydantic
 
@@ -11,6 +11,9 @@ from stages.core.settings import Seconds, Section, Size, opt
 
 #: Chains of real servers are some KiB; the bound is for those that never stop.
 DEFAULT_MAX_BYTES: Final = 512 * 1024
+
+#: Processes of one tlsgrab: more cores than this are served by more consumers of a log.
+MAX_WORKERS: Final = 64
 
 #: Bytes of a protocol name (RFC 7301 section 3.1).
 MAX_PROTOCOL: Final = 255
@@ -28,7 +31,17 @@ STARTTLS: Final = ("smtp", "imap", "pop3", "ftp", "ldap", "xmpp", "postgres", "m
 class TlsgrabSettings(Section):
     """Tlsgrab: one TLS handshake a hit"""
 
+    renamed: ClassVar[dict[str, str]] = {"min_version": "versions", "max_version": "versions"}
+
     concurrent: int = opt(500, "-c", "--concurrent", metavar="N", help="connections open at once", ge=1)
+    workers: int = opt(
+        1,
+        "--workers",
+        metavar="N",
+        help="processes; a network is always one's own, and concurrency and rate are those of all together",
+        ge=1,
+        le=MAX_WORKERS,
+    )
     port: int | None = opt(
         None, "-p", "--port", metavar="PORT", help="port of input lines that name none", ge=1, le=MAX_PORT
     )

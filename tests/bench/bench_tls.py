@@ -5,8 +5,9 @@ intermediate, with TLS 1.2 or TLS 1.3 only. `longline tlsgrab` in its modes `cer
 ask the same targets, 500 connections at once, and write their records to a file; they take turns. CPU is that of the
 whole process, user and system, less that of the same program without a target, for each target. What else runs on the
 machine only adds to it, so the ratio that counts is that of the best rounds. `full` and zgrab2 pay for a key exchange
-and a signature, so they get fewer targets. Then 5,000 handshakes are held in flight against a silent server, and the
-worker's whole memory is taken; then two workers are compared with one. Exit code 1 when a bar is missed.
+and a signature, so they get fewer targets. Then two workers are compared with one: what dealing and collecting cost;
+how many cores they fill can only be seen where the server has cores of its own. Then 5,000 handshakes are held in
+flight against a silent server, and the worker's whole memory is taken. Exit code 1 when a bar is missed.
 """
 
 from __future__ import annotations
@@ -99,6 +100,27 @@ def compare(home: Path, environment: Mapping[str, str], who: Identity, kind: str
     return good
 
 
+def workers(home: Path, environment: Mapping[str, str], rounds: int) -> None:
+    """CPU and time of one worker and of two, on the same targets."""
+    nobody, many, out = home / "nobody", targets(CHEAP, home / "many"), home / "out"
+    with tlsserver(identity(), "TLSv1.2") as port:
+        commands = {number: longline(port, "certificate", "--workers", str(number)) for number in (1, 2)}
+        idle = {number: min(cpu(argv, environment, nobody, out) for _ in range(3)) for number, argv in commands.items()}
+        costs: dict[int, list[float]] = {1: [], 2: []}
+        took: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(rounds):
+            for number, argv in commands.items():
+                began = time.monotonic()
+                costs[number].append((cpu(argv, environment, many, out) - idle[number]) / CHEAP * 1e6)
+                took[number].append(time.monotonic() - began)
+                good = out.read_bytes().count(b'"outcome":"ok"')
+                if good != CHEAP:
+                    raise SystemExit(f"{number} workers: {good} good answers of {CHEAP}")
+    for number in commands:
+        measured(f"CPU per certificate, workers together: {number}", costs[number], "us")
+        measured(f"seconds for {CHEAP:,} certificates, workers: {number}", took[number], "s")
+
+
 def resident(pid: int) -> int:
     """Bytes of memory of a process (proc(5), statm)."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -147,6 +169,7 @@ def main(rounds: int = ROUNDS) -> int:
             for version in BARS:
                 who = identity(kind=kind)
                 good &= compare(home, environment, who, {"rsa": "RSA-2048", "ec": "P-256"}[kind], version, rounds)
+        workers(home, environment, rounds)
         good &= memory(home, environment)
     return 0 if good else 1
 

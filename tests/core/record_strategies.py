@@ -82,6 +82,11 @@ tls = st.builds(
     chain=st.lists(texts, max_size=2),
     certificates=st.lists(st.binary(max_size=20), max_size=2),
     server_hello=maybe(objects),
+    hello=maybe(texts),
+    connections=counts,
+    starttls=maybe(texts),
+    ocsp=maybe(st.binary(max_size=40)),
+    scts=maybe(st.binary(max_size=40)),
 )
 
 scans = st.builds(

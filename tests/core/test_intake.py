@@ -63,6 +63,15 @@ def test_plain_lines(line, target):
     assert not hit.repeat
 
 
+def test_addresses_as_names_where_they_are_asked_for():
+    for line in ("192.0.2.1,443,2001:DB8::1", "192.0.2.1,2001:db8::1,web,443"):
+        assert read(line).name is None
+        assert read(line, literal_names=True).name == "2001:db8::1"
+    one = reader(literal_names=True)
+    assert one.read(b"saddr,name", TS) is None
+    assert one.read(b"192.0.2.1,192.0.2.9", TS).name == "192.0.2.9"
+
+
 @pytest.mark.parametrize("line", ["", "  ", "\n", "# comment", "  # 192.0.2.1", "saddr", "saddr,sport", "ip,port,name"])
 def test_lines_that_are_no_target(line):
     assert read(line) is None

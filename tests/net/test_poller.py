@@ -5,6 +5,7 @@ import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -148,3 +149,63 @@ async def test_what_is_ready_comes_in_slices() -> None:
         for pair in pairs:
             for sock in pair:
                 sock.close()
+
+
+# -- gathering ---------------------------------------------------------------------------------------------------------
+
+
+class _Clock:
+    """The parts of a loop that a poller uses; time is in hand."""
+
+    def __init__(self) -> None:
+        self.watched: dict[int, Any] = {}
+        self.timers: list[tuple[float, Any]] = []
+
+    def add_reader(self, fd: int, callback: Any) -> None:
+        self.watched[fd] = callback
+
+    def remove_reader(self, fd: int) -> None:
+        self.watched.pop(fd, None)
+
+    def call_later(self, seconds: float, callback: Any) -> Any:
+        self.timers.append((seconds, callback))
+        return asyncio.TimerHandle(0.0, callback, (), self)  # type: ignore[arg-type]
+
+    def get_debug(self) -> bool:
+        return False
+
+    def _timer_handle_cancelled(self, handle: Any) -> None:
+        self.timers.clear()
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="Linux only")
+def test_busy_sockets_are_looked_at_now_and_then_and_quiet_ones_wake_the_loop() -> None:
+    loop = _Clock()
+    seen: list[list[tuple[int, int]]] = []
+    poller = EpollPoller(loop, seen.append, max_events=2, gather=0.5)  # type: ignore[arg-type]
+    (epoll,) = loop.watched
+    pairs = [socket.socketpair() for _ in range(3)]
+    try:
+        for one, _ in pairs:
+            poller.add(one.fileno())
+        loop.watched[epoll]()  # all three can be written to; two are told
+        assert ([len(events) for events in seen], loop.watched) == ([2], {})
+        assert [seconds for seconds, _ in loop.timers] == [0.0], "there is more already"
+        loop.timers.pop()[1]()
+        assert [len(events) for events in seen] == [2, 1]
+        assert [seconds for seconds, _ in loop.timers] == [0.5]
+        pairs[0][1].send(b"x")
+        pairs[1][1].send(b"x")
+        loop.timers.pop()[1]()
+        assert [len(events) for events in seen] == [2, 1, 2], "what came meanwhile comes in one list"
+        loop.timers.pop()[1]()
+        assert (list(loop.watched), loop.timers) == ([epoll], []), "quiet: the loop is woken again"
+        pairs[2][1].send(b"x")
+        loop.watched[epoll]()
+        assert (loop.watched, len(loop.timers)) == ({}, 1)
+        poller.close()
+        assert (loop.watched, loop.timers) == ({}, []), "nothing is left behind"
+    finally:
+        for one, other in pairs:
+            one.close()
+            other.close()

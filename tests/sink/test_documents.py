@@ -199,3 +199,11 @@ def test_it_is_pure() -> None:
     imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     imported |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     assert not imported & {"asyncio", "os", "random", "socket", "sqlite3", "time"}
+
+
+def test_what_came_with_a_chain_is_kept_as_text() -> None:
+    body = entry(tls(ocsp=b"\x30\x00", scts=b"\x00\xff", hello="old", starttls="smtp", connections=2)).observation.body
+    assert (body["ocsp"], body["scts"]) == ("MAA=", "AP8=")
+    assert (body["hello"], body["starttls"], body["connections"]) == ("old", "smtp", 2)
+    plain = entry(tls()).observation.body
+    assert not {"ocsp", "scts", "hello", "starttls", "connections"} & set(plain)

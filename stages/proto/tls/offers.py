@@ -20,6 +20,9 @@ from stages.proto.tls.certificate import DECOMPRESSORS
 from stages.proto.tls.codes import SECP256R1, SECP384R1, SECP521R1, SSL3, TLS10, TLS11, TLS12, TLS13, X25519
 from stages.proto.tls.hello import HelloSpec
 
+#: Suites below 0x9C that came with TLS 1.2 (RFC 5246 appendix A.5).
+_ONLY_TLS12: Final = frozenset((*range(0x3B, 0x41), *range(0x67, 0x6E)))
+
 #: TLS_EMPTY_RENEGOTIATION_INFO_SCSV (RFC 5746 section 3.3): in hellos without extensions.
 SCSV: Final = 0x00FF
 
@@ -75,6 +78,13 @@ _EXTENSIONS: Final = (
     codes.SIGNED_CERTIFICATE_TIMESTAMP,
 )
 
+#: What there was before TLS 1.2 and without elliptic curves: of use in a hello without extensions. Some 70, so that the
+#: hello stays below 256 bytes, where some old servers and middleboxes stop reading.
+_OLD_SUITES: Final = (
+    *(suite for suite in (*SUITES, *RARE_SUITES, *ANONYMOUS_SUITES) if suite < 0x9C and suite not in _ONLY_TLS12),
+    SCSV,
+)
+
 MODERN: Final = HelloSpec(
     name="modern",
     versions=(TLS13, TLS12, TLS11, TLS10),
@@ -97,15 +107,13 @@ WIDE: Final = HelloSpec(
 OLD: Final = HelloSpec(
     name="old",
     versions=(TLS10, SSL3),
-    suites=(*SUITES, *RARE_SUITES, *ANONYMOUS_SUITES, SCSV),
+    suites=_OLD_SUITES,
     extensions=(codes.SERVER_NAME,),
 )
 ANCIENT: Final = HelloSpec(
     name="ancient",
     versions=(SSL3,),
-    suites=tuple(
-        suite for suite in (*SUITES, *RARE_SUITES, *ANONYMOUS_SUITES, SCSV) if suite < 0x0067 or suite == SCSV
-    ),
+    suites=_OLD_SUITES,
     record_version=SSL3,
 )
 

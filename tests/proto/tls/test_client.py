@@ -49,7 +49,7 @@ from tests.servers.tls_memory import VERSIONS, Server, talk
 CHAIN = [b"leaf" * 300, b"issuer" * 200]
 RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
-#: Mutated flights in one run of the tests; LONGLINE_FUZZ asks for more, a million.
+#: Mutated flights in one run of the tests; `make fuzz` asks for a million.
 FUZZ = int(os.environ.get("LONGLINE_FUZZ") or 20_000)
 
 
@@ -599,6 +599,7 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
     return bytes(out)
 
 
+@pytest.mark.timeout(max(180, FUZZ // 500))
 def test_mutated_flights_end_in_facts() -> None:
     """No crash, no hang, nothing beyond the bounds, and the same whatever the pieces."""
     seed = random.SystemRandom().randrange(2**32)

@@ -55,7 +55,9 @@ def test_old_hellos_are_old() -> None:
     assert ANCIENT.extensions == ()
     assert SCSV in OLD.suites
     assert SCSV in ANCIENT.suites
-    assert not any(suite >= 0xC000 for suite in ANCIENT.suites)
+    assert ANCIENT.suites == OLD.suites
+    assert not any(suite >= 0xC000 or "SHA256" in suite_name(suite) for suite in OLD.suites)
+    assert len(script_of(OLD).template.render(b"a" * 40, bytes(32), b"")) < 256
     assert (OLD.in_field, ANCIENT.in_field, WIDE.in_field, MODERN.in_field) == (0x0301, 0x0300, 0x0303, 0x0303)
 
 

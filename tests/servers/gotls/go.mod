@@ -1,0 +1,3 @@
+module longline.test/gotls
+
+go 1.19
