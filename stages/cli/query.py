@@ -21,6 +21,7 @@ def run(args: argparse.Namespace) -> int:
     import os
     import time
     from collections.abc import AsyncIterator, Sequence
+    from contextlib import AsyncExitStack
     from typing import Any
 
     import orjson
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
     from stages.core.settings import StoreSettings
-    from stages.sink.app import open_corpus
+    from stages.sink.app import is_corpus, open_corpus, open_store
     from stages.sink.query import COLUMNS, cells_of, certificates, filter_of, reading, shown
     from stages.sink.settings import QuerySettings, SinkSettings
     from stages.sink.store import Collection
@@ -42,15 +43,16 @@ def run(args: argparse.Namespace) -> int:
     set_up(os.environ, default="warning")
 
     async def main(_: Life) -> int:
-        corpus = open_corpus(loaded.get("store", StoreSettings), loaded.get("sink", SinkSettings), read_only=True)
-        async with reading(corpus):
+        opening = loaded.get("store", StoreSettings), loaded.get("sink", SinkSettings)
+        async with AsyncExitStack() as stack:
             documents: AsyncIterator[dict[str, Any]]
-            if question is not None:
-                documents = ask(question, corpus, where)
-            elif collection is Collection.CERTIFICATES:
-                documents = certificates(corpus, where)
+            if question is not None or (collection is Collection.CERTIFICATES and is_corpus(opening[0])):
+                corpus = open_corpus(*opening, read_only=True)
+                await stack.enter_async_context(reading(corpus))
+                documents = certificates(corpus, where) if question is None else ask(question, corpus, where)
             else:
-                documents = corpus.find(collection, where)
+                store = await stack.enter_async_context(reading(open_store(*opening, read_only=True)))
+                documents = store.find(collection, where)
             if settings.json_:
                 async for document in documents:
                     sys.stdout.buffer.write(orjson.dumps(shown(document), option=orjson.OPT_APPEND_NEWLINE))

@@ -83,6 +83,11 @@ CORPORA: Final[dict[str, Callable[[StoreSettings, SinkSettings, bool], Corpus]]]
 }
 
 
+def is_corpus(store: StoreSettings) -> bool:
+    """Whether that store can be opened as one."""
+    return store.url.partition(":")[0] in CORPORA
+
+
 def open_corpus(store: StoreSettings, sink: SinkSettings, *, read_only: bool = False) -> Corpus:
     """`open_store`, as a corpus."""
     return _maker(CORPORA, store)(store, sink, read_only)

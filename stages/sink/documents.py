@@ -304,11 +304,30 @@ def _tls(r: Tls, chain: list[str]) -> Document:
     return body
 
 
+#: Hashes of certificates behind the leaf; `stages.core.records` gives the same object for the same bytes, and bytes
+#: remember their hash value.
+_ISSUERS: Final[dict[bytes, str]] = {}
+_MAX_ISSUERS: Final = 4_096
+_MAX_ISSUER_BYTES: Final = 3_072
+
+
+def _issuer_hash(der: bytes) -> str:
+    if len(der) > _MAX_ISSUER_BYTES:
+        return sha256(der).hexdigest()
+    digest = _ISSUERS.get(der)
+    if digest is None:
+        if len(_ISSUERS) >= _MAX_ISSUERS:
+            _ISSUERS.clear()
+        digest = _ISSUERS[der] = sha256(der).hexdigest()
+    return digest
+
+
 def _chain(record: Tls) -> tuple[list[str], list[tuple[str, bytes, int]]]:
     """(hashes of the chain, certificates). The hashes are computed; a chain that says otherwise is a bad record."""
     if not record.certificates:
         return record.chain, []
-    hashes = [sha256(der).hexdigest() for der in record.certificates]
+    first, *issuers = record.certificates
+    hashes = [sha256(first).hexdigest(), *map(_issuer_hash, issuers)]
     if record.chain and record.chain != hashes:
         raise RecordError(DeadReason.SCHEMA, "chain is not the SHA-256 of the certificates")
     return hashes, [(digest, der, record.ts) for digest, der in zip(hashes, record.certificates, strict=True)]

@@ -22,7 +22,7 @@ import orjson
 from stages.core.errors import UsageError
 from stages.core.sqlitefile import SqliteFile, mapped
 from stages.proto.x509.hostnames import reverse
-from stages.sink.certificate_rows import CERTIFICATE_COLUMNS, certificate_conditions, read_certificate
+from stages.sink.certificate_rows import CERTIFICATE_COLUMNS, certificate_conditions, certify_again, read_certificate
 from stages.sink.documents import (
     EVENTS,
     KINDS,
@@ -111,11 +111,6 @@ _SCANS: Final = {event: _upsert_scan(event) for event in EVENTS}
 _CERTIFY: Final = (
     "INSERT INTO certificates (sha256, first_seen, last_seen, fields, raw) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
     " SET first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)"
-)
-#: Nearly always only last_seen moves, which no index holds.
-_CERTIFY_AGAIN: Final = (
-    "UPDATE certificates SET last_seen = max(last_seen, ?3) WHERE sha256 = ?1 AND first_seen <= ?2",
-    "UPDATE certificates SET first_seen = min(first_seen, ?2), last_seen = max(last_seen, ?3) WHERE sha256 = ?1",
 )
 _NAME: Final = "INSERT OR IGNORE INTO names VALUES (?, ?)"
 
@@ -355,17 +350,15 @@ def _write_services(connection: sqlite3.Connection, stored: list[Observation]) -
 
 
 def _write_certificates(connection: sqlite3.Connection, seen: list[CertificateSeen], result: Written) -> None:
+    known = [c for c in seen if c.fields is None]
+    result.missing = certify_again(connection, known, STATEMENT_ROWS)
     for certificate in seen:
-        digest = bytes.fromhex(certificate.sha256)
-        times = (certificate.first_seen, certificate.last_seen)
-        if certificate.fields is None:
-            if not any(connection.execute(sql, (digest, *times)).rowcount for sql in _CERTIFY_AGAIN):
-                result.missing.append(certificate.sha256)
-                continue
-        else:
+        if certificate.fields is not None:
+            digest = bytes.fromhex(certificate.sha256)
+            times = (certificate.first_seen, certificate.last_seen)
             connection.execute(_CERTIFY, (digest, *times, _json(certificate.fields), certificate.raw))
             connection.executemany(_NAME, [(reverse(name), digest) for name in certificate.fields["names"]])
-        result.certificates += 1
+    result.certificates = len(seen) - len(result.missing)
 
 
 def _write_scans(connection: sqlite3.Connection, updates: list[ScanUpdate]) -> int:

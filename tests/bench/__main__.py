@@ -33,7 +33,7 @@ LINES: Final = 12
 #: name -> its command. In the order of the pipeline; the demo, which has everything in it, last.
 BENCHES: Final[Mapping[str, Sequence[str]]] = {
     name: (sys.executable, "-m", f"tests.bench.bench_{name}")
-    for name in ("send", "banner", "tls", "runner", "sqlite_log", "kafka_null", "sink", "demo")
+    for name in ("send", "banner", "tls", "runner", "sqlite_log", "kafka_null", "sink", "corpus", "demo")
 }
 
 

@@ -178,3 +178,25 @@ def test_addresses_are_addresses(ip):
 )
 def test_no_addresses(text):
     assert not is_ip(text)
+
+
+def test_issuers_that_come_again_are_read_once() -> None:
+    issuer, large = b"i" * 900, b"l" * 9_000
+
+    def line(*ders: bytes) -> bytes:
+        return Tls("s", 0, "10.0.0.1", 443, Outcome.OK, Phase.FINISH, certificates=list(ders)).dump()
+
+    def read(text: bytes) -> list[bytes]:
+        record = parse(text)
+        assert isinstance(record, Tls)
+        return record.certificates
+
+    chains = [read(line(bytes([k]), issuer, large)) for k in range(9)]
+    assert chains == [[bytes([k]), issuer, large] for k in range(9)]
+    assert len({id(chain[1]) for chain in chains}) == 1
+    assert len({id(chain[2]) for chain in chains}) == 9  # too large to be kept
+    for k in range(9_000):  # more than are kept
+        assert read(line(b"", b"%d" % k)) == [b"", b"%d" % k]
+    for bad in (b'"!"', b"[]", b"null"):
+        with pytest.raises(RecordError, match="not base64"):
+            parse(line(b"", issuer).replace(b'"' + b64(issuer).encode() + b'"', bad))

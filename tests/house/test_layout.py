@@ -75,7 +75,6 @@ PURE = [
     "stages/scanner/spec.py",
     "stages/bannergrab/formats.py",
     "stages/sink/documents.py",
-    "stages/sink/certificate_rows.py",
     "stages/sink/certificate_text.py",
     "stages/simnet/truth.py",
     "stages/simnet/compare.py",
