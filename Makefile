@@ -2,7 +2,7 @@
 #
 #   make demo    the main job on the embedded default: a simulated Internet, scanned, grabbed, stored, compared
 #   make test    all tests (as root on Debian it installs the servers they talk to; otherwise it names what is missing)
-#   make fuzz    a million mutated handshakes
+#   make fuzz    a million mutated handshakes, and as many rule files
 #   make check   lint, types, import contracts
 #   make bench   speed, beside the peers, as ratios in one run
 #   make lock    pin the requirements anew
@@ -37,7 +37,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.dev
-	LONGLINE_FUZZ=1000000 $(BIN)/python -m pytest -q -k mutated tests/proto/tls
+	LONGLINE_FUZZ=1000000 $(BIN)/python -m pytest -q -k mutated tests/proto/tls tests/proto/rules
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

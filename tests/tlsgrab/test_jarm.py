@@ -24,13 +24,13 @@ from stages.tlsgrab.jarm import JarmHandshake, Jarming, jarm_name, next_hello
 from tests.require import require
 from tests.servers import talkers
 from tests.servers.certificates import identity, server_context
-from tests.servers.gotls import gotls
 from tests.servers.pyjarm import pyjarm
 from tests.servers.talkers import Handler, fresh_address, nobody, talker
 from tests.servers.tls_bytes import alert, extension, record, server_hello
+from tests.servers.tls_peers import gnutls, golang
 from tests.servers.tlsserver import tlsserver
 from tests.servers.zgrab2 import zgrab2
-from tests.tlsgrab.test_real_servers import free_port, s_server, serving
+from tests.tlsgrab.test_real_servers import s_server
 
 Grab = Callable[..., Any]
 Line = Callable[..., bytes]
@@ -81,11 +81,11 @@ async def test_as_pyjarm_and_zgrab2_have_it(tlsgrab: Grab, hit_line: Line, tmp_p
         targets["nginx"] = (host, stack.enter_context(tlsserver(identity(kind="rsa"), "TLSv1.2 TLSv1.3")))
         http2 = tlsserver(identity(), "TLSv1.2", "http2_max_requests 10; ssl_prefer_server_ciphers on;")
         targets["nginx 1.2"] = (host, stack.enter_context(http2))
-        host, port = fresh_address(), free_port("127.0.0.1")
-        (tmp_path / "chain.pem").write_bytes(identity(kind="rsa").chain_pem)
-        (tmp_path / "key.pem").write_bytes(identity(kind="rsa").key_pem)
-        words = [f"{host}:{port}", str(tmp_path / "chain.pem"), str(tmp_path / "key.pem"), "h2", "http/1.1"]
-        targets["go"] = stack.enter_context(serving([str(gotls()), *words], host, port))
+        host = fresh_address()
+        fields = [{"Alpn": ["h2", "http/1.1"]}, {"Max": 0x0303, "NoTicket": True}]
+        ports = stack.enter_context(golang(host, [(identity(kind="rsa"), each) for each in fields]))
+        targets["go"], targets["go 1.2"] = ((host, port) for port in ports)
+        targets["gnutls"] = stack.enter_context(gnutls(identity(kind="rsa"), "NORMAL"))
         got = await tlsgrab([hit_line(target) for target in targets.values()], handshake_timeout=10.0)
         theirs = dict(zip(targets, pyjarm(list(targets.values())), strict=True))
         scans = (asyncio.to_thread(by_zgrab2, target, tmp_path) for target in targets.values())  # it waits, mostly
