@@ -1,7 +1,8 @@
 """A recipe followed: its files and its lines put into a copy of `stages`.
 
-In a recipe a `python` block that begins with `# PATH` is a new file; a `diff` block begins with the path of a file that
-is there, then has lines as `diff -u` writes them: unchanged ones (a blank in front) tell where, `-` goes, `+` comes.
+In a recipe a `python` or `toml` block that begins with `# PATH` is a new file; a `diff` block begins with the path of a
+file that is there, then has lines as `diff -u` writes them: unchanged ones (a blank in front) tell where, `-` goes, `+`
+comes.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ class Kitchen:
     made: Path  #: the new file
     changed: tuple[Path, ...]  #: files that got lines
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Python of this environment, with the copy in place of the package."""
         env = {**os.environ, "PYTHONPATH": str(self.folder), "LONGLINE_CONFINE": "1"}
         return subprocess.run(
             [sys.executable, *words], cwd=self.folder, env=env, capture_output=True, text=True, timeout=PATIENCE,
-            check=False, stdin=subprocess.DEVNULL,
+            check=False, input=stdin,
         )  # fmt: skip
 
-    def longline(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.run("-m", "stages.cli.main", *words)
+    def longline(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return self.run("-m", "stages.cli.main", *words, stdin=stdin)
 
     def module(self) -> ModuleType:
         """The recipe's file, loaded into this process, over the package of this tree."""
@@ -59,7 +60,7 @@ def follow(recipe: str, folder: Path) -> Kitchen:
     made, changed = None, []
     for block in blocks_of((ROOT / file).read_text(), file):
         first, _, rest = block.text.partition("\n")
-        if block.language == "python":
+        if block.language in ("python", "toml"):
             made = folder / first.removeprefix("# ")
             if made.exists():
                 raise ValueError(f"{file}:{block.line}: {first} is there already")
