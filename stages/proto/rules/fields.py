@@ -52,6 +52,14 @@ class Seen:
     jarm: str | None = None
     chain_length: int | None = None
     leaf: bytes | None = field(default=None, repr=False)  #: DER
+    _known: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def value(self, of: Field) -> Any:
+        """What `of.get` gives; asked once, however many rules want it."""
+        known = self._known
+        if of.name not in known:
+            known[of.name] = of.get(self)
+        return known[of.name]
 
     @cached_property
     def certificate(self) -> Certificate | None:
@@ -69,6 +77,7 @@ class Field:
     name: str
     kind: Kind
     get: Getter
+    dear: bool = False  #: costs as much as all others together: asked last
 
 
 def _of_leaf(get: Callable[[Certificate], Any]) -> Getter:
@@ -167,7 +176,7 @@ def _all() -> dict[str, Field]:
         Field("synack", Kind.TEXT, _text(lambda s: s.synack)),
         Field("jarm", Kind.TEXT, _text(lambda s: s.jarm)),
         Field("chain length", Kind.NUMBER, lambda s: s.chain_length),
-        Field("self signed", Kind.FLAG, _of_leaf(_self_signed)),
+        Field("self signed", Kind.FLAG, _of_leaf(_self_signed), dear=True),
         Field("expired", Kind.FLAG, _expired),
         Field("readable", Kind.FLAG, _of_leaf(lambda c: not c.errors)),
         Field("ca", Kind.FLAG, _of_leaf(lambda c: c.ca is True)),

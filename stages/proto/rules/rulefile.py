@@ -55,7 +55,7 @@ class Rule:
 
     name: str
     about: str
-    terms: tuple[Term, ...]
+    terms: tuple[Term, ...]  #: the dear ones last
     hello: HelloSpec | None = None  #: None: the usual one
 
     def holds(self, seen: Seen) -> bool:
@@ -153,7 +153,7 @@ def _terms(table: dict[str, Any], path: tuple[str | int, ...]) -> tuple[Term, ..
             terms.append(term(line))
         except ValueError as error:
             raise _Problem((*path, "when", place), line, str(error)) from None
-    return tuple(terms)
+    return tuple(sorted(terms, key=lambda each: each.field.dear))
 
 
 def _hello(table: dict[str, Any], path: tuple[str | int, ...]) -> HelloSpec | None:

@@ -67,7 +67,7 @@ class Term:
         self._negated = negated
 
     def holds(self, seen: Seen) -> bool | None:
-        value = self.field.get(seen)
+        value = seen.value(self.field)
         if value is None:
             return None
         return self._test(value) is not self._negated

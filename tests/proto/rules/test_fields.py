@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from stages.proto.rules.fields import FIELDS, Kind, Seen
+from stages.proto.rules.fields import FIELDS, Field, Kind, Seen
 from stages.proto.x509.certificate import read
 from stages.proto.x509.shape import shape_of
 from tests.proto.rules.material import AT, made, seen
@@ -68,6 +68,18 @@ def test_self_signed_needs_the_signature() -> None:
     assert get(seen(made(SUBJECT, own=False))) is False
     assert get(seen(made(SUBJECT, ISSUER, own=True))) is False
     assert get(seen(made(SUBJECT)[:40])) is None
+
+
+def test_asked_once() -> None:
+    count = [0]
+
+    def get(_: Seen) -> int:
+        count[0] += 1
+        return 5
+
+    one, counted = seen(LEAF), Field("counted", Kind.NUMBER, get)
+    assert [one.value(counted), one.value(counted)] == [5, 5]
+    assert count[0] == 1
 
 
 def test_expired_by_the_time_of_the_handshake() -> None:
