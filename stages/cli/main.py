@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "query": "look at what is stored",
     "export": "write what is stored as JSON Lines or CSV",
     "certs": "certificates in and out; read and judge the stored ones again",
+    "rules": "rule files checked, and run on what is stored",
     "config": "print the settings in force, and where each came from",
 }
 

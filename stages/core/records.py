@@ -228,6 +228,12 @@ class Tls:
     starttls: str | None = None  #: the protocol inside which TLS was begun
     ocsp: bytes | None = None  #: the OCSP answer that came with the chain, DER
     scts: bytes | None = None  #: the SignedCertificateTimestampList that came with it (RFC 6962 section 3.3)
+    ja3s: str | None = None  #: of the ServerHello
+    fingerprint: str | None = None  #: of the ServerHello, in the open (`stages.proto.tls.fingerprints`)
+    synack: str | None = None  #: of the hit's SYN-ACK (`stages.core.synack`)
+    jarm: str | None = None  #: of ten hellos (mode jarm)
+    answers: list[str] | None = None  #: to these, in their order, as JARM writes them
+    rules: list[str] | None = None  #: names of the rules that hold; None: none were judged
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -271,6 +277,12 @@ class Tls:
                 "starttls": self.starttls,
                 "ocsp": None if self.ocsp is None else b64(self.ocsp),
                 "scts": None if self.scts is None else b64(self.scts),
+                "ja3s": self.ja3s,
+                "fingerprint": self.fingerprint,
+                "synack": self.synack,
+                "jarm": self.jarm,
+                "answers": self.answers,
+                "rules": self.rules,
             }
         )
 
@@ -351,6 +363,13 @@ def _lengths(d: dict[str, Any], key: str) -> list[int] | None:
     value = d.get(key)
     if value is not None and not (isinstance(value, list) and all(type(item) is int for item in value)):
         _bad(f"{key} is {value!r}, not a list of lengths")
+    return value
+
+
+def _words(d: dict[str, Any], key: str) -> list[str] | None:
+    value = d.get(key)
+    if value is not None and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+        _bad(f"{key} is {value!r}, not a list of strings")
     return value
 
 
@@ -493,6 +512,12 @@ def _tls(d: dict[str, Any]) -> Tls:
         starttls=_optional(d, "starttls", str),
         ocsp=None if d.get("ocsp") is None else _bytes(d["ocsp"], "ocsp"),
         scts=None if d.get("scts") is None else _bytes(d["scts"], "scts"),
+        ja3s=_optional(d, "ja3s", str),
+        fingerprint=_optional(d, "fingerprint", str),
+        synack=_optional(d, "synack", str),
+        jarm=_optional(d, "jarm", str),
+        answers=_words(d, "answers"),
+        rules=_words(d, "rules"),
     )
 
 

@@ -139,6 +139,12 @@ class TlsModel(ConversationModel):
     starttls: str | None = None
     ocsp: Base64 | None = None
     scts: Base64 | None = None
+    ja3s: str | None = None
+    fingerprint: str | None = None
+    synack: str | None = None
+    jarm: str | None = None
+    answers: list[str] | None = None
+    rules: list[str] | None = None
 
 
 class ScanModel(Model):

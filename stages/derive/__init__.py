@@ -3,7 +3,6 @@
 shelf       what a job needs of a store (the sink's stores have it; the command hands it over)
 pems        certificates out of files: PEM, DER, JSON Lines
 roots       root stores: certifi's, PEM bundles
-signatures  whether a key signed a certificate (pure)
 paths       from a certificate to a root (pure)
 verdicts    expired, self-signed, untrusted, weak, ... each with its reason (pure)
 sshkeys     the host key in what an SSH server said (pure)

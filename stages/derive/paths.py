@@ -18,9 +18,9 @@ from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
-from stages.derive.signatures import signed_by
-from stages.derive.verdict import Is, Verdict
 from stages.proto.x509.certificate import Certificate
+from stages.proto.x509.signatures import signed_by
+from stages.proto.x509.verdict import Is, Verdict
 
 #: Certificates between a leaf and its root; real paths have at most four.
 MAX_INTERMEDIATES: Final = 8

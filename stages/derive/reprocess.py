@@ -24,9 +24,9 @@ from stages.derive.paths import Issuers, Node, signed
 from stages.derive.roots import RootStore
 from stages.derive.shelf import Document, Judged, Shelf
 from stages.derive.sightings import fold, leaf_of
-from stages.derive.verdict import Verdict
 from stages.derive.verdicts import judge
 from stages.proto.x509.certificate import READER, document, read
+from stages.proto.x509.verdict import Verdict
 
 log = logging.getLogger("longline.derive.reprocess")
 

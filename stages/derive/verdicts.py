@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from stages.core.times import EARLIEST, LATEST, rfc3339
 from stages.derive.paths import Issuers, Node, Signed, signed, trust
-from stages.derive.signatures import pss_hash
-from stages.derive.verdict import Is, Verdict
 from stages.proto.x509 import oids
 from stages.proto.x509.certificate import Certificate
 from stages.proto.x509.hostnames import covers
+from stages.proto.x509.signatures import pss_hash
+from stages.proto.x509.verdict import Is, Verdict
 
 #: What the CA/Browser Forum's baseline requirements (section 6.1.5) ask of a key since 2014.
 MIN_RSA_BITS: Final = 2_048

@@ -63,8 +63,17 @@ _BEFORE: Final = frozenset({Phase.RESOLVE, Phase.CONNECT})
 _SUMMARY: Final[dict[str, tuple[str, ...]]] = {
     "hit": ("vantage", "probe", "classification", "ttl", "rtt"),
     "banner": ("vantage", "probe", "via", "outcome", "phase", "size", "sha256", "truncated"),
-    "tls": ("vantage", "mode", "via", "outcome", "phase", "alert", "version", "cipher_suite", "alpn", "sni"),
-}
+    "tls": (
+        "vantage", "mode", "via", "outcome", "phase", "alert", "version", "cipher_suite", "alpn", "sni", "jarm",
+        "rules",
+    ),
+}  # fmt: skip
+
+#: Of a handshake, where it has them.
+_TLS_FACTS: Final = (
+    "alert", "error", "version", "cipher_suite", "alpn", "sni", "hello", "starttls", "ja3s", "fingerprint", "synack",
+    "jarm", "answers", "rules",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -284,7 +293,7 @@ def _tls(r: Tls, chain: list[str]) -> Document:
         "chain": chain,
     }
     _ending(body, r)
-    for key in ("alert", "error", "version", "cipher_suite", "alpn", "sni", "hello", "starttls"):
+    for key in _TLS_FACTS:
         value = getattr(r, key)
         if value is not None:
             body[key] = value

@@ -19,6 +19,7 @@ from stages.core.routing import Routing
 from stages.core.runner import DEFAULT_HORIZON, Runner, RunnerMetrics
 from stages.tlsgrab.metrics import TlsgrabMetrics
 from stages.tlsgrab.modes import mode_of
+from stages.tlsgrab.rules import judge_of
 from stages.tlsgrab.stage import TlsgrabStage
 
 if TYPE_CHECKING:
@@ -60,22 +61,24 @@ def make_runner(
     `--format` holds. `limits` None: no politeness.
     `capacity`: connections that this process may have open here, where several stages share its descriptors; default:
     what fits of `--concurrent` (a warning says when not all does). `scan`, `vantage`: of hits whose line does not name
-    them.
+    them. Raises UsageError: rules that cannot be read.
     """
     if capacity is None:
         capacity = fit_concurrency(settings.concurrent, raise_descriptor_limit()[0])
     metrics = metrics if metrics is not None else Metrics()
+    judge = judge_of(settings.rules, settings.mode)
     read: Reader = (
         read_hit if shared else LineReader(settings.port, scan, vantage, literal_names=settings.sni_literal).read
     )
     stage = TlsgrabStage(
         settings,
-        mode_of(settings),
+        mode_of(settings, {} if judge is None else judge.hellos),
         topic=topics.tls,
         read=read,
         routing=Routing.for_tls(settings.ports, shared=shared),
         blocked=blocked,
         metrics=TlsgrabMetrics(metrics),
+        judge=judge,
         render=_zgrab2 if text and settings.format == "zgrab2" else Tls.dump,
     )
     gate: Gate[Job] | None = Gate(limits) if limits is not None else None

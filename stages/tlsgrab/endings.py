@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from stages.core.ended import Ended, failure_of, fields_of, phase_of, silence_of
 from stages.core.outcome import Outcome, Phase
 from stages.core.records import MAX_RECORD_BYTES, Hit, Tls
+from stages.core.synack import synack_of
+from stages.proto.tls.fingerprints import fingerprints_of
 
 if TYPE_CHECKING:
     from stages.tlsgrab.handshake import Handshake
@@ -68,6 +70,8 @@ def record_of(
         chain=chain,
         certificates=certificates,
         connections=connections,
+        synack=synack_of(hit.tcp, hit.ttl),
+        **fingerprints_of(facts.get("server_hello")),
         **facts,
         **fields_of(conversation),
     )

@@ -33,6 +33,7 @@ class TlsgrabMetrics:
             f"{_PREFIX}_fallbacks", "Targets asked again with another hello, by that hello", "hello", HELLOS
         )
         self.followed = m.counter(f"{_PREFIX}_followed_names", "Names out of certificates that were asked for next")
+        self.matched = m.counter(f"{_PREFIX}_rules_matched", "Rules that held of a handshake")
         self.certificates = m.counter(f"{_PREFIX}_certificates", "Certificates received, repeats included")
         self.connect_seconds = m.histogram(f"{_PREFIX}_connect_seconds", "Time to connect")
         self.seconds = m.histogram(f"{_PREFIX}_handshake_seconds", "Time of connect and handshake")

@@ -1,6 +1,7 @@
 """How the handshakes of a run are made: settings in, a function from a target to a handshake out.
 
-`full` is OpenSSL's affair (`openssl`); `certificate` and `hello` have one script a hello, made once.
+`full` is OpenSSL's affair (`openssl`), `jarm` has hellos of its own (`jarm`); `certificate` and `hello` have one script
+a hello, made once.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from stages.tlsgrab.settings import TlsgrabSettings
 
 FULL: Final = "full"
+JARM: Final = "jarm"
+
+_NONE: Final[Mapping[str, Any]] = {}
 
 _CODES: Final = {"ssl3": SSL3, "tls1.0": TLS10, "tls1.1": TLS11, "tls1.2": TLS12, "tls1.3": TLS13}
 
@@ -38,11 +42,12 @@ class Mode:
     hellos: Mapping[str, HelloSpec] = field(default_factory=dict)  #: that a refusing server may be asked with
     budget: int = 1  #: connections to one target
     light: bool = False  #: costs little, and is abandoned: closed by RST
+    jarm: bool = False  #: ten hellos a target
 
 
-def mode_of(settings: TlsgrabSettings) -> Mode:
-    """The mode of these settings."""
-    mode = _plain(settings)
+def mode_of(settings: TlsgrabSettings, more: Mapping[str, HelloSpec] = _NONE) -> Mode:
+    """The mode of these settings. `more`: hellos that are sent when asked for by name, by `certificate` and `hello`."""
+    mode = _plain(settings, more)
     return mode if settings.starttls is None else replace(mode, begin=_inside(settings.starttls, mode.begin))
 
 
@@ -57,17 +62,20 @@ def _inside(choice: str, begin: Begin) -> Begin:
     return begin_inside
 
 
-def _plain(settings: TlsgrabSettings) -> Mode:
+def _plain(settings: TlsgrabSettings, more: Mapping[str, HelloSpec]) -> Mode:
     timeout = settings.handshake_timeout
     times = {"first": timeout, "idle": timeout, "total": settings.conn_timeout + timeout}
     if settings.mode == FULL:
         return _full(settings, times)
+    if settings.mode == JARM:
+        return _jarm(times)
     lowest, highest = (_CODES[version] for version in settings.version_range)
     alpn = tuple(name.encode("ascii") for name in settings.alpn)
     hellos = {name: left for name, spec in HELLOS.items() if (left := limited(spec, lowest, highest, alpn)) is not None}
     options: dict[str, Any] = {"stop": Stop(settings.mode), "fresh": settings.fresh_keys, **times}
     scripts = {name: script_of(spec, **options) for name, spec in hellos.items()}
     usual = next(iter(scripts.values()))
+    scripts |= {name: script_of(spec, **options) for name, spec in more.items()}
 
     def begin(name: bytes | None, hello: str, port: int) -> OwnHandshake:
         script = scripts[hello] if hello else usual
@@ -82,3 +90,12 @@ def _full(settings: TlsgrabSettings, times: Mapping[str, float]) -> Mode:
     lowest, highest = (None if version == "ssl3" else version for version in settings.version_range)
     context = client_context(lowest, highest, settings.alpn)
     return Mode(FULL, lambda name, hello, port: FullHandshake(context, name, **times))
+
+
+def _jarm(times: Mapping[str, float]) -> Mode:
+    from stages.tlsgrab.jarm import RANDOM_BYTES, JarmHandshake
+
+    def begin(name: bytes | None, hello: str, port: int) -> JarmHandshake:
+        return JarmHandshake(hello, name or b"", os.urandom(RANDOM_BYTES), **times)
+
+    return Mode(JARM, begin, light=True, jarm=True)

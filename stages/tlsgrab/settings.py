@@ -22,7 +22,7 @@ MAX_PROTOCOL: Final = 255
 VERSIONS: Final = ("ssl3", "tls1.0", "tls1.1", "tls1.2", "tls1.3")
 
 #: How far a handshake goes.
-MODES: Final = ("certificate", "hello", "full")
+MODES: Final = ("certificate", "hello", "full", "jarm")
 
 #: Protocols inside which TLS may begin (`stages.proto.starttls.registry`; a test holds them equal).
 STARTTLS: Final = ("smtp", "imap", "pop3", "ftp", "ldap", "xmpp", "postgres", "mysql", "nntp", "sieve")
@@ -76,7 +76,8 @@ class TlsgrabSettings(Section):
     mode: str = opt(
         "certificate",
         "--mode",
-        help="hello stops behind the ServerHello, certificate behind the chain, full is a whole handshake",
+        help="hello stops behind the ServerHello, certificate behind the chain, full is a whole handshake,"
+        " jarm sends the ten hellos of JARM",
         choices=MODES,
     )
     versions: str = opt(
@@ -112,6 +113,20 @@ class TlsgrabSettings(Section):
     )
     max_bytes: Size = opt(
         DEFAULT_MAX_BYTES, "--max-bytes", metavar="SIZE", help="bytes to read of one server, at most", gt=0
+    )
+
+    rules: tuple[str, ...] = opt(
+        (),
+        "--rules",
+        metavar="FILES",
+        help="mark records with the rules that hold: TOML files, or shipped sets (tor, cpe, appliances), by comma",
+    )
+    jarm_failures: int = opt(
+        3,
+        "--jarm-failures",
+        metavar="N",
+        help="mode jarm: connections to a target that may fail or stay silent before it is given up",
+        ge=0,
     )
 
     format: str = opt(

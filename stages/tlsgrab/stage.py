@@ -13,7 +13,9 @@ from stages.core.outcome import Outcome
 from stages.core.records import Hit, Tls, prefix_key
 from stages.tlsgrab.attempts import Attempt, best_of, connections_of, next_attempt
 from stages.tlsgrab.endings import blocked, outcome_of, record_of
+from stages.tlsgrab.jarm import Jarming, jarm_name, next_hello
 from stages.tlsgrab.names import follow
+from stages.tlsgrab.rules import Asking, Judge, next_asking
 from stages.tlsgrab.sni import sni_of
 
 if TYPE_CHECKING:
@@ -49,13 +51,17 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
         routing: Routing,
         blocked: Callable[[str], bool],
         metrics: TlsgrabMetrics,
+        judge: Judge | None = None,
         render: Callable[[Tls], bytes] = Tls.dump,
     ) -> None:
-        """`topic`: where tls records go; `render`: a record -> its line; the rest is described at `Grab`."""
+        """`topic`: where tls records go; `judge`: of each record; `render`: a record -> its line; the rest is described
+        at `Grab`."""
         super().__init__(read=read, routing=routing, transport="tcp", blocked=blocked, opened=metrics.open)
         self._mode = mode
         self._topic = topic
         self._render = render
+        self._judge = judge
+        self._failures = settings.jarm_failures
         self._metrics = metrics
         self._sni = partial(sni_of, literal=settings.sni_literal)
         self._server_name = self._sni(settings.server_name)
@@ -76,6 +82,8 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
     def dial(self, engine: Dialer, job: Job, hit: Hit) -> None:
         name = hit.name
         sni = self._server_name if name is None else self._sni(name) or self._server_name
+        if self._mode.jarm:
+            sni = jarm_name(sni, hit.ip)
         engine.dial(
             hit.ip,
             hit.port,
@@ -95,21 +103,47 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
             return
         mode = self._mode
         record = record_of(
-            conversation, hit, handshake, outcome, phase, mode=mode.name, connections=connections_of(hit)
+            conversation,
+            hit,
+            handshake,
+            outcome,
+            phase,
+            mode=f"{mode.name}+{hit.hello}" if isinstance(hit, Asking) else mode.name,
+            connections=connections_of(hit),
         )
-        if outcome is not Outcome.OK:
+        if mode.jarm:
+            answer: str = getattr(handshake, "inner", handshake).answer
+            step = next_hello(hit, record, answer, self._failures)
+            if isinstance(step, Jarming):
+                job.further(step)
+            else:
+                job.done((self._ended(step),), step.outcome)
+            return
+        if outcome is not Outcome.OK and not isinstance(hit, Asking):
             another = next_attempt(hit, record, mode.budget, mode.hellos)
             if another is not None:
                 self._metrics.fallbacks.add(1, another.hello)
                 job.further(another)
                 return
             record = best_of(hit, record)
+        if self._judge is not None and (ask := next_asking(hit, record, self._judge.hellos)) is not None:
+            job.further(ask)
+            return
+        records = (*hit.kept, record) if isinstance(hit, Asking) else (record,)
+        usual = records[0]
         more: Sequence[tuple[Hit, bytes]] = ()
-        if self._follow and record.certificates:
-            more = follow(hit, record.certificates[0], self._follow, self._default)
+        if self._follow and usual.certificates:
+            more = follow(hit, usual.certificates[0], self._follow, self._default)
             self._metrics.followed.add(len(more))
+        job.done([self._ended(each) for each in records], usual.outcome, more)
+
+    def _ended(self, record: Tls) -> Output:
+        """Judged, counted, and as it goes out."""
+        if self._judge is not None:
+            record.rules = self._judge.judge(record)
+            self._metrics.matched.add(len(record.rules))
         self._metrics.ended(record)
-        job.done((self._output(record),), record.outcome, more)
+        return self._output(record)
 
     def refusal(self, hit: Hit, ts: int) -> Sequence[Output]:
         record = blocked(hit, ts, self._mode.name)

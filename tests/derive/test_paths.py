@@ -8,8 +8,8 @@ import pytest
 
 from stages.derive.paths import MAX_VERIFICATIONS, Node, permitted, signed, trust, unfit
 from stages.derive.roots import RootStore
-from stages.derive.verdict import Is, Verdict
 from stages.proto.x509.certificate import read
+from stages.proto.x509.verdict import Is, Verdict
 from tests.certificates.zoo import (
     NOW,
     ROOTS_VALID,

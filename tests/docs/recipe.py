@@ -43,17 +43,17 @@ class Kitchen:
         assert ran.returncode == 0, ran.stdout + ran.stderr
         shutil.rmtree(self.made.parent)
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Python of this environment, with the copy in place of the package."""
         paths = f"{self.folder}{os.pathsep}{self.site}"
         env = {**os.environ, "PYTHONPATH": paths, "LONGLINE_CONFINE": "1"}
         return subprocess.run(
             [sys.executable, *words], cwd=self.folder, env=env, capture_output=True, text=True, timeout=PATIENCE,
-            check=False, stdin=subprocess.DEVNULL,
+            check=False, input=stdin,
         )  # fmt: skip
 
-    def longline(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.run("-m", "stages.cli.main", *words)
+    def longline(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return self.run("-m", "stages.cli.main", *words, stdin=stdin)
 
     def module(self) -> ModuleType:
         """The recipe's file, loaded into this process, over the package of this tree."""

@@ -55,8 +55,6 @@ PURE = [
     "stages/core/ended.py",
     "stages/core/connecting.py",
     "stages/core/zgrab2.py",
-    "stages/derive/verdict.py",
-    "stages/derive/signatures.py",
     "stages/derive/paths.py",
     "stages/derive/verdicts.py",
     "stages/derive/sshkeys.py",

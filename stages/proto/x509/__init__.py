@@ -7,7 +7,10 @@ general      GeneralName, as the extensions hold it
 extensions   what each extension says
 certificate  the certificate: raw parts for whoever verifies, and the document for whoever stores
 hostnames    which names a certificate is for (RFC 6125), and how names are sorted
+verdict      yes, no or unknown, and why
+signatures   whether a key signed a certificate
+shape        how a certificate was made: fingerprint of its generator
 zcrypto      the same in the shape that zcrypto and zgrab2 print
 
-Bytes in, facts out; signatures are verified elsewhere.
+Bytes in, facts out.
 """

@@ -24,9 +24,10 @@ from stages.proto.x509.extensions import MAX_UNKNOWN_BYTES, READERS
 from stages.proto.x509.general import MAX_NAMES, MAX_OTHERS
 from stages.proto.x509.hostnames import MAX_NAME
 from stages.proto.x509.keys import read_key
+from stages.proto.x509.shape import shape_of
 
 #: Version of the document: one that was read by an older reader can be read again (`longline certs reprocess`).
-READER: Final = 2
+READER: Final = 3
 
 #: Characters of an error message, and messages, that are kept.
 MAX_ERROR_CHARS: Final = 200
@@ -78,6 +79,7 @@ KEYS: Final = frozenset(
         "spki_subject_sha256",
         "subject_sha256",
         "issuer_sha256",
+        "shape",
     )
 )
 
@@ -101,6 +103,7 @@ class Certificate:
     der: bytes
     version: int | None = None
     serial: str | None = None  #: decimal; of more than MAX_DECIMAL octets `0x`, the first of them in hex, and `...`
+    serial_bytes: int | None = None  #: octets of its value
     signature_oid: str | None = None
     signature_parameters: bytes = b""
     issuer: Name | None = None
@@ -115,6 +118,7 @@ class Certificate:
     others: list[Extension] = field(default_factory=list)  #: that we do not know
     critical: set[str] = field(default_factory=set)  #: keys and OIDs of the critical ones
     broken: set[str] = field(default_factory=set)  #: keys of those that could not be read
+    order: list[tuple[str, bool]] = field(default_factory=list)  #: (OID, critical) of all, as they stand
     tbs: bytes = b""
     tbs_no_ct: bytes = b""  #: without timestamps and poison: the same of a precertificate and its certificate
     signature: bytes = b""
@@ -265,6 +269,7 @@ def _tbs(walker: Walker, tbs: Element, c: Certificate) -> bytes | None:
 def _serial(walker: Walker, element: Element, c: Certificate) -> None:
     raw = walker.content(walker.expect(element, INTEGER))
     value = walker.integer(element)
+    c.serial_bytes = (abs(value).bit_length() + 7) // 8
     c.serial = str(value) if len(raw) <= MAX_DECIMAL else f"0x{raw[:MAX_DECIMAL].hex()}..."
     if value <= 0:
         walker.note("a negative serial number" if value else "a serial number of zero")
@@ -348,6 +353,7 @@ def _extensions(walker: Walker, wrapper: Element, tbs: Element, c: Certificate) 
 
 def _extension(walker: Walker, parts: list[Element], oid: str, c: Certificate) -> None:
     critical = len(parts) > 2 and walker.boolean(walker.expect(parts[1], BOOLEAN))
+    c.order.append((oid, critical))
     value = walker.expect(parts[-1], OCTET_STRING)
     known = READERS.get(oid)
     if critical:
@@ -390,6 +396,7 @@ def document(c: Certificate) -> dict[str, Any]:
     signature_algorithm, signature_oid   extensions      key -> what it says   critical   keys of the critical ones
     unknown_extensions  [{id, critical, value}]          validation_level   DV OV IV EV unknown    precert  if poisoned
     size sha1 md5 spki_sha256 tbs_sha256 tbs_no_ct_sha256 spki_subject_sha256 subject_sha256 issuer_sha256
+    shape         how it was made (`stages.proto.x509.shape`)
     """
     said: dict[str, Any] = {
         "reader": READER,
@@ -430,6 +437,8 @@ def document(c: Certificate) -> dict[str, Any]:
     if c.extensions.get("ct_poison"):
         said["precert"] = True
     said |= _hashes(c)
+    if c.tbs:
+        said["shape"] = shape_of(c)
     return said
 
 

@@ -1,6 +1,6 @@
 """A verdict as it is stored."""
 
-from stages.derive.verdict import Is, Verdict
+from stages.proto.x509.verdict import Is, Verdict
 
 
 def test_a_verdict_says_what_and_why() -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
-from stages.derive.verdict import Is, Verdict
 from stages.proto.der import SEQUENCE, DerError, Walker, wrap
 from stages.proto.x509 import oids
 from stages.proto.x509.certificate import Certificate
+from stages.proto.x509.verdict import Is, Verdict
 
 #: Bits of an RSA modulus and of its exponent that we calculate with: the power of the largest takes some milliseconds.
 #: OpenSSL has the same bounds (OPENSSL_RSA_MAX_MODULUS_BITS, OPENSSL_RSA_MAX_PUBEXP_BITS).

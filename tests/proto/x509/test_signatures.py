@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from stages.derive.signatures import pss_hash, signed_by
-from stages.derive.verdict import Is
 from stages.proto.der import wrap
 from stages.proto.x509.certificate import read
+from stages.proto.x509.signatures import pss_hash, signed_by
+from stages.proto.x509.verdict import Is
 from tests.certificates.zoo import Key, build, dsa_key, ed, intermediate, leaf, p256, pss, rsa, zoo
 
 KEYS = {

@@ -1,0 +1,43 @@
+"""Fingerprint of a SYN-ACK, out of what the hit keeps of it. Pure.
+
+    64:64240:1460:7:st
+    |  |     |    |  options that were there: s SACK permitted, t timestamps; - for none
+    |  |     |    window scale (RFC 7323 section 2), empty where there was none
+    |  |     maximum segment size, empty where there was none
+    |  window
+    the initial TTL: the least of 32, 64, 128 and 255 that the TTL seen may have come down from
+
+A server answers with options that it was offered: compare only hits of one probe and of one set of TCP options. The
+order of the options and their padding are not in the hit, hence not in here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any, Final
+
+#: What stacks begin with (Windows 128, most others 64, routers 255, some old ones 32); paths are shorter than 32 hops.
+INITIAL_TTLS: Final = (32, 64, 128, 255)
+
+
+def initial_ttl(ttl: int) -> int:
+    """The class of a TTL between 0 and 255."""
+    return INITIAL_TTLS[bisect_left(INITIAL_TTLS, ttl)]
+
+
+def synack_of(tcp: dict[str, Any] | None, ttl: int | None) -> str | None:
+    """Of a hit's `tcp` and `ttl`; None where the hit is no SYN-ACK that was seen as a packet."""
+    if tcp is None or type(window := tcp.get("window")) is not int:
+        return None
+    parts = [
+        str(initial_ttl(ttl)) if ttl is not None and 0 <= ttl <= INITIAL_TTLS[-1] else "",
+        str(window),
+        _number(tcp.get("mss")),
+        _number(tcp.get("wscale")),
+        ("s" if tcp.get("sack") is True else "") + ("t" if tcp.get("ts_val") is not None else "") or "-",
+    ]
+    return ":".join(parts)
+
+
+def _number(value: Any) -> str:
+    return str(value) if type(value) is int else ""
