@@ -56,8 +56,10 @@ def by_zgrab2(target: tuple[str, int], folder: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the first time it has Go build zgrab2
 async def test_as_pyjarm_and_zgrab2_have_it(tlsgrab: Grab, hit_line: Line, tmp_path: Path) -> None:
     require(shutil.which("openssl"), "openssl (Debian: openssl)")
+    zgrab2()
     old = ("-cipher", "ALL:@SECLEVEL=0")
     variants: dict[str, tuple[str, tuple[str, ...]]] = {
         "ec": ("ec", ()),
