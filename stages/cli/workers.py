@@ -93,8 +93,9 @@ class _Worker:
 
 
 def run_workers(loaded: Loaded, stage: str, workers: int, run: Callable[[Loaded], int], reader: LineReader) -> int:
-    """The exit code of all: 0, that of the first that failed, or that of a signal. `run` is the whole life of one worker, called in its
-    process; `reader` tells the addresses of lines.
+    """The exit code of all: 0, that of the first that failed, or that of a signal.
+
+    `run` is the whole life of one worker, called in its process; `reader` tells the addresses of lines.
 
     Raises SettingError: not with this log; HostError, ReaderGone: the streams.
     """

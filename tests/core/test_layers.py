@@ -191,3 +191,11 @@ def test_dump_effective_masks(toml):
     assert rows["grab", "concurrent"].value == 500
     assert "hunter2" not in repr(list(rows.values()))
     assert len(rows) == len(Grab.model_fields) + len(GrabMore.model_fields)
+
+
+def test_other_values_in_one_section_leave_the_rest_and_the_original_alone():
+    before = layered(argv={"grab": {"until": "a"}})
+    after = before.changed("grab", until="b")
+    assert (before.section("grab").until, after.section("grab").until) == ("a", "b")
+    assert after.section("grab_more") is before.section("grab_more")
+    assert after.origin("grab", "until") == before.origin("grab", "until")
