@@ -78,7 +78,9 @@ def banner_line(record: Banner) -> bytes:
 
 
 def tls_line(record: Tls, certificate: CertificateJson) -> bytes:
-    """One line without its end."""
+    """One line without its end; of mode `jarm` as zgrab2's module of that name prints it."""
+    if record.mode == "jarm":
+        return _grab(record, "jarm", None if record.jarm is None else {"fingerprint": record.jarm})
     log: dict[str, Any] = {}
     hello = _server_hello(record)
     if hello:
@@ -88,7 +90,10 @@ def tls_line(record: Tls, certificate: CertificateJson) -> bytes:
         log["server_certificates"] = {"certificate": first}
         if rest:
             log["server_certificates"]["chain"] = rest
-    return _grab(record, "tls", {"handshake_log": log} if log else None)
+    result: dict[str, Any] = {"handshake_log": log} if log else {}
+    if record.ja3s is not None:
+        result["ja3s"] = record.ja3s
+    return _grab(record, "tls", result or None)
 
 
 def _server_hello(record: Tls) -> dict[str, Any]:

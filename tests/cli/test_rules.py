@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,12 @@ import pytest
 from stages.core.outcome import Outcome, Phase
 from stages.core.records import Tls
 from stages.sink.sqlite import SqliteStore
+from tests.cli.command import argv as longline_argv
 from tests.cli.command import longline
 from tests.proto.rules.material import made
 from tests.servers.talkers import hold, talker
 from tests.servers.tls_bytes import flight
+from tests.servers.tor import PORT, tor_relay
 from tests.sink.material import T0, write
 from tests.tlsgrab.test_stage import after_hello
 
@@ -119,3 +123,17 @@ def test_tlsgrab_sends_nothing_with_bad_rules(tmp_path: Path) -> None:
         ran = longline("tlsgrab", "--rules", bad, stdin=f"{host},{port}\n")
     assert (ran.returncode, heard) == (2, [])
     assert "bad.toml:3: 'suite is 4'" in ran.stderr
+
+
+def test_a_real_relay_is_found() -> None:
+    with tor_relay() as inside:
+        argv = [*inside, *longline_argv("tlsgrab", "--rules", "tor,cpe,appliances")]
+        env = {**os.environ, "LONGLINE_CONFINE": "1"}
+        ran = subprocess.run(
+            argv, input=f"127.0.0.1,{PORT}\n", capture_output=True, text=True, env=env, timeout=60, check=False
+        )
+    assert ran.returncode == 0, ran.stderr
+    usual, asked = map(json.loads, ran.stdout.splitlines())
+    assert (usual["rules"], asked["rules"]) == (["tor-relay"], ["tor-relay-v1"])
+    assert usual["version"] == "TLSv1.3"
+    assert asked["cipher_suite"] == "TLS_DHE_RSA_WITH_AES_256_CBC_SHA"

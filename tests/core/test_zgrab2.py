@@ -67,6 +67,16 @@ def test_a_handshake() -> None:
     }
 
 
+def test_fingerprints_where_zgrab2_has_them() -> None:
+    said = orjson.loads(tls_line(tls(ja3s="0a" * 16), certificate))
+    assert said["data"]["tls"]["result"] == {"ja3s": "0a" * 16}
+    line = "29d" * 10 + "0" * 32
+    said = orjson.loads(tls_line(tls(mode="jarm", jarm=line, phase=Phase.HELLO), certificate))["data"]["jarm"]
+    assert (said["status"], said["protocol"], said["result"]) == ("success", "jarm", {"fingerprint": line})
+    said = orjson.loads(tls_line(tls(mode="jarm", outcome=Outcome.REFUSED, phase=Phase.CONNECT), certificate))
+    assert "result" not in said["data"]["jarm"]
+
+
 def test_a_failure() -> None:
     record = tls(outcome=Outcome.ALERT, phase=Phase.HELLO, alert="handshake_failure")
     said = orjson.loads(tls_line(record, certificate))["data"]["tls"]
