@@ -21,7 +21,9 @@ class Engine:
 
     refuse: OSError | None = None
 
-    def __init__(self, plan: Plan, on_answers: Callable[[Any], None], *, mask: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, plan: Plan, on_answers: Callable[[Any], None], *, mask: Callable[[Any], Any], pcap: object = None
+    ) -> None:
         self.plan = plan
         self.calls: list[str] = []
         self.error: BaseException | None = None
