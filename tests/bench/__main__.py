@@ -35,6 +35,7 @@ BENCHES: Final[Mapping[str, Sequence[str]]] = {
     name: (sys.executable, "-m", f"tests.bench.bench_{name}")
     for name in (
         "send",
+        "rate",
         "templates",
         "frames",
         "dedup",
