@@ -129,8 +129,8 @@ class SqliteFile:
     async def write(self, fn: Callable[[sqlite3.Connection], T], *, alone: bool = False) -> T:
         """Run `fn` in the current transaction; returns after its COMMIT.
 
-        `alone`: in a transaction of its own. For work that changes thousands of pages: beside others SQLite would copy
-        each of them before its first change (savepoint), which costs more than the wait for the disk that they share.
+        `alone`: in a transaction of its own. For work that changes thousands of pages: beside others SQLite would keep
+        a copy of each of them for the savepoint (measured: 45 MB for two batches of the sink, and nothing gained).
 
         Raises what `fn` raises (then nothing of it stays, and nobody else's work is touched), HostError when the disk
         is full or fails, Unavailable when another process keeps the file locked.
