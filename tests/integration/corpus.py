@@ -14,7 +14,8 @@ from tests.integration.stored import documents
 from tests.integration.workers import Crew, Worker
 
 #: What must be said of a leaf of each sort: (expired, not yet valid, self-signed, untrusted by the network's own root).
-#: Trust is about who signed: the leaf's own time is a verdict of its own. Of the broken ones nothing can be read behind the first length, so that all is unknown.
+#: Trust is about who signed: the leaf's own time is a verdict of its own.
+#: Of the broken ones nothing can be read behind the first length, so that all is unknown.
 LEAF = {
     Sort.VALID: ("no", "no", "no", "no"),
     Sort.WRONG_NAME: ("no", "no", "no", "no"),
