@@ -3,8 +3,9 @@
     {"ip": ..., "domain": ..., "data": {"tls": {"status", "protocol", "port", "result": {"handshake_log": {...}},
                                                 "timestamp", "error"}}}
 
-`status` is of zgrab2's vocabulary; ours is finer, and stands beside it as `outcome` and `phase`. Certificates are
-rendered by whoever reads certificates: `certificate`, DER -> JSON.
+`status` is of zgrab2's vocabulary; ours is finer, and stands beside it as `outcome` and `phase`, as JA3S does, which
+zgrab2 has no place for: below `result` is only what zgrab2 1.0 prints there too. Certificates are rendered by whoever
+reads certificates: `certificate`, DER -> JSON.
 """
 
 from __future__ import annotations
@@ -41,6 +42,13 @@ _BEFORE: Final = frozenset({Phase.RESOLVE, Phase.CONNECT})
 
 #: Codes of the protocol versions that have names in our records.
 _VERSIONS: Final = {"SSLv3": 0x0300, "TLSv1.0": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+_VERSION_NAMES: Final = {code: name for name, code in _VERSIONS.items()}
+
+#: Names of the compression methods (RFC 3749) as zcrypto has them.
+_COMPRESSIONS: Final = {0: "NULL", 1: "DEFLATE"}
+
+#: The extension in which a ServerHello of TLS 1.3 says its version (RFC 8446 section 4.2.1).
+_SUPPORTED_VERSIONS: Final = 43
 
 
 def status(outcome: Outcome, phase: Phase) -> str:
@@ -58,6 +66,8 @@ def _grab(record: Banner | Tls, module: str, result: dict[str, Any] | None) -> b
         "outcome": record.outcome,
         "phase": record.phase,
     }
+    if isinstance(record, Tls) and record.ja3s is not None:
+        said["ja3s"] = record.ja3s
     if result is not None:
         said["result"] = result
     said["timestamp"] = rfc3339(record.ts)
@@ -90,17 +100,24 @@ def tls_line(record: Tls, certificate: CertificateJson) -> bytes:
         log["server_certificates"] = {"certificate": first}
         if rest:
             log["server_certificates"]["chain"] = rest
-    result: dict[str, Any] = {"handshake_log": log} if log else {}
-    if record.ja3s is not None:
-        result["ja3s"] = record.ja3s
-    return _grab(record, "tls", result or None)
+    return _grab(record, "tls", {"handshake_log": log} if log else None)
+
+
+def _version(code: int) -> dict[str, Any]:
+    return {"name": _VERSION_NAMES.get(code, "unknown"), "value": code}
 
 
 def _server_hello(record: Tls) -> dict[str, Any]:
     said: dict[str, Any] = {}
     hello = record.server_hello or {}
-    if record.version is not None:
-        said["version"] = {"name": record.version, "value": _VERSIONS.get(record.version, 0)}
+    version = _VERSIONS.get(record.version or "", 0)
+    legacy, extensions = hello.get("legacy_version"), hello.get("extensions")
+    if isinstance(legacy, int):
+        said["version"] = _version(legacy)
+        if isinstance(extensions, list) and _SUPPORTED_VERSIONS in extensions:
+            said["supported_versions"] = {"selected_version": _version(version)}
+    elif record.version is not None:
+        said["version"] = {"name": record.version, "value": version}
     for key in ("random", "session_id"):
         if isinstance(hello.get(key), str):
             said[key] = b64(a2b_hex(hello[key]))
@@ -113,8 +130,12 @@ def _server_hello(record: Tls) -> dict[str, Any]:
         }
     elif record.cipher_suite is not None:
         said["cipher_suite"] = {"name": record.cipher_suite}
-    if isinstance(hello.get("compression"), int):
-        said["compression_method"] = hello["compression"]
+    method = hello.get("compression")
+    if isinstance(method, int):
+        name = _COMPRESSIONS.get(method, "unknown")
+        said["compression_method"] = {"hex": f"0x{method:02X}", "name": name, "value": method}
     if record.alpn:
         said["alpn_protocol"] = record.alpn
+    if extensions:
+        said["extension_identifiers"] = extensions
     return said

@@ -95,8 +95,13 @@ def redis(directory: Path, port: int) -> RealServer:
     return RealServer("redis", "redis-server", "redis-server", ("redis-server", str(file)), (port,))
 
 
-def postfix(directory: Path, port: int) -> RealServer:
-    """Postfix as an SMTP server that takes no mail. `directory` must be open to its user (mode 755)."""
+def postfix(directory: Path, port: int, *, pem: bytes = b"") -> RealServer:
+    """Postfix as an SMTP server that takes no mail, and offers STARTTLS with `pem` (key and chain). `directory` must be
+    open to its user (mode 755)."""
+    tls = ""
+    if pem:
+        (directory / "smtpd.pem").write_bytes(pem)
+        tls = f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {directory}/smtpd.pem\n"
     queue, data = directory / "queue", directory / "data"
     for made in (queue, data):
         made.mkdir(exist_ok=True)
@@ -111,6 +116,7 @@ def postfix(directory: Path, port: int) -> RealServer:
         "inet_interfaces = all\ninet_protocols = ipv4\nalias_maps =\nalias_database =\nlocal_recipient_maps =\n"
         "local_transport = error:none\n"
         "smtpd_peername_lookup = no\nsmtpd_client_connection_count_limit = 0\n"
+        f"{tls}"
     )
     (directory / "master.cf").write_text(
         f"{port} inet n - n - - smtpd\npickup unix n - n 60 1 pickup\ncleanup unix n - n - 0 cleanup\n"

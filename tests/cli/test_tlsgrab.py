@@ -42,7 +42,7 @@ def test_zgrab2_reads_it() -> None:
     said = json.loads(ran.stdout)
     assert (said["ip"], said["domain"]) == (host, "www.example.org")
     log = said["data"]["tls"]["result"]["handshake_log"]
-    assert log["server_hello"]["version"]["name"] == "TLSv1.3"
+    assert log["server_hello"]["supported_versions"]["selected_version"]["name"] == "TLSv1.3"
     chain = [log["server_certificates"]["certificate"], *log["server_certificates"].get("chain", ())]
     assert [b64decode(c["raw"]) for c in chain] == shown.chain
     assert chain[0]["parsed"]["fingerprint_sha256"] == sha256(shown.chain[0]).hexdigest()

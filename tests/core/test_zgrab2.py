@@ -30,6 +30,7 @@ def certificate(der: bytes) -> dict[str, Any]:
 
 def test_a_handshake() -> None:
     hello = {"random": "00ff", "session_id": "", "cipher_suite": 0xC02F, "cipher_suite_name": "X", "compression": 0}
+    hello |= {"legacy_version": 0x0303, "extensions": [65281, 16]}
     record = tls(
         name="www.example.org",
         version="TLSv1.2",
@@ -55,8 +56,9 @@ def test_a_handshake() -> None:
                             "random": "AP8=",
                             "session_id": "",
                             "cipher_suite": {"hex": "0xC02F", "name": "X", "value": 0xC02F},
-                            "compression_method": 0,
+                            "compression_method": {"hex": "0x00", "name": "NULL", "value": 0},
                             "alpn_protocol": "h2",
+                            "extension_identifiers": [65281, 16],
                         },
                         "server_certificates": {"certificate": {"raw": "leaf"}, "chain": [{"raw": "issuer"}]},
                     }
@@ -67,9 +69,21 @@ def test_a_handshake() -> None:
     }
 
 
-def test_fingerprints_where_zgrab2_has_them() -> None:
-    said = orjson.loads(tls_line(tls(ja3s="0a" * 16), certificate))
-    assert said["data"]["tls"]["result"] == {"ja3s": "0a" * 16}
+def test_the_version_of_tls_13_stands_in_its_extension() -> None:
+    record = tls(version="TLSv1.3", server_hello={"legacy_version": 0x0303, "extensions": [43, 51], "compression": 64})
+    log = orjson.loads(tls_line(record, certificate))["data"]["tls"]["result"]["handshake_log"]
+    assert log["server_hello"] == {
+        "version": {"name": "TLSv1.2", "value": 771},
+        "supported_versions": {"selected_version": {"name": "TLSv1.3", "value": 772}},
+        "compression_method": {"hex": "0x40", "name": "unknown", "value": 64},
+        "extension_identifiers": [43, 51],
+    }
+
+
+def test_fingerprints_stand_beside_what_zgrab2_has() -> None:
+    said = orjson.loads(tls_line(tls(ja3s="0a" * 16), certificate))["data"]["tls"]
+    assert said["ja3s"] == "0a" * 16
+    assert "result" not in said
     line = "29d" * 10 + "0" * 32
     said = orjson.loads(tls_line(tls(mode="jarm", jarm=line, phase=Phase.HELLO), certificate))["data"]["jarm"]
     assert (said["status"], said["protocol"], said["result"]) == ("success", "jarm", {"fingerprint": line})

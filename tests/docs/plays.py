@@ -73,6 +73,9 @@ PLAYS: Final[Mapping[str, Play]] = {
     "docs/certificates.md: Certificates": Play(
         "simnet", _SMALLER, QUICK, seen=seen.certificates_were_collected_and_judged
     ),
+    "docs/tls.md: The certificates of a network in five commands": Play(
+        "simnet", _SMALLER, QUICK, seen=seen.certificates_in_five_commands
+    ),
     "docs/scanner.md: The scanner": Play("simnet", environment=QUICK, seen=seen.what_the_scans_found),
     "docs/simnet.md: The simulated Internet": Play(
         "here", environment={**QUICK, "SHELL": "/bin/sh"}, root=True, seen=seen.what_stands_in_simnet

@@ -221,3 +221,23 @@ def certificates_were_collected_and_judged(stage: Stage) -> None:
     assert len(shared.out.splitlines()) > 1
     exported = (stage.folder / "certificates.pem").read_text().count("BEGIN CERTIFICATE")
     assert 0 < exported <= len(documents)
+
+
+# --- docs/tls.md
+
+
+def certificates_in_five_commands(stage: Stage) -> None:
+    """The five end well, and what is taken out is what the network shows, judged."""
+    assert stage.net is not None
+    assert len(stage.said) == 5
+    _, judged, _, expiring, _ = stage.said
+    shown = {
+        digest
+        for one in stage.net.expected()
+        if one.port == 443 and one.ip.startswith("10.")
+        for digest in one.chain or ()
+    }
+    lines = (stage.folder / "certificates.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["_id"] for line in lines) == sorted(shown)
+    assert f"{len(shown)} of {len(shown)} certificates judged" in judged.out
+    assert len(expiring.out.splitlines()) > 5

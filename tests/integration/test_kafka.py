@@ -9,6 +9,7 @@ import pytest
 from stages.simnet.network import Simnet
 from stages.sink.store import Collection
 from tests.integration import plans
+from tests.integration.corpus import assert_all_are_judged
 from tests.integration.stored import assert_true, documents
 from tests.integration.topics import Log
 from tests.integration.workers import Crew, Worker, until
@@ -36,3 +37,4 @@ def test_a_whole_scan_through_kafka_to_mongodb_equals_the_truth(
     assert told["_id"] == "town"
     assert {"start", "end"} <= told.keys()
     assert not log.read(log.topics.dead)
+    assert_all_are_judged(town, store, crew, tmp_path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +50,36 @@ def place(tmp_path: Path) -> Path:
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
     return tmp_path
+
+
+#: The address of those that is asked for STARTTLS.
+STARTTLS_AT = "10.77.66.1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["certificate", "full"])
+def test_starttls_of_postfix(wires: Simnet, place: Path, crew: Crew, mode: str) -> None:
+    """The chain that it has in its configuration, two certificates; and no TLS where it has none."""
+    (identity,), _ = make(datetime.now(UTC), [Sort.VALID])
+    with_tls, without = place / "with", place / "without"
+    for folder, pem, port in ((with_tls, identity.pem, SMTP), (without, b"", SMTP + 1)):
+        folder.mkdir(mode=0o755)
+        server = realservers.postfix(folder, port, pem=pem)
+        require(server.installed, f"{server.name} (Debian: {server.package})")
+        realservers.start(wires, server)
+    out = place / "records.jsonl"
+    targets = place / "targets"
+    targets.write_text(f"{STARTTLS_AT},{SMTP},mail.simnet.example\n{STARTTLS_AT},{SMTP + 1}\n")
+    words = ["tlsgrab", "--starttls", "smtp", "--mode", mode, "-f", "json"]
+    grab = crew.hire(Worker(wires, place, *words, metrics=False))
+    with targets.open("rb") as lines, out.open("wb") as records:
+        assert grab.start(stdin=lines, stdout=records).wait() == 0, grab.tail()
+    good, plain = sorted((json.loads(line) for line in out.read_text().splitlines()), key=lambda r: r["port"])
+    assert (good["outcome"], good["starttls"], good["version"]) == ("ok", "smtp", "TLSv1.3"), good
+    assert [b64decode(der) for der in good["certificates"]] == list(identity.chain)
+    assert tuple(good["chain"]) == identity.hashes
+    assert (plain["outcome"], plain["chain"]) == ("protocol", [])
+    assert "smtp: TLS is not offered" in plain["error"]
 
 
 @pytest.mark.slow

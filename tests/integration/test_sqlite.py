@@ -9,6 +9,7 @@ import pytest
 from stages.simnet.network import Simnet
 from stages.sink.store import Collection
 from tests.integration import plans
+from tests.integration.corpus import assert_all_are_judged
 from tests.integration.stored import assert_true, behind, documents
 from tests.integration.workers import Crew, Worker, until
 
@@ -27,6 +28,7 @@ def test_every_stage_a_process_over_one_file(town: Simnet, crew: Crew, tmp_path:
     for worker in workers:
         assert worker.stop() == 143, worker.tail()
     assert_true(town, store)
+    assert_all_are_judged(town, store, crew, tmp_path)
 
 
 @pytest.mark.slow

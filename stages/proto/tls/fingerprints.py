@@ -1,7 +1,7 @@
 """Fingerprints of a ServerHello. Pure.
 
-`ja3s` is Salesforce's JA3S, as zgrab2 and tlsx print it: the MD5 of three numbers and a list, so that results can be
-compared. `raw` is our own, needs no licence and hides nothing behind a hash: it can be read, cut and searched.
+`ja3s` is Salesforce's JA3S, as tlsx prints it: the MD5 of two numbers and a list, so that results can be compared.
+`raw` is our own, needs no licence and hides nothing behind a hash: it can be read, cut and searched.
 
     TLSv1.3_0303_1301_00_32_002b-0033
     |       |    |    |  |  extensions in the server's order, hex

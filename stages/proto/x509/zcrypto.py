@@ -6,11 +6,13 @@ signature verified: names that differ. Otherwise it is missing; `longline certs 
 
 from __future__ import annotations
 
+import re
 from binascii import b2a_base64
 from hashlib import md5, sha1, sha256
+from ipaddress import ip_network
 from typing import Any, Final
 
-from stages.proto.x509.certificate import Certificate, level_of, names_of, read
+from stages.proto.x509.certificate import Certificate, level_of, read
 from stages.proto.x509.dn import Name
 from stages.proto.x509.oids import ATTRIBUTES, SIGNATURES
 
@@ -27,6 +29,14 @@ _CURVES: Final = {"secp224r1": "P-224", "secp256r1": "P-256", "secp384r1": "P-38
 _LEVELS: Final = {"DV": "DV", "OV": "OV", "IV": "OV", "EV": "EV"}
 #: Attributes that a line of a name shows by these words, and all others by their number.
 _WORDS: Final = {"2.5.4.5": "serialNumber", "1.2.840.113549.1.9.1": "emailAddress"}
+
+#: Kinds of names in constraints that zcrypto calls otherwise there.
+_SUBTREES: Final = {"dns_names": "names", "uniform_resource_identifiers": "uris", "registered_ids": "registred_id"}
+#: A host's name of two labels or more, with a wildcard or a label that was hidden before it. Takes linear time.
+_HOST: Final = re.compile(r"(?:[*?]\.)*(?:[^\W_]+(?:[-_]+[^\W_]+)*\.)+[^\W_]+(?:-+[^\W_]+)*\.?")
+#: What stands behind a backslash wherever it is in a value of a name.
+_SPECIAL: Final = re.compile(r'[,+"\\<>;]')
+_URI: Final = re.compile(r"(?:ftp|tcp|udp|wss?|https?)://\S+$")
 
 
 def _b64(data: bytes) -> str:
@@ -62,7 +72,8 @@ def _parsed(c: Certificate) -> dict[str, Any]:
     for key, name in (("issuer", c.issuer), ("subject", c.subject)):
         if name is not None:
             parsed[key] = {k: v for k, v in name.parts().items() if k != "other"}
-            parsed[f"{key}_dn"] = _line(name)
+            if name.attributes:
+                parsed[f"{key}_dn"] = _line(name)
     if c.not_before is not None and c.not_after is not None:
         parsed["validity"] = {
             "start": _time(c.not_before),
@@ -83,14 +94,22 @@ def _parsed(c: Certificate) -> dict[str, Any]:
         "spki_subject_fingerprint": sha256(c.spki + c.subject_der).hexdigest(),
         "tbs_fingerprint": sha256(c.tbs).hexdigest(),
         "validation_level": _LEVELS.get(level_of(c), "unknown"),
-        "names": sorted({*names_of(c), *c.addresses, *_uris(c)}),
-        "redacted": any(label == "?" for name in c.dns_names for label in name.split(".")),
+        "redacted": False,
     }
+    names = _names(c)
+    if names:
+        parsed |= {"names": names, "redacted": any(name.startswith("?") for name in names)}
     return parsed
 
 
-def _uris(c: Certificate) -> list[str]:
-    return list(c.extensions.get("subject_alt_name", {}).get("uniform_resource_identifiers", ()))
+def _names(c: Certificate) -> list[str]:
+    """As they stand there, sorted: those that zcrypto takes for a URL without its scheme, and names without a dot."""
+    found = {name for name in c.common_names[-1:] if _HOST.fullmatch(name)}
+    found.update(name for name in c.dns_names if "." not in name or _HOST.fullmatch(name))
+    found.update(address for address in c.addresses if ":" not in address)
+    uris = c.extensions.get("subject_alt_name", {}).get("uniform_resource_identifiers", ())
+    found.update(uri for uri in uris if _URI.match(uri))
+    return sorted(found)
 
 
 def _line(name: Name) -> str:
@@ -98,8 +117,16 @@ def _line(name: Name) -> str:
     words = []
     for oid, value in name.attributes:
         word = ATTRIBUTES.get(oid, ("", ""))[1] or _WORDS.get(oid, oid)
-        words.append(f"{word}={value}")
+        words.append(f"{word}={_escaped(value)}")
     return ", ".join(words)
+
+
+def _escaped(value: str) -> str:
+    """As RFC 4514 section 2.4 has it."""
+    said = _SPECIAL.sub(r"\\\g<0>", value)
+    if said[:1] in (" ", "#"):
+        said = "\\" + said
+    return said[:-1] + "\\ " if len(value) > 1 and value.endswith(" ") else said
 
 
 def _time(us: int) -> str:
@@ -138,7 +165,7 @@ def _key(c: Certificate) -> dict[str, Any]:
     elif key["type"] == "ec":
         curve: dict[str, Any] = {"pub": _hex_b64(key["public"]), "curve": _CURVES.get(key["curve"], key["curve"])}
         if "x" in key:
-            curve |= {"x": _hex_b64(key["x"]), "y": _hex_b64(key["y"])}
+            curve |= {"x": _number_b64(key["x"]), "y": _number_b64(key["y"])}
         if "bits" in key:
             curve["length"] = key["bits"]
         said["ecdsa_public_key"] = curve
@@ -167,9 +194,40 @@ def _extensions(c: Certificate) -> dict[str, Any]:
         elif key == "name_constraints":
             said[key] = {"critical": key in c.critical}
             for side, trees in value.items():
-                said[key] |= {f"{side}_{kind}": names for kind, names in trees.items()}
+                names = _general(trees)
+                said[key] |= {f"{side}_{_SUBTREES.get(kind, kind)}": _trees(kind, n) for kind, n in names.items()}
+        elif key in ("subject_alt_name", "issuer_alt_name"):
+            said[key] = _general(value)
+        elif key == "certificate_policies":
+            said[key] = [_policy(policy) for policy in value]
+        elif key == "authority_info_access":
+            said[key] = {kind: urls for kind, urls in value.items() if urls and kind != "others"}
         elif key != "tls_feature":
             said[key] = value
+    return said
+
+
+def _general(names: dict[str, Any]) -> dict[str, Any]:
+    """General names. Those of directories are left off: we keep each as a line, and zcrypto shows its parts."""
+    said = {kind: value for kind, value in names.items() if kind != "directory_names"}
+    if "other_names" in said:
+        said["other_names"] = [{**name, "value": _hex_b64(name["value"])} for name in said["other_names"]]
+    return said
+
+
+def _policy(policy: dict[str, Any]) -> dict[str, Any]:
+    notices = policy.get("user_notice", ())
+    return policy | ({"user_notice": [{"explicit_text": text} for text in notices]} if notices else {})
+
+
+def _trees(kind: str, names: list[str]) -> list[Any]:
+    """Networks with their first and last address and their mask."""
+    if kind != "ip_addresses":
+        return names
+    said: list[Any] = []
+    for name in names:
+        network = ip_network(name)
+        said.append({"cidr": name, "begin": str(network[0]), "end": str(network[-1]), "mask": str(network.netmask)})
     return said
 
 

@@ -61,3 +61,20 @@ BROKEN = {
     "bad time", "no time", "year zero", "no serial", "key that is none", "cut off", "cut off in its key",
     "broken extension", "no certificate", "nothing",
 }  # fmt: skip
+
+
+def test_names_of_the_certificate() -> None:
+    """As they stand there; what is no host is none of them, and no name is no list."""
+    der = leaf("Not.A.Host/x", sans=("WWW.Zoo.example", "*.zoo.example", "localhost", "a.*.zoo.example")).der
+    assert certificate_json(der)["parsed"]["names"] == ["*.zoo.example", "WWW.Zoo.example", "localhost"]
+    hidden = certificate_json(leaf("?.zoo.example").der)["parsed"]
+    assert (hidden["names"], hidden["redacted"]) == (["?.zoo.example"], True)
+    assert "names" not in certificate_json(leaf(None).der)["parsed"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("a, b", "a\\, b"), (" a ", "\\ a\\ "), ("#1", "\\#1"), ('<"\\">', '\\<\\"\\\\\\"\\>'), (" ", "\\ "), ("", "")],
+)
+def test_a_line_of_a_name_is_escaped(value: str, shown: str) -> None:
+    assert certificate_json(leaf(value, sans=("x.test",)).der)["parsed"]["subject_dn"] == f"CN={shown}"
