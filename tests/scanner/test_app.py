@@ -424,6 +424,9 @@ def test_bad_words_about_the_order_send_nothing(net: Veth, tmp_path: Path) -> No
             (["-p", "80", "--shards", "0"], "greater than or equal to 1"),
             (["-p", "80", "--resume", str(tmp_path / "damaged")], "the checkpoint is damaged"),
             (["-p", "80", "-n", "0"], "no targets at all"),
+            (["-p", "53", "--engine", "connect", "-M", "udp"], "--engine: 'connect': ordinary connections are tcp_"),
+            (["--engine", "connect", "-M", "icmp_echoscan"], "-M/--probe-module icmp_echoscan needs packets"),
+            (["-p", "80", "--engine", "connect", "-i", "near0"], "--engine: 'connect': -i needs packets"),
             (["-p", "80", "-I", str(tmp_path / "list")], "list:2: '10.2.0': not an address"),
             ([], "tcp_synscan needs to know which ports to scan"),
         ):
