@@ -10,22 +10,19 @@ record that is delivered or made twice is stored once.
 from __future__ import annotations
 
 import re
-from binascii import Error as _Base64Error
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from hashlib import blake2b, sha256
 from ipaddress import IPv6Address
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final
 
 import orjson
 
 from stages.core.errors import RecordError
 from stages.core.outcome import DeadReason, Outcome, Phase, Via
-from stages.core.times import from_rfc3339, rfc3339
-
-_E = TypeVar("_E", bound=StrEnum)
+from stages.core.record_fields import bad, count, decoded, flag, issuer, lengths, optional, text, time, word, words
+from stages.core.times import rfc3339
 
 #: Version of the record schema, in every record as `v`.
 VERSION: Final = 1
@@ -325,126 +322,43 @@ class Scan:
 Record = Hit | Banner | Tls | Scan
 
 
-def _bad(detail: str) -> NoReturn:
-    raise RecordError(DeadReason.SCHEMA, detail)
-
-
-def _text(d: dict[str, Any], key: str) -> str:
-    value = d.get(key)
-    if not isinstance(value, str):
-        _bad(f"{key} is {value!r}, not a string")
-    return value
-
-
-def _optional(d: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
-    value = d.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, kind) or isinstance(value, bool):
-        _bad(f"{key} is {value!r}")
-    return value
-
-
-def _flag(d: dict[str, Any], key: str) -> bool:
-    value = d.get(key)
-    if value is not None and not isinstance(value, bool):
-        _bad(f"{key} is {value!r}, not true or false")
-    return value is True
-
-
-def _time(d: dict[str, Any], key: str = "ts") -> int:
-    try:
-        return from_rfc3339(_text(d, key))
-    except ValueError:
-        _bad(f"{key} is {d.get(key)!r}, not an RFC 3339 time")
-
-
-def _lengths(d: dict[str, Any], key: str) -> list[int] | None:
-    value = d.get(key)
-    if value is not None and not (isinstance(value, list) and all(type(item) is int for item in value)):
-        _bad(f"{key} is {value!r}, not a list of lengths")
-    return value
-
-
-def _words(d: dict[str, Any], key: str) -> list[str] | None:
-    value = d.get(key)
-    if value is not None and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
-        _bad(f"{key} is {value!r}, not a list of strings")
-    return value
-
-
-def _bytes(value: object, key: str) -> bytes:
-    if not isinstance(value, str):
-        _bad(f"{key} is {value!r}, not base64")
-    try:
-        return a2b_base64(value, strict_mode=True)
-    except (_Base64Error, ValueError):
-        _bad(f"{key} is not base64")
-
-
-#: Certificates behind the leaf, by their base64: a few hundred are nearly all that a scan meets, and decoding one costs
-#: eight times as much as finding it. Large ones are left out, so it has at most 32 MB; when full it begins anew.
-_ISSUERS: Final[dict[str, bytes]] = {}
-_MAX_ISSUERS: Final = 4_096
-_MAX_ISSUER_CHARS: Final = 4_096
-
-
-def _issuer(value: object) -> bytes:
-    """`_bytes` of a certificate that is likely to have come before: the very same object then."""
-    der = _ISSUERS.get(value) if isinstance(value, str) else None
-    if der is None:
-        der = _bytes(value, "certificates")
-        if isinstance(value, str) and len(value) <= _MAX_ISSUER_CHARS:
-            if len(_ISSUERS) >= _MAX_ISSUERS:
-                _ISSUERS.clear()
-            _ISSUERS[value] = der
-    return der
-
-
-def _count(d: dict[str, Any], key: str) -> int:
-    value = d.get(key, 1)
-    if type(value) is not int or value < 0:
-        _bad(f"{key} is {value!r}, not a count")
-    return value
-
-
 def _target(d: dict[str, Any]) -> dict[str, Any]:
-    ip = _text(d, "ip")
+    ip = text(d, "ip")
     port = d.get("port")
     if not is_ip(ip):
-        _bad(f"ip is {ip!r}, not an address")
+        bad(f"ip is {ip!r}, not an address")
     if type(port) is not int or not 0 <= port <= 65535:
-        _bad(f"port is {port!r}")
+        bad(f"port is {port!r}")
     transport = d.get("transport", "tcp")
     if transport not in ("tcp", "udp", "icmp"):
-        _bad(f"transport is {transport!r}")
+        bad(f"transport is {transport!r}")
     return {
-        "scan": _text(d, "scan"),
-        "ts": _time(d),
+        "scan": text(d, "scan"),
+        "ts": time(d),
         "ip": ip,
         "port": port,
-        "vantage": _optional(d, "vantage", str) or "",
+        "vantage": optional(d, "vantage", str) or "",
         "transport": transport,
-        "name": _optional(d, "name", str),
-        "id": _text(d, "id"),
+        "name": optional(d, "name", str),
+        "id": text(d, "id"),
     }
 
 
 def _hit(d: dict[str, Any]) -> Hit:
     return Hit(
         **_target(d),
-        probe=_text(d, "probe"),
-        classification=_text(d, "classification"),
-        success=_flag(d, "success"),
-        repeat=_flag(d, "repeat"),
-        cooldown=_flag(d, "cooldown"),
-        attempt=_optional(d, "attempt", int),
-        ttl=_optional(d, "ttl", int),
-        rtt=_optional(d, "rtt", (int, float)),
-        source=_optional(d, "source", dict),
-        tcp=_optional(d, "tcp", dict),
-        icmp=_optional(d, "icmp", dict),
-        udp=_optional(d, "udp", dict),
+        probe=text(d, "probe"),
+        classification=text(d, "classification"),
+        success=flag(d, "success"),
+        repeat=flag(d, "repeat"),
+        cooldown=flag(d, "cooldown"),
+        attempt=optional(d, "attempt", int),
+        ttl=optional(d, "ttl", int),
+        rtt=optional(d, "rtt", (int, float)),
+        source=optional(d, "source", dict),
+        tcp=optional(d, "tcp", dict),
+        icmp=optional(d, "icmp", dict),
+        udp=optional(d, "udp", dict),
     )
 
 
@@ -454,24 +368,17 @@ _PHASES: Final = {str(word): word for word in Phase}
 _VIAS: Final = {str(word): word for word in Via}
 
 
-def _word(words: dict[str, _E], kind: type[_E], value: object) -> _E:
-    word = words.get(value) if isinstance(value, str) else None
-    if word is None:
-        _bad(f"{str(value)!r} is not a valid {kind.__name__}")
-    return word
-
-
 def _ending(d: dict[str, Any]) -> dict[str, Any]:
     ending: dict[str, Any] = {
-        "outcome": _word(_OUTCOMES, Outcome, d.get("outcome")),
-        "phase": _word(_PHASES, Phase, d.get("phase")),
-        "via": _word(_VIAS, Via, d.get("via", "connect")),
+        "outcome": word(_OUTCOMES, Outcome, d.get("outcome")),
+        "phase": word(_PHASES, Phase, d.get("phase")),
+        "via": word(_VIAS, Via, d.get("via", "connect")),
     }
     for key in ("connect", "first_byte", "ended"):
-        ending[key] = _optional(d, key, (int, float))
-    ending["hit"] = _optional(d, "hit", str)
-    ending["errno"] = _optional(d, "errno", str)
-    ending["icmp"] = _optional(d, "icmp", dict)
+        ending[key] = optional(d, key, (int, float))
+    ending["hit"] = optional(d, "hit", str)
+    ending["errno"] = optional(d, "errno", str)
+    ending["icmp"] = optional(d, "icmp", dict)
     return ending
 
 
@@ -479,11 +386,11 @@ def _banner(d: dict[str, Any]) -> Banner:
     return Banner(
         **_target(d),
         **_ending(d),
-        probe=_text(d, "probe"),
-        sent=_optional(d, "sent", int) or 0,
-        truncated=_flag(d, "truncated"),
-        data=_bytes(d.get("data", ""), "data"),
-        datagrams=_lengths(d, "datagrams"),
+        probe=text(d, "probe"),
+        sent=optional(d, "sent", int) or 0,
+        truncated=flag(d, "truncated"),
+        data=decoded(d.get("data", ""), "data"),
+        datagrams=lengths(d, "datagrams"),
     )
 
 
@@ -491,49 +398,49 @@ def _tls(d: dict[str, Any]) -> Tls:
     chain = d.get("chain", [])
     certificates = d.get("certificates", [])
     if not isinstance(chain, list) or not all(isinstance(c, str) for c in chain):
-        _bad("chain is not a list of strings")
+        bad("chain is not a list of strings")
     if not isinstance(certificates, list):
-        _bad("certificates is not a list")
+        bad("certificates is not a list")
     return Tls(
         **_target(d),
         **_ending(d),
-        mode=_text(d, "mode"),
-        alert=_optional(d, "alert", str),
-        error=_optional(d, "error", str),
-        version=_optional(d, "version", str),
-        cipher_suite=_optional(d, "cipher_suite", str),
-        alpn=_optional(d, "alpn", str),
-        sni=_optional(d, "sni", str),
+        mode=text(d, "mode"),
+        alert=optional(d, "alert", str),
+        error=optional(d, "error", str),
+        version=optional(d, "version", str),
+        cipher_suite=optional(d, "cipher_suite", str),
+        alpn=optional(d, "alpn", str),
+        sni=optional(d, "sni", str),
         chain=chain,
-        certificates=[_issuer(c) if place else _bytes(c, "certificates") for place, c in enumerate(certificates)],
-        server_hello=_optional(d, "server_hello", dict),
-        hello=_optional(d, "hello", str),
-        connections=_count(d, "connections"),
-        starttls=_optional(d, "starttls", str),
-        ocsp=None if d.get("ocsp") is None else _bytes(d["ocsp"], "ocsp"),
-        scts=None if d.get("scts") is None else _bytes(d["scts"], "scts"),
-        ja3s=_optional(d, "ja3s", str),
-        fingerprint=_optional(d, "fingerprint", str),
-        synack=_optional(d, "synack", str),
-        jarm=_optional(d, "jarm", str),
-        answers=_words(d, "answers"),
-        rules=_words(d, "rules"),
+        certificates=[issuer(c) if place else decoded(c, "certificates") for place, c in enumerate(certificates)],
+        server_hello=optional(d, "server_hello", dict),
+        hello=optional(d, "hello", str),
+        connections=count(d, "connections"),
+        starttls=optional(d, "starttls", str),
+        ocsp=None if d.get("ocsp") is None else decoded(d["ocsp"], "ocsp"),
+        scts=None if d.get("scts") is None else decoded(d["scts"], "scts"),
+        ja3s=optional(d, "ja3s", str),
+        fingerprint=optional(d, "fingerprint", str),
+        synack=optional(d, "synack", str),
+        jarm=optional(d, "jarm", str),
+        answers=words(d, "answers"),
+        rules=words(d, "rules"),
     )
 
 
 def _scan(d: dict[str, Any]) -> Scan:
     event = d.get("event")
     if event not in ("start", "progress", "end"):
-        _bad(f"event is {event!r}")
+        bad(f"event is {event!r}")
     return Scan(
-        scan=_text(d, "scan"),
-        ts=_time(d),
+        scan=text(d, "scan"),
+        ts=time(d),
         event=event,
-        vantage=_optional(d, "vantage", str) or "",
-        spec=_optional(d, "spec", dict),
-        counters=_optional(d, "counters", dict),
-        position=_optional(d, "position", int),
-        id=_text(d, "id"),
+        vantage=optional(d, "vantage", str) or "",
+        spec=optional(d, "spec", dict),
+        counters=optional(d, "counters", dict),
+        position=optional(d, "position", int),
+        id=text(d, "id"),
     )
 
 
@@ -554,12 +461,12 @@ def parse(line: bytes) -> Record:
     except orjson.JSONDecodeError as error:
         raise RecordError(DeadReason.UNDECODABLE, str(error)) from None
     if not isinstance(d, dict):
-        _bad("not an object")
+        bad("not an object")
     kind = d.get("kind")
     reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
-        _bad(f"kind is {kind!r}")
+        bad(f"kind is {kind!r}")
     v = d.get("v")
     if type(v) is not int or not 1 <= v <= VERSION:
-        _bad(f"v is {v!r}; this program reads up to {VERSION}")
+        bad(f"v is {v!r}; this program reads up to {VERSION}")
     return reader(d)

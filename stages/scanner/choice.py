@@ -14,13 +14,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
-from stages.core.errors import Confined, HostError, MissingCapability
+from stages.core.errors import Confined, MissingCapability, UsageError
 from stages.net.confine import ConfinedError, check_address
 from stages.net.privileges import Setup
 from stages.scanner.connect import ConnectEngine, ConnectPlan, Ipv4Targets, Ipv6Targets, Targeted
 from stages.scanner.engines import Engine, NotByPackets
 from stages.scanner.permutation import Permutation
-from stages.scanner.prepare import Prepared, Slice
+from stages.scanner.prepare import CONNECT_PROBE, Prepared, Slice
 from stages.scanner.quantities import packets_per_second
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ log = logging.getLogger("longline.scanner.engine")
 
 #: Bytes of the SYN that a Linux kernel sends: Ethernet 14, IPv4 20, TCP 20, options 20. For --bandwidth.
 KERNEL_SYN_BYTES: Final = 74
-
-#: The probe that an ordinary connection stands for.
-CONNECT_PROBE: Final = "tcp_synscan"
 
 
 async def open_engine(
@@ -53,10 +50,8 @@ async def open_engine(
                 raise
             log.warning("ordinary connections (--engine connect): %s", error)
     wish = _only_packets(prepared)
-    if settings.probe_module != CONNECT_PROBE or (settings.engine == "connect" and wish is not None):
-        raise HostError(
-            f"{wish} needs packets; ordinary connections (--engine connect, IPv6 targets) have nothing like it"
-        )
+    if settings.engine == "connect" and wish is not None:
+        raise UsageError("--engine", "connect", f"{wish} needs packets; ordinary connections have nothing like it")
     return _connect(prepared, part, on_answers)
 
 

@@ -5,9 +5,10 @@
     eth { shost: 00:00:00:00:00:00 | dhost: 00:00:00:00:00:00 }
     ------------------------------------------------------
 
-With `-v 5` scapy shows every field. The frames are those of the sender, from the same kernels under the same secret;
-MAC addresses are zeros unless they were given: asking for them would need packets. A target that would be dialled by
-connect(2) is shown as `connect { daddr: ... | dest: ... }`.
+A frame with a VLAN tag (--vlan) has ` | vlan: 7` behind its MAC addresses. With `-v 5` scapy shows every field. The
+frames are those of the sender, from the same kernels under the same secret; MAC addresses are zeros unless they were
+given: asking for them would need packets. A target that would be dialled by connect(2) is shown as `connect { daddr:
+... | dest: ... }`.
 
 --fast-dryrun writes six bytes for each packet, as ZMap does: the target's address (4) and port (2; 0 where the probe
 has none), both in network order. `numpy.frombuffer(data, [("ip", ">u4"), ("port", ">u2")])` reads them.
@@ -24,7 +25,6 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
 from stages.core.errors import MissingCapability, UsageError
-from stages.scanner.choice import CONNECT_PROBE
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.quantities import parse_mac, parse_source_ips
 from stages.scanner.targets import Ipv6Space
@@ -49,13 +49,22 @@ _TCP: Final = 6
 _UDP: Final = 17
 _ICMP: Final = 1
 _NO_MAC: Final = bytes(6)
+#: A tag (IEEE 802.1Q): EtherType, and behind it 12 bits of number; priority and drop eligibility stand above them.
+_VLAN: Final = b"\x81\x00"
+_VLAN_TAG: Final = 4
+_VLAN_ID: Final = 0xFFF
 #: discard (RFC 863): connect(2) on a datagram socket chooses a source address and sends nothing.
 _ANY_PORT: Final = 9
 
 
 def describe(frame: bytes) -> str:
-    """An Ethernet frame with IPv4 and TCP, UDP or ICMP as ZMap prints it, the rule at the end. Raises ValueError for
-    anything else."""
+    """An Ethernet frame with IPv4 and TCP, UDP or ICMP as ZMap prints it, and its 802.1Q tag where it has one, the rule
+    at the end. Raises ValueError for anything else."""
+    tag = ""
+    if frame[12:14] == _VLAN:
+        # Without the tag it is the frame that it would be on an ordinary link.
+        tag = f" | vlan: {int.from_bytes(frame[14:16], 'big') & _VLAN_ID}"
+        frame = frame[:12] + frame[12 + _VLAN_TAG :]
     if len(frame) < _ETHERNET + 20 or frame[12:14] != b"\x08\x00":
         raise ValueError("not an IPv4 frame")
     start = _ETHERNET + (frame[_ETHERNET] & 15) * 4
@@ -76,7 +85,7 @@ def describe(frame: bytes) -> str:
     saddr, daddr = (IPv4Address(frame[at : at + 4]) for at in (_ETHERNET + 12, _ETHERNET + 16))
     return (
         f"{first}\nip {{ saddr: {saddr} | daddr: {daddr} | checksum: {_hex(checksum)} }}\n"
-        f"eth {{ shost: {frame[6:12].hex(':')} | dhost: {frame[:6].hex(':')} }}\n{RULE}\n"
+        f"eth {{ shost: {frame[6:12].hex(':')} | dhost: {frame[:6].hex(':')}{tag} }}\n{RULE}\n"
     )
 
 
@@ -147,6 +156,7 @@ def _frames(prepared: Prepared, part: Slice, batch: int) -> Iterator[tuple[Frame
         source_ports=settings.source_ports,
         source_mac=_NO_MAC if settings.source_mac is None else parse_mac(settings.source_mac),
         gateway_mac=_NO_MAC if settings.gateway_mac is None else parse_mac(settings.gateway_mac),
+        vlan=settings.vlan,
         ttl=settings.probe_ttl,
         probes=settings.probes,
         batch=batch,
@@ -160,8 +170,6 @@ def _connections(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
     from stages.scanner.connect import Ipv4Targets, Ipv6Targets
     from stages.scanner.permutation import Permutation
 
-    if prepared.settings.probe_module != CONNECT_PROBE:
-        raise UsageError("--engine", "connect", f"{prepared.settings.probe_module} needs packets")
     v6: Ipv6Space = prepared.targets.v6
     v4 = Ipv4Targets(prepared.targets.space(prepared.ports)) if part.version == 4 else None
     targets = v4 if v4 is not None else Ipv6Targets(v6)

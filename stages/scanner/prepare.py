@@ -57,6 +57,10 @@ class Slice:
     shards: int = 1
 
 
+#: The probe that an ordinary connection stands for.
+CONNECT_PROBE: Final = "tcp_synscan"
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A scan that can begin."""
@@ -100,11 +104,13 @@ def prepare(
     """Check the arguments. `held`: go on from this checkpoint. `path`: of the checkpoints. Raises UsageError."""
     ports = _ports(settings)
     fields = _fields(settings, ports)
+    _packets_or_connections(settings.engine == "connect", "--engine", "connect", settings.probe_module)
     read = read_lists(lists, resolve if resolve is not None else _nobody)
     if settings.list_of_ips_file is None:
         targets = choose_targets(settings.targets, read, lists, ports, resolve)
     else:
         targets = choose_listed(read_list(settings.list_of_ips_file), read, lists, ports)
+    _packets_or_connections(bool(targets.v6.size), "IPv6 targets", None, settings.probe_module)
     size = targets.addresses * len(ports)
     total = size if settings.max_targets is None else amount_of(settings.max_targets, size)
     seed = settings.seed
@@ -172,6 +178,14 @@ def scan_name(now_us: int, seed: int) -> str:
     """A name for a scan that was given none: `20261121T071000Z-00ff00ff00ff00ff`."""
     moment = dt.datetime.fromtimestamp(now_us // 1_000_000, dt.UTC)
     return f"{moment:%Y%m%dT%H%M%SZ}-{seed:016x}"
+
+
+def _packets_or_connections(connections: bool, place: str, value: str | None, probe: str) -> None:
+    """Raise UsageError where ordinary connections would have to do what only packets can."""
+    if connections and probe != CONNECT_PROBE:
+        raise UsageError(
+            place, value, f"ordinary connections are {CONNECT_PROBE} alone, -M/--probe-module {probe} needs packets"
+        )
 
 
 def _few_ranges(listed: U32Array) -> tuple[tuple[int, int], ...] | None:

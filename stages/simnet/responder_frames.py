@@ -56,7 +56,9 @@ _ECHO_REQUEST = headers.ICMP_ECHO
 _UNREACHABLE, _HOST, _PORT = headers.ICMP_UNREACHABLE, 1, 3
 _END, _NOP, _MSS = headers.OPTION_END, headers.OPTION_NOP, headers.OPTION_MSS
 _WSCALE, _SACK, _STAMPS = headers.OPTION_WSCALE, headers.OPTION_SACK_PERMITTED, headers.OPTION_TIMESTAMPS
-_DNS, _NTP = np.uint64(53), np.uint64(123)
+_DNS, _NTP = np.uint64(truth.DNS_PORT), np.uint64(123)
+#: The header of a DNS message (RFC 1035 4.1.1).
+_DNS_BYTES = 12
 _NTP_BYTES = 48
 
 _ZERO, _ONE, _S8, _S16 = np.uint64(0), np.uint64(1), np.uint64(8), np.uint64(16)
@@ -220,6 +222,8 @@ def _datagram(out: Any, o: Any, data: Any, layer4: Any, end: Any, sport: Any, dp
     _put16(out, at, sport)
     _put16(out, at + 2, dport)
     size = end - layer4 if kind != _TARPIT else np.int64(_UDP_BYTES)
+    if kind == _BARE and load16(data, layer4 + 2) == _DNS:
+        size = min(size, np.int64(_UDP_BYTES + _DNS_BYTES))
     _put16(out, at + 4, np.uint64(size))
     out[at + 6] = out[at + 7] = 0
     for i in range(_UDP_BYTES, size):
@@ -250,7 +254,7 @@ def _reply(out: Any, o: Any, data: Any, layer4: Any, end: Any, ident: Any, seque
 @piece
 def _error(
     out: Any, o: Any, data: Any, ip: Any, layer4: Any, end: Any, icmp_type: Any, icmp_code: Any, quote: Any,
-    forged: Any,
+    forged: Any, kind: Any,
 ) -> Any:  # fmt: skip
     """An ICMP error without its checksum that quotes `quote` bytes behind the IP header; returns where it ends."""
     out[o + _L4], out[o + _L4 + 1] = icmp_type, icmp_code
@@ -260,8 +264,10 @@ def _error(
     body = o + _L4 + _ICMP_BYTES
     for i in range(last - ip):
         out[body + i] = data[ip + i]
-    if forged:  # TCP: the sequence number; UDP: our port; ICMP: the identifier
+    if forged:  # TCP: the sequence number; UDP: our port, or the IP identification; ICMP: the identifier
         at = body + layer4 - ip + (0 if data[ip + 9] == _P_UDP else 4)
+        if data[ip + 9] == _P_UDP and kind == _BLIND_RST:
+            at = body + 4
         out[at] ^= np.uint8(0x08)
     return body + last - ip
 
@@ -384,7 +390,17 @@ def react(
                 if not elsewhere or transport == _T_ECHO:
                     source = router_of(detail)
                 last = _error(
-                    out, o, data, ip, layer4, end, icmp_type, icmp_code, quote, kind in (_FORGED_ICMP, _BLIND_RST)
+                    out,
+                    o,
+                    data,
+                    ip,
+                    layer4,
+                    end,
+                    icmp_type,
+                    icmp_code,
+                    quote,
+                    kind in (_FORGED_ICMP, _BLIND_RST),
+                    kind,
                 )
                 _network(out, o, data, ip, source, _P_ICMP, last, detail)
                 check = o + _L4 + 2

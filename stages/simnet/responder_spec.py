@@ -21,7 +21,7 @@ class Reaction(IntEnum):
 
     SILENCE = 0  #: nothing
     SYNACK = 1  #: SYN-ACK with the options that were offered | datagram: what was sent comes back | echo reply
-    BARE = 2  #: SYN-ACK without options | as SYNACK | as SYNACK
+    BARE = 2  #: SYN-ACK without options | as SYNACK, but of DNS the header alone | as SYNACK
     RST = 3  #: RST, acknowledging seq + 1 | ICMP 3/3 of the target itself | ICMP 3/1 of a router
     RST_SEQ = 4  #: RST, acknowledging seq | as RST, with the shortest quote | as RST, with the shortest quote
     ICMP_8 = 5  #: ICMP error of a router that quotes 8 bytes behind the IP header
@@ -38,7 +38,7 @@ class Reaction(IntEnum):
     OTHER_ADDRESS = 16  #: SYNACK from a neighbour: an answer of a target that was not asked this
     BAD_CHECKSUM = 17  #: SYNACK with a wrong TCP | UDP | ICMP checksum
     BAD_IP_CHECKSUM = 18  #: SYNACK with a wrong IP header checksum
-    BLIND_RST = 19  #: RST that acknowledges nothing | ICMP error that quotes another port | ... another identifier
+    BLIND_RST = 19  #: RST that acknowledges nothing | ICMP error that quotes another IP identification | ... identifier
     FORGED_ICMP = 20  #: ICMP error that quotes another sequence number | another port | another identifier
     SHORT_ICMP = 21  #: ICMP error that quotes 4 bytes behind the IP header: it binds to nothing
     STALE = 22  #: the SYN-ACK of an earlier scan: its own port and number | to another port | another identifier

@@ -8,7 +8,7 @@ packet; the same piece answers for whole arrays of addresses, so the two cannot 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final, Literal, NamedTuple
 
@@ -22,6 +22,10 @@ from stages.simnet.responder_spec import Reaction, Responder
 Transport = Literal["tcp", "udp", "icmp"]
 TRANSPORTS: Final[tuple[Transport, ...]] = ("tcp", "udp", "icmp")
 TCP, UDP, ECHO = range(3)
+
+#: What makes a datagram an answer of a UDP probe: that it comes to our port; that it has the probe's cookie as well;
+#: and then a right one only if it repeats the question too (DNS).
+Wanted = Literal["anything", "cookie", "question"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -41,6 +45,9 @@ _ERRORS = np.uint64(len(ERRORS))
 #: A duplicate comes two to four times.
 MIN_COPIES: Final = 2
 _MORE_COPIES = np.uint64(3)
+
+#: Where a BARE datagram is the header of a DNS message and no question.
+DNS_PORT: Final = 53
 
 WINDOW: Final = 64240
 MSS: Final = 1460
@@ -192,12 +199,13 @@ class Record:
 
     address: int
     port: int
-    classification: str  #: synack | rst | icmp | udp | echoreply
+    classification: str  #: synack | rst | icmp | udp | other | echoreply
     success: bool
     count: int = 1
     responder: int = 0  #: who sends it; the target itself unless a router does
     icmp: tuple[int, int] | None = None  #: type and code
     delay: float = 0.0  #: seconds
+    source_port: int = 0  #: that it comes from: `port`, but of OTHER_PORT
 
 
 class ResponderTruth:
@@ -235,11 +243,18 @@ class ResponderTruth:
         """Whether a scan must find the target, of the same length."""
         return np.isin(self.reactions(addresses, port, transport), SUCCESSES[transport])
 
-    def records(self, port: int, transport: Transport = "tcp") -> Iterator[Record]:
-        """What one probe to every target must make a scanner record, addresses ascending; without `loss`."""
+    def records(self, port: int, transport: Transport = "tcp", wanted: Wanted = "anything") -> Iterator[Record]:
+        """What one probe to every target must make a scanner record, addresses ascending; without `loss`. `wanted` is
+        for UDP."""
         addresses = self.addresses()
         for address, value in zip(addresses.tolist(), self.reactions(addresses, port, transport).tolist(), strict=True):
-            yield from self._of(address, port, Reaction(value), transport)
+            reaction = Reaction(value)
+            if transport == "udp" and wanted != "anything" and reaction is Reaction.TARPIT:
+                continue
+            for record in self._of(address, port, reaction, transport):
+                if wanted == "question" and port == DNS_PORT and reaction is Reaction.BARE:
+                    record = replace(record, classification="other", success=False)
+                yield record
 
     def _of(self, address: int, port: int, reaction: Reaction, transport: Transport) -> Iterator[Record]:
         values = _details(self.rules, TRANSPORTS.index(transport), np.uint64(address), np.uint64(port))
@@ -249,15 +264,16 @@ class ResponderTruth:
                 address, port, _NAMES[transport], success=True,
                 count=copies if reaction is Reaction.DUPLICATE else 1, responder=address,
                 delay=delay / 1e9 if reaction is Reaction.DELAYED else 0.0,
+                source_port=(port + 1) & 0xFFFF if transport == "udp" and reaction is Reaction.OTHER_PORT else port,
             )  # fmt: skip
         if reaction in _REFUSALS:
             if transport == "tcp":
-                yield Record(address, port, "rst", success=False, responder=address)
+                yield Record(address, port, "rst", success=False, responder=address, source_port=port)
             elif transport == "udp":
                 refused = (headers.ICMP_UNREACHABLE, 3)
-                yield Record(address, port, "icmp", success=False, responder=address, icmp=refused)
+                yield Record(address, port, "icmp", success=False, responder=address, icmp=refused, source_port=port)
             else:
                 refused = (headers.ICMP_UNREACHABLE, 1)
-                yield Record(address, port, "icmp", success=False, responder=router, icmp=refused)
+                yield Record(address, port, "icmp", success=False, responder=router, icmp=refused, source_port=port)
         if reaction in _ERRORS_OF_ROUTERS:
-            yield Record(address, port, "icmp", success=False, responder=router, icmp=(kind, code))
+            yield Record(address, port, "icmp", success=False, responder=router, icmp=(kind, code), source_port=port)

@@ -39,6 +39,7 @@ PURE = [
     "stages/core/errors.py",
     "stages/core/times.py",
     "stages/core/records.py",
+    "stages/core/record_fields.py",
     "stages/core/schema.py",
     "stages/core/offsets.py",
     "stages/core/pacing.py",

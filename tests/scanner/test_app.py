@@ -413,7 +413,9 @@ def test_a_second_signal_leaves_the_checkpoint(net: Veth, tmp_path: Path) -> Non
 def test_bad_words_about_the_order_send_nothing(net: Veth, tmp_path: Path) -> None:
     (tmp_path / "damaged").write_text('{"longline": "checkpoint", "v": 2}')
     (tmp_path / "list").write_text("10.2.0.1\n10.2.0\n")
-    with net.program(net.far_pid, PYTHON, "-c", SYNS, ready="ready", ask=True) as capture:
+    assert "frame[23] == 6 and frame[47] & 2" in SYNS
+    every = SYNS.replace("frame[23] == 6 and frame[47] & 2", "len(frame) >= 38")  # UDP and ICMP too
+    with net.program(net.far_pid, PYTHON, "-c", every, ready="ready", ask=True) as capture:
         for words, problem in (
             (["-p", "80", "-P", "0"], "greater than or equal to 1"),
             (["-p", "80", "-P", "3", "-s", "40000-40001"], "3 probes a target (-P) need as many source ports (-s)"),
@@ -424,6 +426,9 @@ def test_bad_words_about_the_order_send_nothing(net: Veth, tmp_path: Path) -> No
             (["-p", "80", "--shards", "0"], "greater than or equal to 1"),
             (["-p", "80", "--resume", str(tmp_path / "damaged")], "the checkpoint is damaged"),
             (["-p", "80", "-n", "0"], "no targets at all"),
+            (["-p", "53", "--engine", "connect", "-M", "udp"], "--engine: 'connect': ordinary connections are tcp_"),
+            (["--engine", "connect", "-M", "icmp_echoscan"], "-M/--probe-module icmp_echoscan needs packets"),
+            (["-p", "80", "--engine", "connect", "-i", "near0"], "--engine: 'connect': -i needs packets"),
             (["-p", "80", "-I", str(tmp_path / "list")], "list:2: '10.2.0': not an address"),
             ([], "tcp_synscan needs to know which ports to scan"),
         ):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from stages.core.errors import Confined, HostError, MissingCapability
+from stages.core.errors import Confined, HostError, MissingCapability, UsageError
 from stages.net import confine
 from stages.scanner import choice
 from stages.scanner.choice import open_engine
@@ -98,9 +98,11 @@ async def test_what_was_asked_for_by_name_is_not_replaced(
         await opened(prepared(LOOPBACK, **fields))
 
 
-@pytest.mark.parametrize("fields", [{"interface": "eth9"}, {"probe_module": "icmp_echoscan", "target_ports": None}])
-async def test_connections_have_no_such_thing(fields: dict[str, object]) -> None:
-    with pytest.raises(HostError, match=r"ordinary connections .* have nothing like it"):
+@pytest.mark.parametrize(
+    ("fields", "option"), [({"interface": "eth9"}, "-i"), ({"vlan": 0}, "--vlan"), ({"source_ip": "192.0.2.1"}, "-S")]
+)
+async def test_connections_have_no_such_thing(fields: dict[str, object], option: str) -> None:
+    with pytest.raises(UsageError, match=f"^--engine: 'connect': {option} needs packets; ordinary connections have"):
         await opened(prepared(LOOPBACK, engine="connect", **fields))
 
 
@@ -124,7 +126,7 @@ async def test_no_such_sockets_and_no_numba(monkeypatch: pytest.MonkeyPatch, cap
 async def test_ipv6_goes_by_connect() -> None:
     assert await opened(prepared("::1")) == "connect"
     scan = prepared("::1", source_ip="192.0.2.1", engine="connect")
-    with pytest.raises(HostError, match="-S needs packets"):
+    with pytest.raises(UsageError, match="-S needs packets"):
         await opened(scan)
 
 

@@ -93,6 +93,27 @@ def test_scapy_shows_everything() -> None:
     assert "###[ Ethernet ]###" in text
 
 
+def test_a_tagged_frame() -> None:
+    frame = bytes(12) + bytes.fromhex("8100e00708004500001c0000000040010000c00002020a00000108006229eb46aa8f")
+    assert describe(frame) == describe(frame[:12] + frame[16:]).replace(" }\n---", " | vlan: 7 }\n---")
+    for cut in (14, 16, 18, 37):
+        with pytest.raises(ValueError):
+            describe(frame[:cut])
+
+
+@pytest.mark.parametrize("module", ["tcp_synscan", "udp", "icmp_echoscan"])
+def test_the_tag_is_shown(module: str) -> None:
+    ports = "53,5060" if probes.entry(module).ports else None
+    fields: dict[str, object] = {"probe_module": module, "target_ports": ports, "source_ip": "192.0.2.2", "probes": 2}
+    plain, count = printed(prepared("10.0.0.0/30", **fields))
+    for vlan in (0, 7, 4094):
+        assert printed(prepared("10.0.0.0/30", vlan=vlan, **fields)) == (
+            plain.replace("dhost: 00:00:00:00:00:00 }", f"dhost: 00:00:00:00:00:00 | vlan: {vlan} }}"), count,
+        )  # fmt: skip
+    shown, _ = printed(prepared("10.0.0.0/30", vlan=7, verbosity=5, **fields))
+    assert shown.count("###[ 802.1Q ]###") == shown.count("vlan      = 7") == count
+
+
 def test_icmp() -> None:
     text, count = printed(prepared("10.0.0.1", probe_module="icmp_echoscan", target_ports=None, source_ip="192.0.2.2"))
     assert count == 1
@@ -173,8 +194,6 @@ def test_connections() -> None:
 
 
 def test_what_has_no_form() -> None:
-    with pytest.raises(UsageError, match="icmp_echoscan needs packets"):
-        printed(prepared("10.0.0.1", probe_module="icmp_echoscan", target_ports=None, engine="connect"))
     with pytest.raises(UsageError, match="--probe-args"):
         printed(prepared("10.0.0.1", probe_args="plan9"))
 

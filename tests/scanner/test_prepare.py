@@ -40,6 +40,14 @@ def test_very_many_ranges_are_a_digest() -> None:
         ({"target_ports": None}, "-p/--target-ports: tcp_synscan needs to know which ports to scan"),
         ({"probe_module": "icmp_echoscan"}, "-p/--target-ports: '80': icmp_echoscan has no ports"),
         (
+            {"engine": "connect", "probe_module": "udp"},
+            "--engine: 'connect': ordinary connections are tcp_synscan alone, -M/--probe-module udp needs packets",
+        ),
+        (
+            {"engine": "connect", "probe_module": "icmp_echoscan", "target_ports": None},
+            "--engine: 'connect': ordinary connections are tcp_synscan alone, -M/--probe-module icmp_echoscan needs",
+        ),
+        (
             {"output_fields": "saddr,nonsense"},
             "-f/--output-fields: 'saddr,nonsense': tcp_synscan has no field 'nonsense'",
         ),
@@ -48,6 +56,13 @@ def test_very_many_ranges_are_a_digest() -> None:
 def test_arguments_that_do_not_go_together(fields: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         prepared(**fields)
+
+
+@pytest.mark.parametrize("targets", [("fd00::1",), ("10.0.0.0/28", "fd00::/120")])
+def test_what_ipv6_targets_cannot_be_asked(targets: tuple[str, ...]) -> None:
+    """Before the IPv4 ones among them are asked."""
+    with pytest.raises(UsageError, match=r"^IPv6 targets: .* -M/--probe-module dns needs packets"):
+        prepared(*targets, probe_module="dns")
 
 
 def test_icmp_has_one_target_an_address() -> None:

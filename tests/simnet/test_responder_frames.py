@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scapy.layers.dns import DNS, DNSQR
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror, TCPerror, UDPerror
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
@@ -220,13 +220,30 @@ def test_udp() -> None:
         assert len(bytes(refused[ICMP])) == 8 + 20 + size
     (other,) = Net(Reaction.OTHER_PORT).ask(probe)
     assert (right(other), other[UDP].sport, other[UDP].dport) == (True, 10, 40_000)
+    (whole,) = Net(Reaction.BARE).ask(probe)
+    assert bytes(whole[UDP].payload) == b"hello"
     wrong, good = Net(Reaction.FORGED_FIRST).ask(probe)
     assert (wrong[UDP].dport, good[UDP].dport) == (40_000 ^ 0x800, 40_000)
+
+
+def test_forged_errors_about_datagrams_quote_another_port_or_another_identification() -> None:
+    probe = Ether(bytes(ip() / UDP(sport=40_000, dport=9) / b"hello"))
+    probe[IP].id = 4711
+    for reaction, ident, port in (
+        (Reaction.ICMP_8, 4711, 40_000), (Reaction.RST, 4711, 40_000),
+        (Reaction.BLIND_RST, 4711 ^ 0x0800, 40_000), (Reaction.FORGED_ICMP, 4711, 40_000 ^ 0x0800),
+    ):  # fmt: skip
+        del probe[IP].chksum
+        (answer,) = Net(reaction).ask(bytes(probe))
+        assert right(answer)
+        assert (answer[IPerror].id, answer[UDPerror].sport, answer[UDPerror].dport) == (ident, port, 9)
 
 
 def test_dns_and_ntp_answer_as_such() -> None:
     (dns,) = Net().ask(ip() / UDP(sport=40_000, dport=53) / DNS(id=4711, qd=DNSQR(qname="example.com")))
     assert (right(dns), dns[DNS].id, dns[DNS].qr, dns[DNS].qd[0].qname) == (True, 4711, 1, b"example.com.")
+    (bare,) = Net(Reaction.BARE).ask(ip() / UDP(sport=40_000, dport=53) / DNS(id=4711, qd=DNSQR(qname="example.com")))
+    assert (right(bare), bare[UDP].len, bytes(bare[UDP].payload)[:3]) == (True, 20, b"\x12\x67\x81")
     request = bytearray(48)
     request[0], request[40:48] = 0x23, b"12345678"
     (ntp,) = Net().ask(ip() / UDP(sport=40_000, dport=123) / bytes(request))

@@ -101,3 +101,18 @@ def test_records_say_what_each_reaction_comes_to(transport: str) -> None:
     confused = [r for r in records if kinds[r.address] == Reaction.CONFUSED]
     assert sorted(r.success for r in confused) == [False] * (len(confused) // 2) + [True] * (len(confused) // 2)
     assert confused
+
+
+def test_what_a_datagram_must_have_to_be_an_answer() -> None:
+    truth = ResponderTruth(9, NET)
+    addresses = truth.addresses()
+    kinds = dict(zip(addresses.tolist(), truth.reactions(addresses, 53, "udp").tolist(), strict=True))
+    assert {Reaction.BARE, Reaction.TARPIT, Reaction.OTHER_PORT} <= set(kinds.values())
+    anything, cookie, question = (list(truth.records(53, "udp", w)) for w in ("anything", "cookie", "question"))
+    assert cookie == [record for record in anything if kinds[record.address] != Reaction.TARPIT] != anything
+    bare = [record for record in question if kinds[record.address] == Reaction.BARE]
+    assert {(record.classification, record.success) for record in bare} == {("other", False)}
+    assert [r for r in question if r not in bare] == [r for r in cookie if kinds[r.address] != Reaction.BARE]
+    assert list(truth.records(123, "udp", "question")) == list(truth.records(123, "udp", "cookie"))
+    for record in anything:
+        assert record.source_port == (54 if kinds[record.address] == Reaction.OTHER_PORT else 53)
