@@ -41,8 +41,8 @@ WORDS = {
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A folder that every server's own user can reach. Not pytest's: each run of it on this machine closes the folder of
-    them all to other users, also while this one goes on."""
+    """A folder that every server's own user can reach. Not pytest's: each run of it on this machine closes the folder
+    of them all to other users, also while this one goes on."""
     with TemporaryDirectory(prefix="longline-servers-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
