@@ -8,6 +8,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -39,17 +40,20 @@ WORDS = {
 
 
 @pytest.fixture
-def wires() -> Iterator[Simnet]:
-    with build(Spec(rules=False, servers=False)) as net:
-        yield net
+def place() -> Iterator[Path]:
+    """A folder that every server's own user can reach. Not pytest's: each run of it on this machine closes the folder
+    of them all to other users, also while this one goes on."""
+    with TemporaryDirectory(prefix="longline-servers-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder that every server's own user can reach."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    return tmp_path
+def wires(place: Path) -> Iterator[Simnet]:
+    """The network; it and its servers end before their folder goes."""
+    assert place.is_dir()
+    with build(Spec(rules=False, servers=False)) as net:
+        yield net
 
 
 #: The address of those that is asked for STARTTLS.
@@ -63,7 +67,8 @@ def test_starttls_of_postfix(wires: Simnet, place: Path, crew: Crew, mode: str) 
     (identity,), _ = make(datetime.now(UTC), [Sort.VALID])
     with_tls, without = place / "with", place / "without"
     for folder, pem, port in ((with_tls, identity.pem, SMTP), (without, b"", SMTP + 1)):
-        folder.mkdir(mode=0o755)
+        folder.mkdir()
+        folder.chmod(0o755)
         server = realservers.postfix(folder, port, pem=pem)
         require(server.installed, f"{server.name} (Debian: {server.package})")
         realservers.start(wires, server)
