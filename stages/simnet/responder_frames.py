@@ -438,6 +438,8 @@ def react(
                 _put16(out, check, finish(sum_bytes(out, o + _L4, last)))
             if kind == _BAD_CHECKSUM:
                 out[check] ^= np.uint8(0x55)
+                if not out[check] and not out[check + 1]:
+                    out[check + 1] = 1  # UDP: zero would say that there is none
             elif kind == _BAD_IP:
                 out[o + 24] ^= np.uint8(0x55)
             if kind == _DELAYED_KIND:
