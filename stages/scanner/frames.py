@@ -28,16 +28,13 @@ from stages.net.checksum import word_sum
 from stages.net.siphash import key_words
 from stages.scanner import order as orders
 from stages.scanner.permutation import Permutation
-from stages.scanner.probes.base import ProbeModule
+from stages.scanner.probes.base import MAX_OTHER_PORTS, ProbeModule
 from stages.scanner.space import Space
 
 #: Rows begin on cache lines (all but those with a VLAN tag), and none crosses the border of a page: a power of two.
 _ROW_ALIGN: Final = 64
 #: What stands in front of the first row, so that it looks like the others: a tag and, for the words, four bytes more.
 _TAG_LEAD: Final = 8
-#: An answer from a port that was not probed is tried against so many ports of the scan: each one tried is another
-#: chance for a forgery to fit.
-MAX_OTHER_PORTS: Final = 16
 _WORDS: Final = range(2, 7)  # the words that a fill kernel may write
 _IP: Final = headers.ETHERNET_BYTES
 _L4: Final = _IP + headers.IPV4_BYTES

@@ -42,11 +42,14 @@ ROW_BYTES: Final = 512
 #: Answers to one probe at most.
 MAX_ANSWERS: Final = 4
 
-#: What is counted.
+#: What is counted. `refusals` are ICMP errors: the kernel of whoever probes knows of no socket with that port.
 COUNTERS: Final = (
     "seen", "invalid", "syn", "ack", "data", "rst", "udp", "echo", "lost", "answers", "delayed", "overflow",
+    "refusals",
 )  # fmt: skip
-_SEEN, _INVALID, _SYN, _ACK, _DATA, _RST, _UDP, _ECHO, _LOST, _ANSWERS, _DELAYED, _OVERFLOW = range(len(COUNTERS))
+_SEEN, _INVALID, _SYN, _ACK, _DATA, _RST, _UDP, _ECHO, _LOST, _ANSWERS, _DELAYED, _OVERFLOW, _REFUSALS = range(
+    len(COUNTERS)
+)
 
 _ETHERNET, _L4 = headers.ETHERNET_BYTES, headers.ETHERNET_BYTES + headers.IPV4_BYTES
 _TCP_BYTES, _UDP_BYTES, _ICMP_BYTES = headers.TCP_BYTES, 8, headers.ICMP_BYTES
@@ -329,6 +332,9 @@ def react(
         elif protocol == _P_ICMP and data[layer4] == _ECHO_REQUEST:
             transport, port, pseudo = _T_ECHO, _ZERO, _ZERO
             source_port = load16(data, layer4 + 4)
+        elif protocol == _P_ICMP and data[layer4] == _UNREACHABLE:
+            counters[_REFUSALS] += 1
+            continue
         else:
             counters[_INVALID] += 1
             continue
@@ -432,6 +438,8 @@ def react(
                 _put16(out, check, finish(sum_bytes(out, o + _L4, last)))
             if kind == _BAD_CHECKSUM:
                 out[check] ^= np.uint8(0x55)
+                if not out[check] and not out[check + 1]:
+                    out[check + 1] = 1  # UDP: zero would say that there is none
             elif kind == _BAD_IP:
                 out[o + 24] ^= np.uint8(0x55)
             if kind == _DELAYED_KIND:

@@ -181,6 +181,7 @@ def test_each_probe_of_several_meets_its_own_luck() -> None:
 def test_nothing_was_lost_on_the_way(net: Simnet) -> None:
     """Were the responder too slow, the comparisons above would compare nothing."""
     counters = net.responder_counters()
-    assert counters["ring_drops"] == counters["overflow"] == counters["invalid"] == counters["waiting"] == 0
-    assert counters["syn"] > 0
+    bad = {name: counters[name] for name in ("ring_drops", "overflow", "invalid", "waiting") if counters[name]}
+    assert not bad
+    assert counters["syn"] + counters["udp"] + counters["echo"] > 0
     assert os.environ["LONGLINE_CONFINE"] == "1"

@@ -281,6 +281,8 @@ def test_what_is_not_answered() -> None:
     ]  # fmt: skip
     assert net.ask(*after) == []
     assert net.counters == {"seen": 9, "invalid": 5, "ack": 2, "rst": 1, "data": 1}
+    assert net.ask(ip() / ICMP(type=3, code=3) / bytes(28)) == []
+    assert net.counters == {"seen": 10, "invalid": 5, "ack": 2, "rst": 1, "data": 1, "refusals": 1}
 
 
 def test_checksums_that_the_kernel_left_open_are_not_looked_at() -> None:

@@ -18,7 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
+
+#: An answer from a port that was not probed is tried against so many ports of the scan: each one tried is another
+#: chance for a forgery to fit.
+MAX_OTHER_PORTS: Final = 16
 
 #: A numba kernel.
 Kernel: TypeAlias = Callable[..., Any]

@@ -17,6 +17,7 @@ from stages.net.checksum import finish, sum_bytes
 from stages.net.headers import load16, load32
 from stages.net.jit import kernel, piece
 from stages.scanner import answers
+from stages.scanner.probes.base import MAX_OTHER_PORTS
 from stages.scanner.probes.icmp_quote import quoted
 from stages.scanner.probes.randoms import characters, random_word
 from stages.scanner.validation import attempt_of, port_offset, tag, whole_bits
@@ -89,6 +90,18 @@ def _fits(
 
 
 @piece
+def _asked(port: Word, ports: Any) -> Any:
+    """Whether the scan may have asked `port`: an answer from another one must not pass, by luck, for that of a probe
+    which there was not. Unknown, and so possible, where there are more ports than the constants have room for."""
+    if ports.size == 0 or ports.size >= MAX_OTHER_PORTS:
+        return True
+    for k in range(ports.size):  # noqa: SIM110
+        if ports[k] == port:
+            return True
+    return False
+
+
+@piece
 def _expected(data: Any, start: Any, end: Any, plans: Any, plan: Any) -> Any:
     """Whether there stands in data[start:end] what the plan expects."""
     first, length = plans.expects[plan, 0], plans.expects[plan, 1]
@@ -131,7 +144,9 @@ def read_datagrams(data: Any, table: Any, count: Any, constants: Any, out: Any, 
             last = min(start + size, end)
             target = saddr
             port = sport
-            attempt, plan = _fits(data, start, last, saddr, daddr, dport, port, constants, plans)
+            attempt, plan = _ZERO, -1
+            if _asked(port, constants.ports):
+                attempt, plan = _fits(data, start, last, saddr, daddr, dport, port, constants, plans)
             if plan < 0:
                 for k in range(constants.ports.size):
                     port = constants.ports[k]
