@@ -21,8 +21,8 @@ Times are int64 microseconds since the epoch. Bytes stay bytes. What is unknown 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv6Address
 from typing import Any, Final
@@ -42,6 +42,7 @@ MAX_DEPTH: Final = 32
 #: One document: MongoDB's 16 MiB (maxBsonObjectSize) less room for the update around it.
 MAX_DOCUMENT_BYTES: Final = 16 * 2**20 - 64 * 2**10
 
+_AS_IT_IS: Final = frozenset({str, bool, float})
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
 #: Before the four bytes of an IPv4 address (RFC 4291 2.5.5.2).
@@ -170,7 +171,7 @@ class Entry:
     size: int  #: bytes of its line
     observation: Observation | None = None
     scan: ScanUpdate | None = None
-    certificates: list[tuple[str, bytes, int]] = field(default_factory=list)  #: (SHA-256, DER, ts)
+    certificates: Sequence[tuple[str, bytes, int]] = ()  #: (SHA-256, DER, ts)
 
 
 def address_of(ip: str) -> tuple[str, bytes]:
@@ -209,7 +210,8 @@ def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
         for key, item in value.items():
             if not key or key[0] == "$" or "\0" in key:
                 raise RecordError(DeadReason.REFUSED, f"the key {key!r} cannot be stored")
-            if type(item) is int and _INT64_MIN <= item <= _INT64_MAX:  # most of them: without a call
+            of = type(item)
+            if of in _AS_IT_IS or (of is int and _INT64_MIN <= item <= _INT64_MAX):  # most of them: without a call
                 result[key] = item
             elif item is not None:
                 result[key] = storable(item, depth - 1)
@@ -325,10 +327,10 @@ def _issuer_hash(der: bytes) -> str:
     return digest
 
 
-def _chain(record: Tls) -> tuple[list[str], list[tuple[str, bytes, int]]]:
+def _chain(record: Tls) -> tuple[list[str], Sequence[tuple[str, bytes, int]]]:
     """(hashes of the chain, certificates). The hashes are computed; a chain that says otherwise is a bad record."""
     if not record.certificates:
-        return record.chain, []
+        return record.chain, ()
     first, *issuers = record.certificates
     hashes = [sha256(first).hexdigest(), *map(_issuer_hash, issuers)]
     if record.chain and record.chain != hashes:
@@ -344,7 +346,7 @@ def entry(record: Record, size: int = 0) -> Entry:
             said["vantage"] = record.vantage
         update = ScanUpdate(record.scan, record.ts, record.ts, {record.event: (record.ts, record.id, said)})
         return Entry(record.id, "scan", size, scan=update)
-    certificates: list[tuple[str, bytes, int]] = []
+    certificates: Sequence[tuple[str, bytes, int]] = ()
     data = None
     if isinstance(record, Hit):
         kind, body = "hit", _hit(record)

@@ -4,8 +4,9 @@ How a document lies in a row: what is searched by in columns, the rest as JSON i
 (JSON has none). A record id of 32 hex digits is stored as 16 bytes, an address as 4 or 16.
 
 What writing costs is the pages that it touches at random places, twice (WAL, then file). So:
-- `observations` has one such index, not two: an id is a hash over address and port among others, so (address, port, id)
-  is as unique as id alone, and finds the history of an address too;
+- `observations` has one such index, not two: an id is a hash over scan, address and port among others, so (scan,
+  address, port, id) is as unique as id alone, and finds the history of an address too, scan by scan. The scan comes
+  first since a batch is of one scan or a few: what it touches is as large as the scan, not as the whole history;
 - `services` has rowids and an index of its key, and is not clustered by it: rows of half a kilobyte put at random
   places of a tree split its pages again and again (measured: half the speed).
 """
@@ -110,8 +111,19 @@ CREATE TABLE jobs (
 ) WITHOUT ROWID
 """
 
+#: Step 1 had the address first: then a batch touched a page of its own for each address, the more the older the file.
+_OBSERVATIONS_BY_SCAN: Final = """
+DROP INDEX observations_key;
+CREATE UNIQUE INDEX observations_key ON observations (scan, address, port, id)
+"""
+
 #: In order; the number of steps is the version of the tables.
-MIGRATIONS: Final = (_SERVICES_AND_OBSERVATIONS, _CERTIFICATES_AND_SCANS, _CORPUS)
+MIGRATIONS: Final = (
+    _SERVICES_AND_OBSERVATIONS,
+    _CERTIFICATES_AND_SCANS,
+    _CORPUS,
+    _OBSERVATIONS_BY_SCAN,
+)
 
 #: Name of the store's tables in the file's table of versions.
 PART: Final = "store"

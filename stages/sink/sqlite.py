@@ -52,13 +52,9 @@ PURGE_ROWS: Final = 5_000
 _EMPTY: Final[Document] = {}
 
 #: Of an observation's row: what `observations_key` is an index of.
-_key: Final = itemgetter(4, 5, 0)
-
-
-def _place(ready: Prepared) -> tuple[bytes, int]:
-    """In this order of the index neighbours share a page."""
-    row = ready.row
-    return row[4], row[5]
+_key: Final = itemgetter(2, 4, 5, 0)
+#: In this order of that index neighbours share a page. (Without the id: it may be bytes or text.)
+_place: Final = itemgetter(2, 4, 5)
 
 
 def _placeholders(columns: int, rows: int) -> str:
@@ -184,8 +180,8 @@ class SqliteStore:
                 rejected[o.id] = f"{ready.size} bytes, at most {MAX_DOCUMENT_BYTES}"
                 continue
             observed.append(ready)
-        observed.sort(key=_place)
         rows = [ready.row for ready in observed]
+        rows.sort(key=_place)
         moved = service_rows(observed)  # here, beside the writer: nearly always all of them are new
 
         def work(connection: sqlite3.Connection) -> Written:
@@ -283,12 +279,13 @@ def _insert(
 
 
 def _write_observations(connection: sqlite3.Connection, rows: list[Row]) -> set[Row] | None:
-    """Insert. Returns the keys (address, port, id) of those that were not there; None: all of them, as nearly always,
+    """Insert. Returns the keys (`_key`) of those that were not there; None: all of them, as nearly always,
     and then nothing is read back."""
     changed = _insert(connection, _observe, (), rows)
     if changed == len(rows):
         return None
-    newest = "SELECT address, port, id FROM observations ORDER BY rowid DESC LIMIT ?"  # new rows come behind all others
+    # New rows come behind all others.
+    newest = "SELECT scan, address, port, id FROM observations ORDER BY rowid DESC LIMIT ?"
     return set(connection.execute(newest, (changed,)))
 
 
@@ -320,11 +317,22 @@ def _write_scans(connection: sqlite3.Connection, updates: list[ScanUpdate]) -> i
     return len(updates)
 
 
+#: The scans that have observations, by one look into the index for each: what stands behind the scan in
+#: `observations_key` can then be searched by in each of them.
+_IN_EACH_SCAN: Final = (
+    "scan IN (WITH RECURSIVE each(scan) AS (SELECT min(scan) FROM observations UNION ALL"
+    " SELECT (SELECT min(scan) FROM observations WHERE scan > each.scan) FROM each WHERE each.scan IS NOT NULL)"
+    " SELECT scan FROM each WHERE scan IS NOT NULL)"
+)
+
+
 def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tuple[Any, ...]]]:
     kind = OBSERVED.get(collection)
     services = collection is Collection.SERVICES
     if kind is not None:
         yield "kind = ?", (kind,)
+        if where.network is not None and where.scan is None:
+            yield _IN_EACH_SCAN, ()
     if where.network is not None:
         parts = [(short(first), short(last)) for first, last in ranges(where.network)]
         condition = " OR ".join(["(address BETWEEN ? AND ? AND length(address) = ?)"] * len(parts))

@@ -19,8 +19,11 @@ from stages.net.privileges import Setup, capabilities, drop
 def tasks():
     found = {}
     for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/status") as file:
-            status = dict(line.split(":", 1) for line in file)
+        try:
+            with open(f"/proc/self/task/{task}/status") as file:
+                status = dict(line.split(":", 1) for line in file)
+        except (FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+            continue
         found[task] = max(int(status[name], 16) for name in ("CapPrm", "CapEff", "CapInh", "CapAmb"))
     return found
 

@@ -151,7 +151,7 @@ def test_a_chain_that_is_not_its_certificates() -> None:
     with pytest.raises(RecordError) as caught:
         entry(tls(ders=[b"x"], chain=["0" * 64]))
     assert caught.value.reason is DeadReason.SCHEMA
-    assert entry(tls(chain=["0" * 64])).certificates == []
+    assert entry(tls(chain=["0" * 64])).certificates == ()
     e = entry(tls(ders=[b"x", b"y"], chain=[]))
     assert e.observation is not None
     assert e.observation.body["chain"] == [digest for digest, _, _ in e.certificates]

@@ -34,6 +34,19 @@ def test_from_each_version_to_the_newest(tmp_path: Path) -> None:
             file.close()
 
 
+def test_observations_of_an_older_file_are_kept_and_stay_unique(tmp_path: Path) -> None:
+    file = SqliteFile.open(tmp_path / "x.db")
+    try:
+        file.migrate(PART, MIGRATIONS[:2])
+        insert = "INSERT OR IGNORE INTO observations VALUES (x'01', 'hit', 's', 5, x'0a000001', 443, 'tcp', '', '', '')"
+        assert file.write_sync(lambda c: c.execute(insert).rowcount) == 1
+        file.migrate(PART, MIGRATIONS)
+        assert file.write_sync(lambda c: c.execute(insert).rowcount) == 0
+        assert file.read_sync(lambda c: c.execute("SELECT count(*) FROM observations").fetchone()) == (1,)
+    finally:
+        file.close()
+
+
 def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     file = SqliteFile.open(tmp_path / "x.db")
     try:

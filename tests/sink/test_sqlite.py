@@ -9,8 +9,8 @@ import pytest
 
 from stages.core.errors import HostError, UsageError
 from stages.sink.rows import packed
-from stages.sink.sqlite import STATEMENT_ROWS, SqliteStore
-from stages.sink.store import Collection, Filter
+from stages.sink.sqlite import STATEMENT_ROWS, SqliteStore, _query
+from stages.sink.store import Collection, Filter, network_range
 from tests.sink.material import banner, hit, snapshot, tls, write
 
 
@@ -84,16 +84,29 @@ async def test_a_full_disk_loses_nothing(sqlite_store: SqliteStore) -> None:
 
 
 async def test_the_network_filter_uses_the_index(sqlite_store: SqliteStore) -> None:
-    from stages.sink.sqlite import _query
-    from stages.sink.store import network_range
-
-    for collection in (Collection.SERVICES, Collection.BANNERS):
-        sql, bound, _ = _query(collection, Filter(network=network_range("10.0.0.0/24")))
+    network = network_range("10.0.0.0/24")
+    for collection, where in (
+        (Collection.SERVICES, Filter(network=network)),
+        (Collection.BANNERS, Filter(network=network)),
+        (Collection.BANNERS, Filter(network=network, scan="s1")),
+    ):
+        sql, bound, _ = _query(collection, where)
         assert sqlite_store._file is not None
         plan = await sqlite_store._file.read(
             lambda c, s=sql, b=bound: c.execute("EXPLAIN QUERY PLAN " + s, b).fetchall()
         )
-        assert any("USING INDEX" in row[3] and "address" in row[3] for row in plan), plan
+        assert any("USING INDEX" in row[3] and "address>?" in row[3] for row in plan), plan
+        assert not any(row[3].startswith("SCAN observations") for row in plan), plan
+
+
+async def test_the_history_of_a_network_is_found_in_each_scan(sqlite_store: SqliteStore) -> None:
+    scans = ["", "a", "b b", "Z", "é"]
+    some = [hit(f"10.0.{i}.1", scan=scan, ts=i * 10 + n + 1) for n, scan in enumerate(scans) for i in range(3)]
+    await write(sqlite_store, *some, hit("2001:db8::1", scan="six"))
+    for text, count in {"10.0.1.0/24": 5, "10.0.0.0/8": 15, "::/0": 1, "192.0.2.0/24": 0}.items():
+        found = [d async for d in sqlite_store.find(Collection.HITS, Filter(network=network_range(text)))]
+        assert len(found) == count
+        assert [d["ts"] for d in found] == sorted(d["ts"] for d in found)
 
 
 async def test_many_rows_are_purged_in_steps(sqlite_store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
