@@ -60,7 +60,7 @@ def parse(der: bytes) -> dict[str, Any]:
 
         try:
             certificate = x509.load_der_x509_certificate(der)
-        except ValueError as error:
+        except Exception as error:  # ValueError mostly; a version that is none (InvalidVersion) is not one
             errors.append(_said(error))
         else:
             for read in (_version, _serial, _dates, _signature, _issuer, _subject, _names, _constraints, _key):
