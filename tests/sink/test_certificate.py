@@ -56,6 +56,15 @@ def test_any_byte_may_be_wrong(place: int, value: int) -> None:
     assert (fields["parse_status"] == "fail") is ("error" in fields)
 
 
+def test_a_version_that_is_none() -> None:
+    version = bytes.fromhex("a003020102")  # RFC 5280, 4.1: [0] EXPLICIT INTEGER, 2 for v3
+    der = certificate()
+    assert version in der
+    fields = parse(der.replace(version, bytes.fromhex("a003020107"), 1))
+    assert fields["parse_status"] == "fail"
+    assert "7" in fields["error"]
+
+
 @given(st.integers(1, 400))
 def test_any_length_may_be_missing(cut: int) -> None:
     assert parse(certificate()[:-cut])["parse_status"] == "fail"
