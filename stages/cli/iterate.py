@@ -49,7 +49,13 @@ def run(args: argparse.Namespace) -> int:
     if not named:  # the targets of a probe that has no ports
         portless = next(name for name, module in REGISTRY.items() if not module.ports)
         settings = settings.model_copy(update={"probe_module": portless, "output_fields": None})
-    prepared = prepare(settings, loaded.get("lists", ListSettings), now_us=time.time_ns() // 1_000, resolve=resolver())
+    prepared = prepare(
+        settings,
+        loaded.get("lists", ListSettings),
+        now_us=time.time_ns() // 1_000,
+        resolve=resolver(),
+        probing=False,
+    )
     try:
         from stages.scanner.iterate import iterate
     except ImportError as error:

@@ -99,9 +99,11 @@ def prepare(
     held: Checkpoint | None = None,
     held_at: str = "--resume",
     path: Path | None = None,
+    probing: bool = True,
     random: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Prepared:
-    """Check the arguments. `held`: go on from this checkpoint. `path`: of the checkpoints. Raises UsageError."""
+    """Check the arguments. `held`: go on from this checkpoint. `path`: of the checkpoints. `probing` False: only the
+    order of the targets is wanted. Raises UsageError."""
     ports = _ports(settings)
     fields = _fields(settings, ports)
     _packets_or_connections(settings.engine == "connect", "--engine", "connect", settings.probe_module)
@@ -110,7 +112,8 @@ def prepare(
         targets = choose_targets(settings.targets, read, lists, ports, resolve)
     else:
         targets = choose_listed(read_list(settings.list_of_ips_file), read, lists, ports)
-    _packets_or_connections(bool(targets.v6.size), "IPv6 targets", None, settings.probe_module)
+    if probing:
+        _packets_or_connections(bool(targets.v6.size), "IPv6 targets", None, settings.probe_module)
     size = targets.addresses * len(ports)
     total = size if settings.max_targets is None else amount_of(settings.max_targets, size)
     seed = settings.seed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from stages.net.privileges import KEPT
@@ -106,10 +107,10 @@ def test_while_packets_are_read_no_thread_has_a_capability_for_the_network() -> 
         )  # fmt: skip
         assert scan.stderr is not None
         assert "xdp engine" in (said := scan.stderr.readline()), said
-        threads = [
-            dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
-            for task in Path(f"/proc/{scan.pid}/task").iterdir()
-        ]
+        threads = []
+        for task in Path(f"/proc/{scan.pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+                threads.append(dict(line.split(":", 1) for line in (task / "status").read_text().splitlines()))
         scan.send_signal(signal.SIGINT)
         scan.send_signal(signal.SIGTERM)
         scan.wait(PATIENCE)
