@@ -12,7 +12,7 @@ import pytest
 from stages.core import records
 from stages.core.bus.base import Output, Topics
 from stages.core.bus.memory import MemoryBus
-from stages.core.errors import HostError, Unavailable
+from stages.core.errors import HostError, LonglineError, Unavailable
 from stages.core.records import Hit, Scan
 from stages.scanner import checkpoint, destination, session
 from stages.scanner.metrics import ScannerMetrics
@@ -40,7 +40,7 @@ OPEN = {f"127.67.0.{i}" for i in range(1, 6)}
 async def run(port: int, publisher: Any = None, *, stop: asyncio.Event | None = None, **fields: Any) -> Summary:
     """A scan of NET by connect; `path` is that of a checkpoint, `held` what to go on from."""
     path, held = fields.pop("path", None), fields.pop("held", None)
-    scan = prepared(*fields.pop("targets", [NET]), target_ports=str(port), engine="connect", held=held, **fields)
+    scan = prepared(*fields.pop("targets", [NET]), target_ports=str(port), held=held, **{"engine": "connect", **fields})
     one = Session(
         scan, publisher=publisher, topics=Topics(), stop=stop or asyncio.Event(), metrics=ScannerMetrics(),
         status=io.StringIO(), checkpoint=path, resumed=held is not None,
@@ -273,6 +273,6 @@ async def test_a_disk_that_is_full_ends_the_scan(port: int) -> None:
 
 async def test_an_engine_that_cannot_begin_leaves_the_file_alone(port: int, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("precious")
-    with pytest.raises(HostError):
-        await run(port, output_file=str(tmp_path / "out"), interface="eth9")
+    with pytest.raises(LonglineError, match="eth9|CAP_NET_RAW"):
+        await run(port, output_file=str(tmp_path / "out"), engine="packet", interface="eth9")
     assert (tmp_path / "out").read_text() == "precious"
