@@ -273,6 +273,6 @@ async def test_a_disk_that_is_full_ends_the_scan(port: int) -> None:
 
 async def test_an_engine_that_cannot_begin_leaves_the_file_alone(port: int, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("precious")
-    with pytest.raises(LonglineError, match="eth9|CAP_NET_RAW"):
+    with pytest.raises(LonglineError, match=r"eth9|CAP_NET_RAW"):
         await run(port, output_file=str(tmp_path / "out"), engine="packet", interface="eth9")
     assert (tmp_path / "out").read_text() == "precious"
