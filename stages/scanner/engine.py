@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from stages.net import confine, headers, link, neighbours, path, siphash
 from stages.net.ring import Ring
+from stages.net.spans import Spans
 from stages.scanner import order as orders
 from stages.scanner.answered import Silent
 from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, AnswerArray
@@ -195,11 +196,10 @@ class PacketEngine:
 
     def _open(self) -> None:
         plan = self.plan
-        ranges = list(zip(plan.space.starts.tolist(), plan.space.ends.tolist(), strict=True))
         for source in plan.source_ips or ():
             path.check_source(source)
         way = self._path = path.find(
-            ranges,
+            Spans(plan.space.starts, plan.space.ends),
             interface=plan.interface,
             source=None if plan.source_ips is None else plan.source_ips[0],
             source_mac=plan.source_mac,
@@ -248,7 +248,7 @@ class PacketEngine:
         if self._pcap is not None:
             self._pcap.begin(ETHERNET if way.ethernet else RAW)
         if plan.send_rst != "never" and is_syn(plan.probe.template):
-            by_kernel = outlets.name == "ip" or way.near
+            by_kernel = outlets.name == "ip" or bool(way.near)
             self._resets = Resets(
                 plan.send_rst, way.interface, source_mac=way.source_mac,
                 gateway_mac=None if by_kernel else way.target_mac, source_ports=plan.source_ports, vlan=plan.vlan,
@@ -426,7 +426,7 @@ class PacketEngine:
         if self._path.vlan is not None:
             about["vlan"] = self._path.vlan
         if self._neighbours is not None:
-            asked = sum(last - first + 1 for first, last in self._path.near)
+            asked = self._path.near.addresses
             about["on_link"] = f"{len(self._neighbours)} of {asked} have a MAC"
         return about
 

@@ -42,8 +42,8 @@ def net() -> Iterator[Veth]:
 
 def sent(net: Veth, probe: str, args: str | None, port: int, engine: str, threads: int) -> Counter[str]:
     asked = {
-        "ranges": [[BASE, BASE + TARGETS - 1]], "ports": [port, port + 1] if port else [0], "probe": probe, "args": args,
-        "seed": 7, "secret": "5a" * 16,
+        "ranges": [[BASE, BASE + TARGETS - 1]], "ports": [port, port + 1] if port else [0],
+        "probe": probe, "args": args, "seed": 7, "secret": "5a" * 16,
         "plan": {"engine": engine, "threads": threads, "probes": PROBES, "rate": 10_000, "cooldown": 0},
     }  # fmt: skip
     with net.program(net.far_pid, sys.executable, "-c", _CAPTURE, ready="ready", ask=True) as capture:
