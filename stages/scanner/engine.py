@@ -11,6 +11,7 @@ people (from `stages.net`); the app maps them.
 from __future__ import annotations
 
 import errno
+import math
 import socket
 import threading
 import time
@@ -179,6 +180,7 @@ class PacketEngine:
         self._order = orders.build(plan.permutation, plan.space, plan.shard, plan.shards)
         self._closing = threading.Event()
         self._sending_ended: float | None = None
+        self._last_answer = math.inf  # no answer comes after it (seconds since the epoch)
         self._rate_mark = (0.0, 0)
         self._rate = 0.0
 
@@ -236,7 +238,8 @@ class PacketEngine:
         def receiver(ring: Ring, *, lock: threading.Lock) -> Receiver:
             return Receiver(
                 ring, plan.probe, self._order, outlets.rows[0].constants, claims, self._seen, self._deliver,
-                cooling=lambda: not self.sending, over=self._over, lock=lock,
+                cooling=lambda: not self.sending, over=self._over,
+                until=lambda: 0.0 if self._closing.is_set() else self._last_answer, lock=lock,
                 tap=None if self._pcap is None else self._pcap.block,
             )  # fmt: skip
 
@@ -439,4 +442,5 @@ class PacketEngine:
         now = time.monotonic()
         if self._sending_ended is None:
             self._sending_ended = now
+            self._last_answer = time.time() + self.plan.cooldown
         return now - self._sending_ended >= self.plan.cooldown
