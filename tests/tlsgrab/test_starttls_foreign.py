@@ -30,7 +30,7 @@ def home() -> Iterator[Path]:
         yield path
 
 
-async def same_chain(grab: Grab, line: Line, who: Identity, target: Target, protocol: str, *words: str) -> None:
+async def check_chain(grab: Grab, line: Line, who: Identity, target: Target, protocol: str, *words: str) -> None:
     """Both modes get what OpenSSL's client gets."""
     assert shown_by_openssl(target, "-starttls", protocol, *words) == who.chain
     for mode in ("certificate", "full"):
@@ -44,25 +44,25 @@ async def test_dovecot(tlsgrab: Grab, hit_line: Line, home: Path) -> None:
     ports = {name: free_port(host) for name in ("imap", "pop3", "sieve")}
     with serving(dovecot(home, who, host, ports), host, ports["sieve"]):
         for protocol, port in ports.items():
-            await same_chain(tlsgrab, hit_line, who, (host, port), protocol)
+            await check_chain(tlsgrab, hit_line, who, (host, port), protocol)
 
 
 async def test_vsftpd(tlsgrab: Grab, hit_line: Line, home: Path) -> None:
     who, host = identity(kind="rsa", middles=2), fresh_address()
     port = free_port(host)
     with serving(vsftpd(home, who, host, port), host, port) as target:
-        await same_chain(tlsgrab, hit_line, who, target, "ftp")
+        await check_chain(tlsgrab, hit_line, who, target, "ftp")
 
 
 async def test_openldap(tlsgrab: Grab, hit_line: Line, home: Path) -> None:
     who, host = identity(middles=0), fresh_address()  # it sends its own certificate only
     port = free_port(host)
     with serving(slapd(home, who, host, port), host, port) as target:
-        await same_chain(tlsgrab, hit_line, who, target, "ldap")
+        await check_chain(tlsgrab, hit_line, who, target, "ldap")
 
 
 async def test_prosody(tlsgrab: Grab, hit_line: Line, home: Path) -> None:
     who, host = identity(middles=2), fresh_address()
     port = free_port(host)
     with serving(prosody(home, who, host, port), host, port) as target:
-        await same_chain(tlsgrab, hit_line, who, target, "xmpp", "-xmpphost", CHAT)
+        await check_chain(tlsgrab, hit_line, who, target, "xmpp", "-xmpphost", CHAT)
