@@ -7,6 +7,10 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests.alone import leave_for_own_network
+
+leave_for_own_network()
+
 # Before anything of ours is imported: the guard reads the environment once.
 os.environ["LONGLINE_CONFINE"] = "1"
 
