@@ -7,7 +7,7 @@ import errno
 import select
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -16,6 +16,7 @@ from stages.net import route as routes
 from stages.net.link import ARP_TRIES, ARP_WAIT_S, Interface
 from stages.net.packetsocket import interface_error, packet_socket
 from stages.net.path import OnLink
+from stages.net.spans import Spans
 
 #: Addresses asked for at most: a /16, which takes about a minute a round.
 MAX_NEIGHBOURS: Final = 1 << 16
@@ -32,26 +33,26 @@ _RETRIED: Final = frozenset({errno.ENOBUFS, errno.EAGAIN, errno.ENOMEM})
 def resolve_all(
     link: Interface,
     source: int,
-    ranges: Sequence[tuple[int, int]],
+    targets: Spans,
     *,
     vlan: int | None = None,
     tries: int = ARP_TRIES,
     wait: float = ARP_WAIT_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[int, bytes]:
-    """MACs of those addresses (u32) in `ranges` (first, last) that have one: what the kernel knows, then by ARP.
+    """MACs of those `targets` (u32) that have one: what the kernel knows, then by ARP.
 
     Raises OnLink if there are more than MAX_NEIGHBOURS, NoRawAccess, ConfinedError, OSError.
     """
     confine.check_packets(link.name)
-    count = sum(last - first + 1 for first, last in ranges)
+    count = targets.addresses
     if count > MAX_NEIGHBOURS:
         raise OnLink(
             errno.EHOSTUNREACH,
             f"{count} targets are on the link of {link.name} itself, and no more than {MAX_NEIGHBOURS} are asked for"
             " their MACs: name the one that takes their frames (--gateway-mac), or use --engine ip",
         )
-    wanted = {address for first, last in ranges for address in range(first, last + 1)}
+    wanted = {address for first, last in targets for address in range(first, last + 1)}
     known = {} if vlan is not None else routes.neighbours(link.name)
     found = {address: known[address] for address in wanted & known.keys()}
     own = source.to_bytes(4, "big")

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from stages.net import headers
 from stages.net import link as links
 from stages.net import route as routes
-
-Ranges = Sequence[tuple[int, int]]
+from stages.net.spans import Spans
 
 #: So many targets, spread over the scan, are asked for their route.
 _SAMPLES: Final = 16
@@ -50,11 +48,11 @@ class Path:
     mtu: int
     ethernet: bool = True  #: packets stand behind an Ethernet header
     vlan: int | None = None  #: their 802.1Q tag
-    near: tuple[tuple[int, int], ...] = ()  #: ranges of targets on the link; their MACs are not known yet
+    near: Spans = field(default_factory=lambda: Spans.of(()))  #: targets on the link; their MACs are not known yet
 
 
 def find(
-    ranges: Ranges,
+    targets: Spans,
     *,
     interface: str | None = None,
     source: int | None = None,
@@ -63,7 +61,7 @@ def find(
     vlan: int | None = None,
     macs: bool = True,
 ) -> Path:
-    """The path to targets, `ranges` of u32 (first, last), sorted, at least one. What is given is not looked up.
+    """The path to targets, at least one. What is given is not looked up.
     `macs` False: the kernel will find them.
 
     Raises InterfaceError, NoRoute, OwnAddress, NoNeighbour, NoRawAccess, ConfinedError, OSError.
@@ -71,14 +69,14 @@ def find(
     if interface is not None:
         links.check_usable(links.interface(interface))
     named = interface  # asked for a way through an interface the kernel says "on the link" where it has no route
-    way = _way(ranges, named, needed=interface is None or gateway_mac is None)
+    way = _way(targets, named, needed=interface is None or gateway_mac is None)
     if way is not None:
         interface = way.interface
     assert interface is not None
     link = links.interface(interface)
     links.check_usable(link)
     if link.loopback:
-        raise OwnAddress(errno.EADDRNOTAVAIL, f"{_text(ranges[0][0])} is reached through loopback")
+        raise OwnAddress(errno.EADDRNOTAVAIL, f"{_text(int(targets.firsts[0]))} is reached through loopback")
     if source is None:
         source = link.address if way is None or way.source is None else way.source
     if source is None:
@@ -90,29 +88,29 @@ def find(
     own = link.mac if source_mac is None else source_mac
     if gateway_mac is None and not link.arp:
         gateway_mac = link.mac  # nobody looks at it: dummy, or a tunnel with Ethernet headers and no neighbours
-    near: Ranges = ()
+    near = Spans.of(())
     if gateway_mac is None:
         connected = routes.connected(interface)
-        near, far = overlap(ranges, connected), less(ranges, connected)
+        near, far = targets.overlap(connected), targets.less(connected)
         if far and gateway is None:
             behind = _way(far, named, needed=not near)
             gateway = None if behind is None else behind.gateway
             if behind is not None and gateway is None:  # no route of the main table says so, another rule does
-                near = ranges
+                near = targets
         if gateway is not None and far:
             known = None if vlan is not None else routes.neighbours(interface).get(gateway)
             gateway_mac = known or links.resolve(link, source, gateway, vlan=vlan)
-    return Path(interface, source, own, gateway_mac, gateway, link.mtu, True, vlan, tuple(near))
+    return Path(interface, source, own, gateway_mac, gateway, link.mtu, True, vlan, near)
 
 
-def _way(ranges: Ranges, interface: str | None, *, needed: bool) -> routes.Route | None:
+def _way(targets: Spans, interface: str | None, *, needed: bool) -> routes.Route | None:
     """The route of a sample of the targets: one through a gateway if there is one. Raises NoRoute if one is `needed`,
     OwnAddress."""
-    step = max(len(ranges) // _SAMPLES, 1)
-    samples = [first for first, _ in ranges[::step][:_SAMPLES]]
+    step = max(len(targets) // _SAMPLES, 1)
+    samples: list[int] = targets.firsts[::step][:_SAMPLES].tolist()
     found: list[routes.Route] = []
     missing: routes.NoRoute | None = None
-    for target in [*samples, ranges[-1][1]]:
+    for target in [*samples, int(targets.lasts[-1])]:
         try:
             found.append(routes.route(target, interface))
         except routes.NoRoute as error:
@@ -123,7 +121,7 @@ def _way(ranges: Ranges, interface: str | None, *, needed: bool) -> routes.Route
         return None
     away = [way for way in found if not way.local]
     if not away:
-        raise OwnAddress(errno.EADDRNOTAVAIL, f"{_text(ranges[0][0])} is an address of this host itself")
+        raise OwnAddress(errno.EADDRNOTAVAIL, f"{_text(samples[0])} is an address of this host itself")
     return next((way for way in away if way.gateway is not None), away[0])
 
 
@@ -134,39 +132,6 @@ def check_source(address: int) -> None:
             sock.bind((_text(address), 0))
         except OSError as error:
             raise NotOurs(errno.EADDRNOTAVAIL, f"{_text(address)} is not an address of this host") from error
-
-
-def overlap(some: Ranges, others: Ranges) -> list[tuple[int, int]]:
-    """What is in both; both sorted."""
-    out: list[tuple[int, int]] = []
-    i = j = 0
-    while i < len(some) and j < len(others):
-        first, last = max(some[i][0], others[j][0]), min(some[i][1], others[j][1])
-        if first <= last:
-            out.append((first, last))
-        if some[i][1] < others[j][1]:
-            i += 1
-        else:
-            j += 1
-    return out
-
-
-def less(some: Ranges, others: Ranges) -> list[tuple[int, int]]:
-    """What is in `some` and not in `others`; both sorted."""
-    out: list[tuple[int, int]] = []
-    j = 0
-    for first, last in some:
-        while j < len(others) and others[j][1] < first:
-            j += 1
-        k = j
-        while k < len(others) and others[k][0] <= last:
-            if first < others[k][0]:
-                out.append((first, others[k][0] - 1))
-            first = max(first, others[k][1] + 1)
-            k += 1
-        if first <= last:
-            out.append((first, last))
-    return out
 
 
 def _text(address: int) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,7 +53,9 @@ class Claims:
         *,
         retries: int = 0,
         interval: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._last = last
         self._batch = self._largest = batch
@@ -60,7 +63,7 @@ class Claims:
         self._retries = retries
         self._interval = interval
         self._deadline: float | None = None
-        self._pace = Pace(rate, time.monotonic())
+        self._pace = Pace(rate, clock())
         self._open: dict[int, int] = {}  # batch -> first position, until its last round is over; in order
         self._again: deque[tuple[float, int, int]] = deque()  # (due, batch, round)
         self._returning = 0  # batches under way that will come round again
@@ -75,26 +78,33 @@ class Claims:
 
     def begin(self, max_runtime: float | None) -> None:
         """Time runs from now; sending ends after `max_runtime` seconds (None: when all is sent)."""
-        now = time.monotonic()
+        now = self._clock()
         self._pace.restart(now)
         self._deadline = None if max_runtime is None else now + max_runtime
 
     def take(self) -> Claim | None:
         """The next batch, when its time has come; None when there is nothing more to send."""
         while not self._stopped.is_set():
-            with self._lock:
-                now = time.monotonic()
-                if self._over(now):
-                    return None
-                wait = _LOOK_S if self._paused else self._pace.wait(now)
-                if wait <= 0:
-                    if self._again and self._again[0][0] <= now:
-                        return self._claim_again(now)
-                    if self.next < self._last and self._room():
-                        return self._claim(now)
-                    wait = self._again[0][0] - now if self._again else _LOOK_S
-            self._stopped.wait(min(wait, _LOOK_S))
+            found = self.look()
+            if not isinstance(found, float):
+                return found
+            self._stopped.wait(min(found, _LOOK_S))
         return None
+
+    def look(self) -> Claim | float | None:
+        """The next batch; or, where its time has not come, the seconds after which to look again; None at the end."""
+        with self._lock:
+            now = self._clock()
+            if self._over(now):
+                return None
+            wait = _LOOK_S if self._paused else self._pace.wait(now)
+            if wait <= 0:
+                if self._again and self._again[0][0] <= now:
+                    return self._claim_again(now)
+                if self.next < self._last and self._room():
+                    return self._claim(now)
+                wait = self._again[0][0] - now if self._again else _LOOK_S
+            return wait
 
     def _over(self, now: float) -> bool:
         if self._deadline is not None and now >= self._deadline:
@@ -135,7 +145,7 @@ class Claims:
         self._log_start(claim, packets if rows is None else rows)
         if rows is not None and rows < packets:
             with self._lock:
-                self._pace.sent(rows - packets, time.monotonic())
+                self._pace.sent(rows - packets, self._clock())
 
     def _log_start(self, claim: Claim, rows: int) -> None:
         self.log.sending(claim.number, claim.attempt // self.probes, time.time_ns(), int(self._packet_ns * rows))
@@ -148,7 +158,7 @@ class Claims:
             took = self.log.sent(claim.number, turn, time.time_ns())
             if packets:
                 self._packet_ns = took / packets
-            now = time.monotonic()
+            now = self._clock()
             if turn < self._retries:
                 self._returning -= 1
                 self._again.append((now + self._interval, claim.number, turn + 1))
@@ -174,7 +184,7 @@ class Claims:
     def resume(self) -> None:
         with self._lock:
             self._paused = False
-            self._pace.restart(time.monotonic())
+            self._pace.restart(self._clock())
 
     def change_rate(self, factor: float) -> float:
         """Multiply the rate, and the batch with it as far as rows were made for it; returns the new rate, 0 for none.
@@ -183,7 +193,7 @@ class Claims:
         """
         with self._lock:
             if self._pace.rate > 0:
-                self._pace.change(max(self._pace.rate * factor, MIN_RATE), time.monotonic())
+                self._pace.change(max(self._pace.rate * factor, MIN_RATE), self._clock())
                 self._batch = min(max(batch_size(self._pace.rate) // self.probes, 1), self._largest)
             return self._pace.rate
 

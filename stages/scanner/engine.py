@@ -11,6 +11,7 @@ people (from `stages.net`); the app maps them.
 from __future__ import annotations
 
 import errno
+import math
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ from typing import Any, Final
 
 from stages.net import confine, headers, link, neighbours, path, siphash
 from stages.net.ring import Ring
+from stages.net.spans import Spans
 from stages.scanner import order as orders
 from stages.scanner.answered import Silent
 from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, AnswerArray
@@ -178,6 +180,7 @@ class PacketEngine:
         self._order = orders.build(plan.permutation, plan.space, plan.shard, plan.shards)
         self._closing = threading.Event()
         self._sending_ended: float | None = None
+        self._last_answer = math.inf  # no answer comes after it (seconds since the epoch)
         self._rate_mark = (0.0, 0)
         self._rate = 0.0
 
@@ -195,11 +198,10 @@ class PacketEngine:
 
     def _open(self) -> None:
         plan = self.plan
-        ranges = list(zip(plan.space.starts.tolist(), plan.space.ends.tolist(), strict=True))
         for source in plan.source_ips or ():
             path.check_source(source)
         way = self._path = path.find(
-            ranges,
+            Spans(plan.space.starts, plan.space.ends),
             interface=plan.interface,
             source=None if plan.source_ips is None else plan.source_ips[0],
             source_mac=plan.source_mac,
@@ -236,7 +238,8 @@ class PacketEngine:
         def receiver(ring: Ring, *, lock: threading.Lock) -> Receiver:
             return Receiver(
                 ring, plan.probe, self._order, outlets.rows[0].constants, claims, self._seen, self._deliver,
-                cooling=lambda: not self.sending, over=self._over, lock=lock,
+                cooling=lambda: not self.sending, over=self._over,
+                until=lambda: 0.0 if self._closing.is_set() else self._last_answer, lock=lock,
                 tap=None if self._pcap is None else self._pcap.block,
             )  # fmt: skip
 
@@ -248,7 +251,7 @@ class PacketEngine:
         if self._pcap is not None:
             self._pcap.begin(ETHERNET if way.ethernet else RAW)
         if plan.send_rst != "never" and is_syn(plan.probe.template):
-            by_kernel = outlets.name == "ip" or way.near
+            by_kernel = outlets.name == "ip" or bool(way.near)
             self._resets = Resets(
                 plan.send_rst, way.interface, source_mac=way.source_mac,
                 gateway_mac=None if by_kernel else way.target_mac, source_ports=plan.source_ports, vlan=plan.vlan,
@@ -426,7 +429,7 @@ class PacketEngine:
         if self._path.vlan is not None:
             about["vlan"] = self._path.vlan
         if self._neighbours is not None:
-            asked = sum(last - first + 1 for first, last in self._path.near)
+            asked = self._path.near.addresses
             about["on_link"] = f"{len(self._neighbours)} of {asked} have a MAC"
         return about
 
@@ -439,4 +442,5 @@ class PacketEngine:
         now = time.monotonic()
         if self._sending_ended is None:
             self._sending_ended = now
+            self._last_answer = time.time() + self.plan.cooldown
         return now - self._sending_ended >= self.plan.cooldown

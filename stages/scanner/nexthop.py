@@ -6,13 +6,14 @@ that answered no ARP cannot be sent a frame: its rows are closed up, and counted
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from stages.net.headers import MAC_BYTES, load32
 from stages.net.jit import kernel, piece
+from stages.net.spans import Spans
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.sender import Rows
 
@@ -77,16 +78,16 @@ class NextHops:
         self,
         rows: Rows,
         builder: FrameBuilder,
-        near: Sequence[tuple[int, int]],
+        near: Spans,
         neighbours: Mapping[int, bytes],
         gateway: bytes | None,
     ) -> None:
-        """`near`: ranges of addresses on the link; `neighbours`: MACs of those that have one."""
+        """`near`: the addresses on the link; `neighbours`: MACs of those that have one."""
         self._rows = rows
         self._builder = builder
         known = sorted(neighbours)
-        self._firsts = np.array([first for first, _ in near], np.uint64)
-        self._lasts = np.array([last for _, last in near], np.uint64)
+        self._firsts = near.firsts.astype(np.uint64)
+        self._lasts = near.lasts.astype(np.uint64)
         self._known = np.array(known, np.uint64)
         self._macs = np.frombuffer(b"".join(neighbours[at] for at in known), np.uint8).reshape(-1, _MAC)
         self._gateway = np.frombuffer(gateway or b"", np.uint8)

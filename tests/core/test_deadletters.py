@@ -50,6 +50,10 @@ def test_old_records_are_forgotten() -> None:
         fuse.note(1, 1)
     fuse.note(FUSE_WINDOW // 2, 0)
     fuse.note(0, 0)
+    for _ in range(FUSE_WINDOW // 2):
+        fuse.note(1, 1)  # as many dead ones leave the window
+    with pytest.raises(Fused, match="501 of the last 1001"):
+        fuse.note(1, 1)
 
 
 def test_runs_of_many_records() -> None:

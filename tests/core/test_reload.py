@@ -56,22 +56,26 @@ async def test_change_in_place(watched):
 
 
 async def test_change_by_rename(watched):
-    file, policy, *_ = watched
+    file, policy, reloader, results = watched
     other = file.with_suffix(".new")
     other.write_text("2.0.0.0/8\n")
     os.utime(other, ns=(0, file.stat().st_mtime_ns))
     other.rename(file)
     await until(lambda: policy.blocked("2.1.1.1"))
+    assert not policy.blocked("1.1.1.1")
+    assert (reloader.reloads, reloader.failures, results) == (1, 0, [True])
 
 
 async def test_a_file_that_never_rests_is_read_all_the_same(watched):
-    file, policy, *_ = watched
+    file, policy, reloader, _ = watched
     written = 0
     async with asyncio.timeout(DEADLINE):
         while not policy.blocked("2.1.1.1"):
             written += 1
             file.write_text("2.0.0.0/8\n" + "# more\n" * written)
             await asyncio.sleep(POLL / 4)
+    assert not policy.blocked("1.1.1.1")
+    assert (reloader.reloads > 0, reloader.failures) == (True, 0)
 
 
 async def test_a_failing_reload_keeps_the_old_lists(watched, caplog):
@@ -94,9 +98,11 @@ async def test_a_failing_reload_keeps_the_old_lists(watched, caplog):
 
 
 async def test_sighup_reads_again(watched):
-    _, _, reloader, _ = watched
+    _, policy, reloader, results = watched
     os.kill(os.getpid(), signal.SIGHUP)
     await until(lambda: reloader.reloads == 1)
+    assert (reloader.failures, results) == (0, [True])
+    assert policy.blocked("1.1.1.1")
 
 
 async def test_sighup_without_files_does_not_kill():

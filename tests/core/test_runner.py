@@ -442,8 +442,10 @@ async def test_the_share_of_the_partitions_sets_the_share_of_the_rate() -> None:
     bus = MemoryBus(1)
     gate: Gate[Job] = Gate(Limits(rate=1000))
     runner = make(bus, Echo(), gate=gate, source=Sharing(bus, [TOPICS.hits], "echo"))
+    assert gate._pace.rate == 1000
     async with running(runner):
-        await until(lambda: gate._pace.rate == 250)
+        await until(lambda: gate._pace.rate != 1000)
+        assert gate._pace.rate == 250
 
 
 async def test_a_bug_of_the_loop_commits_nothing_and_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,15 +8,17 @@ import pytest
 from stages.net import neighbours
 from stages.net.link import interface
 from stages.net.path import OnLink
+from stages.net.spans import Spans
 from tests.servers.veth import FAR, Veth, veth
 
 _ASK = """
 import json, sys
 from stages.net import neighbours
 from stages.net.link import interface
+from stages.net.spans import Spans
 link = interface('near0')
 try:
-    found = neighbours.resolve_all(link, link.address, json.loads(sys.argv[1]), tries=2, wait=0.3)
+    found = neighbours.resolve_all(link, link.address, Spans.of(json.loads(sys.argv[1])), tries=2, wait=0.3)
     print(json.dumps({str(address): mac.hex(':') for address, mac in found.items()}))
 except OSError as error:
     print(json.dumps({'error': type(error).__name__, 'text': error.strerror}))
@@ -47,7 +49,7 @@ def test_those_who_are_there_are_found() -> None:
 
 def test_no_more_than_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OnLink, match="65537 targets are on the link of lo itself"):
-        neighbours.resolve_all(interface("lo"), 0x7F000001, [(BASE, BASE + neighbours.MAX_NEIGHBOURS)])
+        neighbours.resolve_all(interface("lo"), 0x7F000001, Spans.of([(BASE, BASE + neighbours.MAX_NEIGHBOURS)]))
 
 
 def test_the_far_address_is_what_the_tests_think() -> None:

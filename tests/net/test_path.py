@@ -4,8 +4,6 @@ import json
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stages.net import path
 from tests.servers.veth import FAR, NEAR, Veth, veth
@@ -13,6 +11,7 @@ from tests.servers.veth import FAR, NEAR, Veth, veth
 _ASK = """
 import ipaddress, json, sys
 from stages.net import path
+from stages.net.spans import Spans
 
 def number(text):
     return int(ipaddress.IPv4Address(text))
@@ -23,7 +22,7 @@ for key in ('source_mac', 'gateway_mac'):
         given[key] = bytes.fromhex(given[key])
 try:
     ends = [(target.partition('-')[0], target.rpartition('-')[2]) for target in targets]
-    found = path.find([(number(first), number(last)) for first, last in ends], **given)
+    found = path.find(Spans.of([(number(first), number(last)) for first, last in ends]), **given)
     print(json.dumps({
         'interface': found.interface, 'source': str(ipaddress.IPv4Address(found.source)),
         'source_mac': found.source_mac.hex(':'), 'target_mac': found.target_mac and found.target_mac.hex(':'),
@@ -98,18 +97,3 @@ def test_own_source_addresses() -> None:
     path.check_source(0x7F000001)
     with pytest.raises(path.NotOurs, match=r"192\.0\.2\.77 is not an address of this host"):
         path.check_source(0xC000024D)
-
-
-RANGES = st.lists(st.integers(0, 60), max_size=12, unique=True).map(
-    lambda ends: [(a, b) for a, b in zip(sorted(ends)[::2], sorted(ends)[1::2], strict=False)]
-)
-
-
-def members(ranges: list[tuple[int, int]]) -> list[int]:
-    return [value for first, last in ranges for value in range(first, last + 1)]
-
-
-@given(RANGES, RANGES)
-def test_ranges_in_both_and_in_one(some: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
-    assert members(path.overlap(some, others)) == sorted(set(members(some)) & set(members(others)))
-    assert members(path.less(some, others)) == sorted(set(members(some)) - set(members(others)))

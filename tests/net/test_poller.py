@@ -62,6 +62,7 @@ async def test_writing_then_reading_is_told(make_poller: Maker) -> None:
         ours.setblocking(False)
         poller.add(ours.fileno())
         await seen.until(ours.fileno(), OUT)
+        assert seen.bits == {ours.fileno(): OUT}  # and nothing to read
         poller.want_write(ours.fileno(), False)
         theirs.send(b"x")
         await seen.until(ours.fileno(), IN)
@@ -86,6 +87,7 @@ async def test_writing_is_told_again_when_there_is_room_again(make_poller: Maker
         seen.bits.clear()
         empty(theirs)
         await seen.until(fd, OUT)
+        assert ours.send(b"x") == 1
         poller.remove(fd)
     poller.close()
 

@@ -10,9 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.scanner import probes as modules
+from stages.scanner.answered import Silent
 from stages.scanner.claims import Claim, Claims
-from stages.scanner.rate import MIN_RATE
+from stages.scanner.frames import FrameBuilder
+from stages.scanner.permutation import Permutation
+from stages.scanner.rate import MIN_RATE, batch_size
 from stages.scanner.sendlog import LOG_BATCHES
+from stages.scanner.space import Space
 
 
 def claims(last: int = 1000, batch: int = 64, probes: int = 1, rate: float = 0) -> Claims:
@@ -270,3 +275,51 @@ def test_the_rate_and_its_batch_change_while_it_runs() -> None:
     batch = unlimited.take()
     assert batch is not None
     assert batch.count == 100
+
+
+TARGETS, BASE = 1000, 10 << 24
+
+
+def probed(retries: int, interval: float, rate: float) -> dict[int, list[float]]:
+    """When each target (by its number) is probed, by a clock that stands until somebody waits. Number i answers its
+    probe `i % (retries + 2)`, at once; there is none of the last such number: that target stays silent."""
+    now = 0.0
+    batch = batch_size(rate)
+    shared = Claims(0, TARGETS, batch, 1, rate, retries=retries, interval=interval, clock=lambda: now)
+    order = Permutation(TARGETS, 5)
+    position = np.argsort(order.at(np.arange(TARGETS, dtype=np.uint64))).astype(np.uint64)
+    builder = FrameBuilder(
+        Space.build([(BASE, BASE + TARGETS - 1)], [80]), order, modules.get("tcp_synscan"), bytes(16), source_ips=(1,),
+        source_ports=(40000, 40009), retries=retries, batch=batch,
+    )  # fmt: skip
+    rows = builder if shared.answered is None else Silent(builder, builder, shared.answered)
+    times: dict[int, list[float]] = {}
+    shared.begin(None)
+    while (found := shared.look()) is not None:
+        if isinstance(found, float):
+            now += found
+            continue
+        count = rows.fill(found.first, found.count, attempt=found.attempt)
+        shared.sending(found, count)
+        shared.finished(found, count)
+        for row in range(count):
+            number = int.from_bytes(builder.frame(row)[30:34], "big") - BASE
+            times.setdefault(number, []).append(now)
+            if shared.answered is not None and len(times[number]) == number % (retries + 2) + 1:
+                shared.answered.mark(position[number : number + 1])
+    return times
+
+
+@pytest.mark.parametrize("rate", [100.0, 20_000.0])
+@pytest.mark.parametrize("retries", [0, 1, 3])
+@pytest.mark.parametrize("interval", [0.0, 1.0, 10.0, 60.0])
+def test_the_silent_are_probed_once_an_interval_and_who_answered_no_more(
+    interval: float, retries: int, rate: float
+) -> None:
+    times = probed(retries, interval, rate)
+    assert sorted(times) == list(range(TARGETS))
+    for number, came in times.items():
+        assert len(came) == min(number % (retries + 2), retries) + 1
+        for before, after in pairwise(came):
+            # What is due waits for the batch that has just gone out, and for those due at the same moment.
+            assert interval <= round(after - before, 6) <= interval + 3 * batch_size(rate) / rate

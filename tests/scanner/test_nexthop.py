@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.net.spans import Spans
 from stages.scanner import probes
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.nexthop import NextHops
@@ -46,7 +47,7 @@ def address_of(frame: bytes, tag: int) -> int:
 @pytest.mark.parametrize("lengths", [False, True])
 def test_every_row_has_the_mac_of_its_next_hop(gateway: bytes | None, vlan: int | None, lengths: bool) -> None:
     made, plain = builder(lengths, vlan=vlan, blocks=2), builder(lengths, vlan=vlan)
-    hops = NextHops(made, made, NEAR, KNOWN, gateway)
+    hops = NextHops(made, made, Spans.of(NEAR), KNOWN, gateway)
     plain.fill(0, SIZE)
     frames = [plain.frame(row) for row in range(2 * SIZE)]
     tag = 0 if vlan is None else 4
@@ -67,6 +68,6 @@ def test_every_row_has_the_mac_of_its_next_hop(gateway: bytes | None, vlan: int 
 
 def test_nobody_is_near() -> None:
     made = builder()
-    hops = NextHops(made, made, [], {}, GATEWAY)
+    hops = NextHops(made, made, Spans.of([]), {}, GATEWAY)
     assert hops.fill(0, 10) == 20
     assert hops.left_out == 0

@@ -5,7 +5,7 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from stages.net.ring import BLOCK_BYTES
+from stages.net.ring import BLOCK_BYTES, BLOCKS
 from stages.scanner import order, probes
 from stages.scanner.answers import ANSWER, RST, SYNACK
 from stages.scanner.claims import Claims
@@ -124,6 +124,30 @@ def test_the_cooldown_is_marked() -> None:
     assert scan.read(scan.answer(1))["cooldown"].tolist() == [0]
     scan.cooling = True
     assert scan.read(scan.answer(2))["cooldown"].tolist() == [1]
+
+
+def test_what_came_in_time_counts_though_it_is_read_too_late() -> None:
+    """The thread had no CPU until all was over."""
+    scan = Scan()
+    for _ in range(2):
+        scan.receiver._over = lambda: True
+        scan.receiver._until = lambda: 2_000_000_000.0
+        scan.ring.blocks = [
+            block([scan.answer(1), scan.answer(2)], second=1_999_999_999), block([scan.answer(3)], second=2_000_000_001)
+        ]  # fmt: skip
+        scan.receiver.run()
+    assert [answers["position"].tolist() for answers in scan.got] == [[1, 2], [1, 2]]
+    assert [answers["repeat"].tolist() for answers in scan.got] == [[0, 0], [1, 1]]
+    tally = scan.receiver.tally
+    assert (tally.received, tally.validated, scan.ring.held, scan.ring.blocks) == (6, 4, 0, [])
+
+
+def test_what_comes_without_end_does_not_keep_the_thread() -> None:
+    scan = Scan()
+    scan.receiver._over = lambda: True
+    scan.ring.blocks = [block([scan.answer(1)])] * 1000
+    scan.receiver.run()
+    assert len(scan.ring.blocks) == 1000 - BLOCKS
 
 
 def test_round_trips_are_filled_in() -> None:

@@ -67,6 +67,7 @@ def test_loopback_is_up_on_both_sides(simnet_root: Simnet) -> None:
             server.bind(("127.0.0.1", 0))
             server.listen()
             client.connect(server.getsockname())
+            assert client.getpeername() == server.getsockname()
 
 
 @pytest.mark.parametrize(

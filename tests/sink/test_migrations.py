@@ -25,13 +25,19 @@ def test_every_step_runs_and_again_does_nothing(tmp_path: Path) -> None:
 
 
 def test_from_each_version_to_the_newest(tmp_path: Path) -> None:
+    """They all come to the same tables."""
+    schemas = []
     for version in range(len(MIGRATIONS)):
         file = SqliteFile.open(tmp_path / f"{version}.db")
         try:
             file.migrate(PART, MIGRATIONS[:version])
             file.migrate(PART, MIGRATIONS)
+            asked = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
+            schemas.append(file.read_sync(lambda c: c.execute(asked).fetchall()))  # noqa: B023
         finally:
             file.close()
+    assert len(schemas[0]) > 10
+    assert all(schema == schemas[0] for schema in schemas)
 
 
 def test_observations_of_an_older_file_are_kept_and_stay_unique(tmp_path: Path) -> None:

@@ -357,11 +357,12 @@ async def test_output_that_somebody_made_non_blocking(pipe: list[int]) -> None:
     publisher = PipePublisher(BANNERS, pipe[1])
     await publisher.start()
     publishing = asyncio.ensure_future(publisher.publish([Output(BANNERS, b"k", b"x" * 500_000)]))
-    got = 0
-    while got < 500_001:
-        got += len(await asyncio.to_thread(os.read, pipe[0], 1 << 16))
+    got = b""
+    while len(got) < 500_001:
+        got += await asyncio.to_thread(os.read, pipe[0], 1 << 16)
     await publishing
     await publisher.close()
+    assert got == b"x" * 500_000 + b"\n"
 
 
 async def test_a_full_disk() -> None:

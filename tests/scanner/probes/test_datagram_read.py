@@ -12,6 +12,7 @@ from scapy.packet import Packet, Raw
 
 from stages.scanner import answers
 from stages.scanner.probes import dns, udp
+from stages.scanner.probes.datagram_plan import Payloads
 from tests.servers.answering import OURS, PORTS, Reader
 from tests.servers.blocks import CSUMNOTREADY
 from tests.servers.udp_answers import ROUTER, TARGET, Asked, text
@@ -65,6 +66,32 @@ def test_an_answer_from_another_port_is_accepted_and_both_ports_are_kept() -> No
     row = plain.read(asked.answer(b"x", sport=7))
     assert row is not None
     assert (row["port"], row["sport"]) == (53, 7)
+
+
+def lucky(payloads: Payloads, port: int, other: int) -> Asked:
+    """A target whose probe to `port` has the source port that one to `other`, which is not asked, would have had."""
+    for address in range(TARGET, TARGET + 100_000):
+        one = Asked(payloads, port, address)
+        if one.tag.source_port(PORTS) == Asked(payloads, other, address).tag.source_port(PORTS):
+            return one
+    raise AssertionError("no such target")
+
+
+def test_an_answer_from_a_port_that_was_not_asked_is_none_of_that_port() -> None:
+    """By luck it fits a probe that was never sent, whose payload would have had no cookie."""
+    two = Reader("udp", ports=(161, 5060))
+    one = lucky(at(161).payloads, 161, 162)
+    assert one.payloads.first(162).cookie is None
+    good = b"\x30\x30" + one.payload()[2:60]
+    row = two.read(one.answer(good, sport=162))
+    assert row is not None
+    assert (row["port"], row["sport"], row["bound"]) == (161, 162, answers.BY_PORT | answers.BY_COOKIE)
+    assert two.read(one.answer(b"forged", sport=162)) is None
+    # So without any cookie, too: it is an answer of the port that was asked.
+    other = lucky(asked.payloads, 53, 54)
+    row = plain.read(other.answer(b"x", sport=54))
+    assert row is not None
+    assert (row["port"], row["sport"]) == (53, 54)
 
 
 def test_a_scan_of_very_many_ports_tries_some() -> None:
