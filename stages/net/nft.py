@@ -80,8 +80,8 @@ def run(nft: str, *argv: str, text: str = "") -> str:
 
 def refusal(nft: str, said: str) -> FirewallError:
     """What nft's complaint means."""
-    lines = [line.strip() for line in said.splitlines() if "error" in line.lower()] or said.splitlines()[:1]
-    reason = lines[0] if lines else "it said nothing"
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["it said nothing"]
+    reason = next((line for line in lines if "error" in line.lower()), lines[0])
     low = said.lower()
     if any(part in low for part in _FORBIDDEN):
         return Forbidden(f"nft may not change rules here (CAP_NET_ADMIN): {reason}")

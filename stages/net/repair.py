@@ -6,8 +6,8 @@ MSS, window and scale, SACK, timestamps. connect(2) in repair mode then sends no
 sequence number a peer in SYN-RECEIVED does not take for it (3.10.7.4: it answers with an ACK). So one byte is put into
 the receive queue with the SYN-ACK's own sequence number, and our window is told to be zero; reading that byte opens
 the window, and what announces this is a bare ACK with the numbers that the peer waits for. Was it lost, the peer
-repeats its SYN-ACK, and a socket in ESTABLISHED answers that with an ACK (RFC 5961 4.2), if it gets to see it: the packet filter
-spares what belongs to a socket (`net.firewall_rules`).
+repeats its SYN-ACK, and a socket in ESTABLISHED answers that with an ACK (RFC 5961 4.2), if it gets to see it: the
+packet filter spares what belongs to a socket (`net.firewall_rules`).
 
 What the kernel cannot be told: the timestamp to echo. The first segments carry TSecr 0, until the peer has sent one.
 """
