@@ -443,8 +443,8 @@ def test_an_nft_that_fails_or_lies(
     program = tmp_path / "nft"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(kind, match=message) as caught:
+    with monkeypatch.context() as patch, pytest.raises(kind, match=message) as caught:
+        patch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
         near(lambda: Lease.take([NEAR], PORTS))
     assert type(caught.value) is kind
 
@@ -460,8 +460,10 @@ def test_a_kernel_that_cannot_spare_sockets(
         f"echo \"$text\" | {real} \"$@\"\n"
     )  # fmt: skip
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with near(lambda: Lease.take([NEAR], PORTS)) as lease:
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        lease = near(lambda: Lease.take([NEAR], PORTS))
+    with lease:
         assert not lease.sparing
         assert "socket" not in listing(pair, lease.table)
         assert firewall_rules.dropped(listing(pair, lease.table)) == 0
