@@ -155,9 +155,10 @@ def _establish(sock: socket.socket, half: Half, own_wscale: int, *, acknowledge:
     if bind:
         sock.bind((str(IPv4Address(half.ours)), half.own_port))
     sock.connect((str(IPv4Address(half.peer)), half.peer_port))
-    options = _OPTION.pack(_MSS, mss)
+    scales = 0  # is told too: connect(2) has chosen one for us
     if half.wscale >= 0 and own_wscale >= 0:  # RFC 7323 2.2: both or none
-        options += _OPTION.pack(_WSCALE, min(half.wscale, _MAX_WSCALE) | min(own_wscale, _MAX_WSCALE) << 16)
+        scales = min(half.wscale, _MAX_WSCALE) | min(own_wscale, _MAX_WSCALE) << 16
+    options = _OPTION.pack(_MSS, mss) + _OPTION.pack(_WSCALE, scales)
     if half.sack:
         options += _OPTION.pack(_SACK, 0)
     if half.has_ts:
