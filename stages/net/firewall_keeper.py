@@ -109,9 +109,12 @@ class Keeper:
             self._holders[0].say({"taken": taken})
             self._hold()
         finally:
+            if self._listener is not None:  # nobody joins what is about to end
+                self._listener.close()
             self._remove()
             for holder in self._holders:
                 holder.close()
+            self._selector.close()
 
     # -- setting up ---------------------------------------------------------------------------------------------
 

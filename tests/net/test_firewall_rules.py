@@ -40,7 +40,8 @@ def listing(**changes: Any) -> str:
         },
         "chain": {"family": "ip", "table": NAME, "name": "quiet", "type": "filter", "hook": "prerouting",
                   "prio": -310, "policy": "accept"},
-        "spare": {"family": "ip", "table": NAME, "chain": "quiet", "expr": [*MATCHES, SOCKET, COUNTER, {"accept": None}]},
+        "spare": {"family": "ip", "table": NAME, "chain": "quiet",
+                  "expr": [*MATCHES, SOCKET, COUNTER, {"accept": None}]},
         "rule": {"family": "ip", "table": NAME, "chain": "quiet", "comment": str(MARK),
                  "expr": [*MATCHES, COUNTER, {"drop": None}]},
     }  # fmt: skip
@@ -148,7 +149,7 @@ def test_what_was_asked_for_is_there() -> None:
         (listing(rule=None), "rules are"),
         (changed("rule", expr=[*MATCHES[:2], COUNTER, {"drop": None}]), "a rule matches"),
         (changed("rule", expr=[*MATCHES[1:], COUNTER, {"drop": None}]), "a rule matches"),
-        (changed("rule", expr=[MATCHES[0], match("tcp", "dport", 40000), MATCHES[2], {"drop": None}]), "a rule matches"),
+        (changed("rule", expr=[MATCHES[0], match("tcp", "dport", 1), MATCHES[2], {"drop": None}]), "a rule matches"),
         (changed("rule", comment="something else"), "the mark is 'something else'"),
         ("", "did not answer in JSON"),
         ("[]", "did not answer in JSON"),

@@ -20,7 +20,7 @@ def fake(folder: Path, script: str) -> str:
 def test_none_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(nft, "SYSTEM_PATH", ())
-    with pytest.raises(nft.Missing, match="nft .nftables. is not installed") as caught:
+    with pytest.raises(nft.Missing, match=r"nft \(nftables\) is not installed") as caught:
         nft.program()
     assert caught.value.errno == errno.ENOENT
 

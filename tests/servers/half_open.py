@@ -75,9 +75,9 @@ class Shaker:
             except TimeoutError:
                 continue
             row = row_of(packet)
-            if row is not None and (row["own_port"], row["peer_port"]) == (own_port, port):
-                if int(row["ack"]) == (seq + 1) & 0xFFFF_FFFF:
-                    return row
+            expected = (own_port, port, (seq + 1) & 0xFFFF_FFFF)
+            if row is not None and (row["own_port"], row["peer_port"], row["ack"]) == expected:
+                return row
         raise AssertionError(f"no SYN-ACK from {peer} port {port}")
 
     def close(self) -> None:

@@ -19,11 +19,11 @@ class Inside:
     """Calls are done one after another by the thread inside."""
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid
+        self.pid = pid
         self._thread = ThreadPoolExecutor(1, "inside", self._enter)
 
     def _enter(self) -> None:
-        namespace = os.open(f"/proc/{self._pid}/ns/net", os.O_RDONLY)
+        namespace = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
         try:
             if ctypes.CDLL(None, use_errno=True).setns(namespace, _CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "setns")
