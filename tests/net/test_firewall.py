@@ -413,6 +413,43 @@ def test_without_the_capability(pair: Veth, near: Inside) -> None:
     assert error.errno == errno.EPERM
 
 
+def test_an_ordinary_user_with_the_capability(pair: Veth, near: Inside) -> None:
+    """It is handed down to the keeper, and to nft, which it runs."""
+    nobody = [
+        "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps", "-all,+net_admin",
+        "--ambient-caps", "+net_admin", "--bounding-set", "-all,+net_admin",
+    ]  # fmt: skip
+    words = ["env", f"PYTHONPATH={ROOT}", "PYTHONDONTWRITEBYTECODE=1", *nobody]
+    newest = [sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"]
+    again = "import sys, stages.net.firewall; sys.exit(sys.version_info < (3, 11))"
+    fit = f"import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', {again!r}]))"
+    python = next((path for path in newest if pair.near(*words, path, "-c", fit, check=False).returncode == 0), None)
+    if python is None:
+        pytest.skip("no Python 3.11 and no source tree that an ordinary user may read")
+    script = (
+        "import os, subprocess\nfrom stages.net.firewall import Lease\n"
+        f"with Lease.take([{NEAR!r}], (40000, 40100)) as lease:\n"
+        "    pid = lease.table.split('_')[1]\n"
+        "    with Lease.join('198.51.100.2', 40007) as joined:\n"
+        "        joined.renew()\n"
+        "    print(os.stat(f'/proc/{pid}').st_uid, [line for line in open(f'/proc/{pid}/status') if 'CapP' in line])\n"
+    )
+    done = pair.near(*words, python, "-c", script)
+    assert done.stdout == "65534 ['CapPrm:\\t0000000000001000\\n']\n"
+    assert tables(pair) == []
+
+
+def test_as_many_addresses_as_there_may_be(pair: Veth, near: Inside) -> None:
+    addresses = [f"10.8.{number >> 8}.{number & 255}" for number in range(firewall_rules.MAX_ADDRESSES)]
+    with near(lambda: Lease.take(addresses, PORTS, expiry=2)) as lease:
+        assert near(lambda: Lease.join(addresses[-1], 40000)).release() is None
+        since = time.monotonic()
+        while time.monotonic() - since < 3:  # beyond the time that it was taken for
+            lease.renew()
+            time.sleep(0.05)
+        assert tables(pair) == [lease.table]
+
+
 def test_without_nft(near: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("PATH", str(tmp_path))
