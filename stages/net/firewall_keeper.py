@@ -159,6 +159,10 @@ class Keeper:
                 mark = rules.mark_of(nft.run(self._nft, "-j", "list", "table", "ip", name))
             except nft.Absent:  # its owner has just taken it away
                 continue
+            except (nft.Forbidden, nft.Missing):
+                raise
+            except (nft.FirewallError, ValueError):  # holds what this nft cannot show: not what ours hold
+                mark = None
             if mark is None:
                 foreign.append(name)
             elif life(mark) == "dead":

@@ -87,6 +87,8 @@ def refusal(nft: str, said: str) -> FirewallError:
         return Forbidden(f"nft may not change rules here (CAP_NET_ADMIN): {reason}")
     if any(part in low for part in _ABSENT):
         return Missing(f"the kernel has no nf_tables: {reason}")
+    if "json support not compiled" in low:
+        return Missing(f"this nft cannot say what the kernel holds: {reason}")
     if "file exists" in low:
         return Exists(reason)
     if "no such file or directory" in low:

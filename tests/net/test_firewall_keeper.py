@@ -112,6 +112,22 @@ def test_what_dead_owners_left_is_cleared_and_what_cannot_be_judged_is_not(pair:
     pair.near("nft", "delete", "table", "ip", "longline_9_1")
 
 
+def test_a_foreign_table_that_nft_cannot_show(
+    pair: Veth, near: Inside, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nft"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *longline_7_1*) echo "Error: unknown expression" >&2; exit 1;; esac\n'
+        f'exec {nft.program()} "$@"\n'
+    )
+    program.chmod(0o755)
+    pair.near("nft", "add", "table", "ip", "longline_7_1")
+    with keeper(near, nft=str(program)) as peer:
+        assert answer(peer)["taken"]["foreign"] == ["longline_7_1"]
+    pair.near("nft", "delete", "table", "ip", "longline_7_1")
+
+
 @pytest.mark.parametrize(
     "message",
     [b"\xff", b"[]", b"7", b"{}", b'{"join": 7}', b'{"join": {"address": 1}}', b'{"join": {"a": 1, "b": 2, "c": 3}}'],

@@ -41,6 +41,7 @@ def test_one_where_an_ordinary_path_does_not_look(tmp_path: Path, monkeypatch: p
         ("Unable to initialize Netlink socket: Protocol not supported", nft.Missing, "no nf_tables"),
         ("-:1:17-20: Error: Could not process rule: File exists\ncreate table ip x", nft.Exists, "File exists"),
         ("Error: No such file or directory\nlist table ip nosuch", nft.Absent, "No such file"),
+        ("Error: JSON support not compiled-in", nft.Missing, "cannot say what the kernel holds"),
         ("-:1:1-4: Error: syntax error, unexpected string", nft.FirewallError, "refused: -:1:1-4: Error: syntax"),
         ("", nft.FirewallError, "it said nothing"),
     ],
