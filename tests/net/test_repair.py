@@ -286,6 +286,62 @@ def _dropped(pair: Veth, lease: Lease) -> int:
     return firewall_rules.dropped(pair.near("nft", "-j", "list", "table", "ip", lease.table).stdout)
 
 
+@pytest.mark.parametrize("acknowledge", [True, False])
+@pytest.mark.parametrize("options", [WINDOWS, LINUX], ids=["windows", "linux"])
+def test_what_leaves_has_the_numbers_that_the_peer_waits_for(
+    pair: Veth, near: Inside, shake: Shaker, own_port: int, acknowledge: bool, options: bytes
+) -> None:
+    """One bare ACK, and then the data; or the data alone. Window and timestamps go on from what the SYN said."""
+    with far(pair, lambda connection: connection.sendall(exactly(connection, 5))) as port, near(_tap) as tap:
+        row = shake.synack(FAR, port, own_port, options=options)
+        with adopted(near, row, acknowledge=acknowledge) as sock:
+            sock.sendall(b"hello")
+            assert exactly(sock, 5) == b"hello"
+        left = [segment for segment in _outgoing(tap, own_port) if not segment["flags"] & SYN]
+    first, *more = left
+    numbers = (int(row["ack"]), (int(row["seq"]) + 1) & 0xFFFF_FFFF)
+    assert (first["seq"], first["ack"]) == numbers
+    assert first["window"] > 0
+    if acknowledge:
+        assert (first["flags"], first["data"]) == (ACK, b"")
+        first = more[0]
+        assert (first["seq"], first["ack"]) == numbers
+    assert (first["flags"], first["data"]) == (ACK | PSH, b"hello")
+    stamps = [segment["ts"] for segment in left]
+    if options is WINDOWS:
+        assert set(stamps) == {None}
+    else:
+        assert all(0 < (stamp - int(row["ts_ecr"])) & 0xFFFF_FFFF < 1 << 20 for stamp in stamps)
+
+
+SYN, PSH, ACK = 0x02, 0x08, 0x10
+
+
+def _tap() -> socket.socket:
+    tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))  # ETH_P_ALL: what leaves, too
+    tap.bind(("near0", 3))
+    tap.setblocking(False)
+    return tap
+
+
+def _outgoing(tap: socket.socket, own_port: int) -> list[dict[str, Any]]:
+    found = []
+    while True:
+        try:
+            packet, (_, _, kind, *_) = tap.recvfrom(65536)
+        except BlockingIOError:
+            return found
+        tcp = packet[(packet[0] & 15) * 4 : int.from_bytes(packet[2:4], "big")]
+        if kind != socket.PACKET_OUTGOING or packet[9] != socket.IPPROTO_TCP:
+            continue
+        source, _, seq, ack, offset, flags, window = struct.unpack_from("!HHIIBBH", tcp)
+        if source == own_port:
+            options, data = tcp[20 : (offset >> 4) * 4], tcp[(offset >> 4) * 4 :]
+            at = options.find(b"\x08\x0a")  # the only option of these segments
+            ts = int.from_bytes(options[at + 2 : at + 6], "big") if at >= 0 else None
+            found.append({"seq": seq, "ack": ack, "flags": flags, "window": window, "ts": ts, "data": data})
+
+
 def test_both_ways_to_close(pair: Veth, near: Inside, shake: Shaker, own_port: int) -> None:
     ends: list[bytes] = []
     done = threading.Event()
