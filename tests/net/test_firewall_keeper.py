@@ -98,36 +98,6 @@ def test_all_names_are_taken(pair: Veth, near: Inside, monkeypatch: pytest.Monke
         pair.near("nft", "delete", "table", "ip", name)
 
 
-def test_what_dead_owners_left_is_cleared_and_what_cannot_be_judged_is_not(pair: Veth, near: Inside) -> None:
-    own = firewall_keeper.own_mark()
-    dead = firewall_rules.Mark(own.pid, own.start - 1, own.boot, own.pidns)
-    elsewhere = firewall_rules.Mark(1, 1, own.boot, own.pidns + 1)
-    rule = firewall_rules.Rule(("10.9.9.9",), (1, 2), "tcp")
-    for name, mark in (("longline_8_1", dead), ("longline_9_1", elsewhere)):
-        pair.near("nft", "-f", "-", input=firewall_rules.setup(name, rule, mark, 60, sparing=False))
-    with keeper(near) as peer:
-        taken = answer(peer)["taken"]
-        assert (taken["cleared"], taken["foreign"]) == (["longline_8_1"], [])
-        assert sorted(tables(pair)) == sorted([taken["table"], "longline_9_1"])
-    pair.near("nft", "delete", "table", "ip", "longline_9_1")
-
-
-def test_a_foreign_table_that_nft_cannot_show(
-    pair: Veth, near: Inside, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "nft"
-    program.write_text(
-        "#!/bin/sh\n"
-        'case "$*" in *longline_7_1*) echo "Error: unknown expression" >&2; exit 1;; esac\n'
-        f'exec {nft.program()} "$@"\n'
-    )
-    program.chmod(0o755)
-    pair.near("nft", "add", "table", "ip", "longline_7_1")
-    with keeper(near, nft=str(program)) as peer:
-        assert answer(peer)["taken"]["foreign"] == ["longline_7_1"]
-    pair.near("nft", "delete", "table", "ip", "longline_7_1")
-
-
 @pytest.mark.parametrize(
     "message",
     [b"\xff", b"[]", b"7", b"{}", b'{"join": 7}', b'{"join": {"address": 1}}', b'{"join": {"a": 1, "b": 2, "c": 3}}'],
@@ -180,17 +150,3 @@ def test_another_user_does_not_hold_it(pair: Veth, near: Inside) -> None:
         done = pair.near(sys.executable, "-c", script, f"{ADDRESS[1:]}{table}", check=False)
         assert done.stdout == "b''\n" or "ConnectionResetError" in done.stderr, done.stderr
         assert tables(pair) == [table]
-
-
-def test_deleting_is_tried_again(pair: Veth, near: Inside, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "nft"
-    program.write_text(
-        "#!/bin/sh\n"
-        f'if [ "$1" = delete ] && [ ! -e {tmp_path}/once ]; then touch {tmp_path}/once; exit 1; fi\n'
-        f'exec {nft.program()} "$@"\n'
-    )
-    program.chmod(0o755)
-    with keeper(near, nft=str(program)) as peer:
-        assert "taken" in answer(peer)
-    assert (tmp_path / "once").exists()
-    assert tables(pair) == []
