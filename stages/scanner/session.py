@@ -24,6 +24,7 @@ from stages.scanner.destination import STDOUT, BusDestination, Destination, File
 from stages.scanner.engines import Engine
 from stages.scanner.hits import HitLines, HitSource
 from stages.scanner.metrics import ScannerMetrics
+from stages.scanner.mixed_answers import lines_of
 from stages.scanner.outputs.base import Format
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes import entry
@@ -75,8 +76,9 @@ class Session:
         self._engines: dict[str, None] = {}
         self._moved = (0.0, -1)  # when a stopped scan last saw the log move, and results written until then
         self._delivery: Delivery | None = None
-        transport = entry(settings.probe_module).transport
+        transport = entry(prepared.parts[0].probe).transport
         hits = HitLines(HitSource(spec.scan, spec.probe, transport, spec.vantage, socket.gethostname()))
+        hits = lines_of(hits, prepared.parts)
         self._bus: BusDestination | None = None
         if publisher is not None:
             self._bus = BusDestination(
