@@ -150,6 +150,16 @@ class ScannerSettings(Section):
         help="success: open targets, each once; all: every validated answer. Default: success; with -O csv, -O json or "
         "-f given: all, as in ZMap",
     )
+    show: Literal["open", "closed", "all"] | None = opt(
+        None,
+        "--show",
+        metavar="STATE",
+        help="what the formats of masscan write: open, closed, or all; default: open",
+        choices=("open", "closed", "all"),
+    )
+    append_output: bool = opt(
+        False, "--append-output", help="go on at the end of the output file; the default is to begin it anew"
+    )
     engine: str = opt(
         "auto",
         "--engine",
@@ -297,11 +307,18 @@ class ScannerSettings(Section):
         return parse_port_range(self.source_port)
 
     @property
+    def shows(self) -> Literal["open", "closed", "all"]:
+        """What the formats of masscan write."""
+        return self.show or "open"
+
+    @property
     def publishes(self) -> Literal["success", "all"]:
         """What is written. ZMap drops its default filter when it is told what to write and how; `list` and `hits` are
         ours, and name open targets."""
         if self.publish is not None:
             return self.publish
+        if self.output_module in outputs.MASSCAN:
+            return "success" if self.shows == "open" else "all"
         own = self.output_fields is not None or self.output_module in ("csv", "json")
         return "all" if own and self.output_module not in ("list", "hits") else "success"
 
@@ -321,6 +338,12 @@ class ScannerSettings(Section):
         if self.probe and (self.target_ports is not None or self.probe_args is not None):
             flag = "-p" if self.target_ports is not None else "--probe-args"
             raise ValueError(f"--probe names ports and arguments itself: {flag} besides has no place")
+        if self.show is not None and self.output_module not in outputs.MASSCAN:
+            raise ValueError(
+                f"--show is of the formats of masscan ({', '.join(outputs.MASSCAN)}); of others, --publish"
+            )
+        if self.append_output and self.output_file in (None, "-"):
+            raise ValueError("--append-output goes on with a file, and -o names none")
         if self.shard >= self.shards:
             raise ValueError(f"--shard {self.shard}: shards are counted from 0, and there are {self.shards} (--shards)")
         if self.pcap_sent and self.pcap is None:
