@@ -112,8 +112,8 @@ def _connect(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None])
 def _only_packets(prepared: Prepared) -> str | None:
     """What the user asked for that only packets can give."""
     settings = prepared.settings
-    if settings.probe_module != CONNECT_PROBE:
-        return settings.probe_module
+    if prepared.spec.probe != CONNECT_PROBE:
+        return prepared.spec.probe
     asked = (
         ("-i", settings.interface),
         ("-S", settings.source_ip),

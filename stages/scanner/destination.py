@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import mmap
 import os
 import stat
 import sys
@@ -17,7 +18,7 @@ from stages.core.errors import HostError, LonglineError, ReaderGone, Unavailable
 from stages.core.pacing import backoff
 from stages.core.records import Scan
 from stages.scanner.hits import HitLines
-from stages.scanner.outputs.base import OutputModule
+from stages.scanner.outputs.base import Ending, OutputModule
 from stages.scanner.rows import Answer
 
 log = logging.getLogger("longline.scanner.destination")
@@ -55,7 +56,7 @@ class FileDestination:
         self._name = name
         self._file = file
         self._module = module
-        self._failed = False
+        self._failed = self._begun = False
         self._regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 
     @classmethod
@@ -84,6 +85,8 @@ class FileDestination:
 
     async def close(self) -> None:
         try:
+            if isinstance(self._module, Ending) and self._begun and not self._failed:
+                await asyncio.to_thread(self._end, self._module)
             self._file.close()
         except OSError as error:
             if not self._failed:  # what a failed write left in the buffer fails again, and was told
@@ -94,19 +97,45 @@ class FileDestination:
         if self._regular and self._name != STDOUT:
             if append:
                 size = self._file.seek(0, os.SEEK_END)
+                if size and isinstance(self._module, Ending):
+                    size = self._go_on(self._module, size)
             else:
                 self._file.truncate(0)
+        self._begun = True
         if not size:
-            self._write(self._module.begin())
+            self._write(self._module.begin(), anyway=True)
 
-    def _write(self, data: bytes) -> None:
-        if not data:
+    def _go_on(self, module: Ending, size: int) -> int:
+        """Cut the end off a file that is gone on with."""
+        with open(self._name, "rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
+            kept = module.keep(data)
+        self._file.truncate(kept)
+        self._file.seek(kept)
+        return kept
+
+    def _write(self, data: bytes, *, anyway: bool = False) -> None:
+        """One system call writes rows and, where the format is whole only with it, the end, which the next rows
+        overwrite: the file is whole whenever none is under way."""
+        if not data and not anyway:
             return
         try:
+            module = self._module
+            if self._regular and isinstance(module, Ending) and module.closed:
+                end = module.end()
+                self._file.write(data + end)
+                self._file.flush()
+                self._file.seek(-len(end), os.SEEK_CUR)
+                return
             self._file.write(data)
             self._file.flush()
         except OSError as error:
             raise self._mapped(error) from None
+
+    def _end(self, module: Ending) -> None:
+        self._file.write(module.end())
+        self._file.flush()
+        if self._regular and self._name != STDOUT:
+            self._file.truncate()
 
     def _sync(self) -> None:
         try:

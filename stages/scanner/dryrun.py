@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stages.core.errors import MissingCapability, UsageError
 from stages.scanner.prepare import Prepared, Slice
@@ -137,20 +137,23 @@ def _frames(prepared: Prepared, part: Slice, batch: int) -> Iterator[tuple[Frame
     try:
         from stages.scanner import order as orders
         from stages.scanner.frames import FrameBuilder
-        from stages.scanner.packets import probe_of
+        from stages.scanner.mixed import MixedFrames
+        from stages.scanner.packets import modules_of
         from stages.scanner.permutation import Permutation
 
-        probe = probe_of(prepared.settings)
+        modules = modules_of(prepared)
     except ImportError as error:
         raise MissingCapability(f"the library {error.name}", "making packets", "try --engine connect") from None
     settings = prepared.settings
     space = prepared.targets.space(prepared.ports)
     permutation = Permutation(space.size, prepared.spec.seed)
     sources = (_own_address(prepared),) if settings.source_ip is None else parse_source_ips(settings.source_ip)
-    builder = FrameBuilder(
-        space,
-        permutation,
-        probe,
+    kind: Callable[..., FrameBuilder] = FrameBuilder
+    what: tuple[Any, ...] = (space, permutation, modules[0].probe)
+    if len(modules) > 1:
+        kind, what = MixedFrames, (modules, space, permutation)
+    builder = kind(
+        *what,
         prepared.checkpoint.secret,
         source_ips=sources,
         source_ports=settings.source_ports,

@@ -29,6 +29,7 @@ from stages.scanner.claims import Claims
 from stages.scanner.dedup import Method, Seen
 from stages.scanner.drops import MAX_RECEIVE_THREADS
 from stages.scanner.frames import FrameBuilder
+from stages.scanner.mixed import MixedFrames, Module
 from stages.scanner.nexthop import NextHops
 from stages.scanner.pcap import ETHERNET, RAW, Pcap, Recorded
 from stages.scanner.permutation import Permutation
@@ -91,6 +92,7 @@ class Plan:
     window: int = 1_000_000  #: answers that dedup "window" remembers at least
     max_sendto_failures: int = -1  #: -1: no limit
     receive_threads: int = 1
+    modules: tuple[Module, ...] = ()  #: of a mixed scan, whose space is of slots; `probe` is `mixed.joined` of them
     pcap_sent: bool = False  #: the probes too are written to the engine's pcap
     send_rst: ResetMode = "auto"  #: whether we reset what answers with a SYN-ACK (`stages.scanner.resets`)
 
@@ -124,6 +126,11 @@ class Plan:
     def attempts(self) -> int:
         """Packets that a silent target is sent in all."""
         return self.probes * (self.retries + 1)
+
+    @property
+    def opens(self) -> bool:
+        """Whether probes open connections."""
+        return any(is_syn(probe.template) for probe in (self.probe, *(module.probe for module in self.modules)))
 
     @property
     def size(self) -> int:
@@ -218,9 +225,12 @@ class PacketEngine:
         batch = max(batch_size(plan.rate) // plan.probes, 1)
 
         def rows(**more: Any) -> FrameBuilder:
-            return FrameBuilder(
-                plan.space, plan.permutation, plan.probe, plan.secret,
-                source_ips=plan.source_ips or (way.source,), source_ports=plan.source_ports,
+            kind: Callable[..., FrameBuilder] = FrameBuilder
+            what: tuple[Any, ...] = (plan.space, plan.permutation, plan.probe, plan.secret)
+            if plan.modules:
+                kind, what = MixedFrames, (plan.modules, plan.space, plan.permutation, plan.secret)
+            return kind(
+                *what, source_ips=plan.source_ips or (way.source,), source_ports=plan.source_ports,
                 source_mac=way.source_mac, gateway_mac=way.target_mac or headers.NO_MAC, vlan=plan.vlan, ttl=plan.ttl,
                 probes=plan.probes, retries=plan.retries, batch=batch, order=self._order, **more,
             )  # fmt: skip
@@ -241,6 +251,7 @@ class PacketEngine:
                 cooling=lambda: not self.sending, over=self._over,
                 until=lambda: 0.0 if self._closing.is_set() else self._last_answer, lock=lock,
                 tap=None if self._pcap is None else self._pcap.block,
+                readings=mixed.readings() if isinstance(mixed := outlets.rows[0], MixedFrames) else (),
             )  # fmt: skip
 
         def ring() -> Ring:
@@ -250,7 +261,7 @@ class PacketEngine:
         self._receiver.warm_up()
         if self._pcap is not None:
             self._pcap.begin(ETHERNET if way.ethernet else RAW)
-        if plan.send_rst != "never" and is_syn(plan.probe.template):
+        if plan.send_rst != "never" and plan.opens:
             by_kernel = outlets.name == "ip" or bool(way.near)
             self._resets = Resets(
                 plan.send_rst, way.interface, source_mac=way.source_mac,

@@ -22,6 +22,8 @@ from stages.scanner.answers import AnswerArray
 from stages.scanner.engine import PacketEngine, Plan
 from stages.scanner.engines import NotByPackets
 from stages.scanner.mask import Mask
+from stages.scanner.mixed import Module, frame_bytes, joined
+from stages.scanner.parts import Part
 from stages.scanner.pcap import Pcap
 from stages.scanner.permutation import Permutation
 from stages.scanner.prepare import Prepared, Slice
@@ -143,10 +145,11 @@ def _plainly(work: Callable[[], None]) -> None:
 def plan_of(prepared: Prepared, part: Slice) -> Plan:
     """The engine's plan for a slice. Raises UsageError for what only the probe module can judge."""
     settings = prepared.settings
-    probe = probe_of(settings)
+    modules = modules_of(prepared)
+    probe = modules[0].probe if len(modules) == 1 else joined(modules)
     rate = settings.rate
     if settings.bandwidth is not None:
-        frame = max(len(probe.template), probe.max_length)
+        frame = frame_bytes(modules)
         rate = packets_per_second(settings.bandwidth, frame + (0 if settings.vlan is None else VLAN_TAG_BYTES))
     space = prepared.targets.space(prepared.ports)
     try:
@@ -180,21 +183,27 @@ def plan_of(prepared: Prepared, part: Slice) -> Plan:
             send_rst=settings.send_rst,
             receive_threads=settings.receive_threads,
             pcap_sent=settings.pcap_sent,
+            modules=modules if len(modules) > 1 else (),
         )
     except ValueError as error:
         raise UsageError("scan", None, str(error)) from None
 
 
-def probe_of(settings: ScannerSettings) -> ProbeModule:
-    """The probe module with its arguments. Raises UsageError, HostError."""
+def modules_of(prepared: Prepared) -> tuple[Module, ...]:
+    """The probe modules of a scan with their arguments: one, but for a mixed scan. Raises UsageError, HostError."""
+    return tuple(Module(_module(part, mixed=len(prepared.parts) > 1), part.ports) for part in prepared.parts)
+
+
+def _module(part: Part, *, mixed: bool) -> ProbeModule:
+    place, value = ("--probe", part.text()) if mixed else ("--probe-args", part.args or None)
     try:
-        return probes.get(settings.probe_module, settings.probe_args)
+        return probes.get(part.probe, part.args)
     except TemplateError as error:
         raise HostError(str(error)) from None
     except ValueError as error:
-        raise UsageError("--probe-args", settings.probe_args, str(error)) from None
+        raise UsageError(place, value, str(error)) from None
     except OSError as error:  # a file that the arguments name
-        raise UsageError("--probe-args", settings.probe_args, error.strerror or str(error)) from None
+        raise UsageError(place, value, error.strerror or str(error)) from None
 
 
 def _mapped(error: OSError, settings: ScannerSettings) -> LonglineError:

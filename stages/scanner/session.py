@@ -14,6 +14,7 @@ from typing import Any, Final, TextIO
 from stages.core.bus.base import Publisher, Topics
 from stages.core.errors import LonglineError, ReaderGone
 from stages.core.records import Scan
+from stages.core.times import from_rfc3339
 from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner import outputs
@@ -24,6 +25,7 @@ from stages.scanner.destination import STDOUT, BusDestination, Destination, File
 from stages.scanner.engines import Engine
 from stages.scanner.hits import HitLines, HitSource
 from stages.scanner.metrics import ScannerMetrics
+from stages.scanner.mixed_answers import lines_of
 from stages.scanner.outputs.base import Format
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes import entry
@@ -75,8 +77,9 @@ class Session:
         self._engines: dict[str, None] = {}
         self._moved = (0.0, -1)  # when a stopped scan last saw the log move, and results written until then
         self._delivery: Delivery | None = None
-        transport = entry(settings.probe_module).transport
+        transport = entry(prepared.parts[0].probe).transport
         hits = HitLines(HitSource(spec.scan, spec.probe, transport, spec.vantage, socket.gethostname()))
+        hits = lines_of(hits, prepared.parts)
         self._bus: BusDestination | None = None
         if publisher is not None:
             self._bus = BusDestination(
@@ -87,7 +90,7 @@ class Session:
         self._file: FileDestination | None = None
         if name is not None:
             module = outputs.get(settings.output_module or "csv")
-            self._file = FileDestination.open(name, module(Format(prepared.fields, hits, settings.header_row)))
+            self._file = FileDestination.open(name, module(format_of(prepared, hits)))
 
     async def run(self) -> Summary:
         """To the end of the scan, or until it is stopped. Raises LonglineError."""
@@ -195,7 +198,7 @@ class Session:
                 self._seen = await asyncio.to_thread(SeenLog, self._prepared.known)
             await asyncio.to_thread(checkpoints.write, self._path, self._held)
         if self._file is not None:
-            await self._file.begin(append=self._resumed)
+            await self._file.begin(append=self._resumed or settings.append_output)
         await self._record("start", spec=spec.record())
         assert self._delivery is not None
         destinations: list[Destination] = [each for each in (self._bus, self._file) if each is not None]
@@ -300,6 +303,13 @@ class Session:
         if self._moved[1] != self._tally.written:
             self._moved = (now, self._tally.written)
         return now - self._moved[0] > STOP_PATIENCE
+
+
+def format_of(prepared: Prepared, hits: HitLines) -> Format:
+    """What the output module is told of the scan."""
+    settings = prepared.settings
+    started = from_rfc3339(prepared.spec.started)
+    return Format(prepared.fields, hits, settings.header_row, prepared.parts, started, settings.shows)
 
 
 def _now_us() -> int:
