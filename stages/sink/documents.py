@@ -283,6 +283,10 @@ def _banner(r: Banner) -> Document:
     _ending(body, r)
     if r.datagrams is not None:
         body["datagrams"] = storable(r.datagrams)
+    if r.service is not None:
+        body["service"] = r.service
+    if r.facts is not None:
+        body["facts"] = storable(r.facts)
     return body
 
 

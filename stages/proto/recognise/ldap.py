@@ -25,12 +25,11 @@ def recognise(data: bytes) -> Verdict:
         if not 1 <= count <= _LONG:
             return Verdict.NO
         at += count
-    for known in (lambda byte: byte == _INTEGER, lambda byte: 1 <= byte <= _LONG):
-        if len(data) <= at:
-            return Verdict.MORE
-        if not known(data[at]):
-            return Verdict.NO
-        at += 1
+    if (len(data) > at and data[at] != _INTEGER) or (len(data) > at + 1 and not 1 <= data[at + 1] <= _LONG):
+        return Verdict.NO
+    if len(data) < at + 2:
+        return Verdict.MORE
+    at += 2
     at += data[at - 1]
     if len(data) <= at:
         return Verdict.MORE

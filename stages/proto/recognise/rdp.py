@@ -1,4 +1,4 @@
-"""RDP: a connection confirm ([MS-RDPBCGR] 2.2.1.2: TPKT, X.224). Others that have X.224 (S7) confirm otherwise. Pure."""
+"""RDP: a connection confirm ([MS-RDPBCGR] 2.2.1.2: TPKT, X.224). What else has X.224 (S7) confirms otherwise. Pure."""
 
 from __future__ import annotations
 

@@ -7,23 +7,28 @@ from typing import Final
 from stages.proto.recognise.verdict import Verdict
 from stages.proto.tls.records import MAX_FRAGMENT
 
-_ALERT: Final = 21
-_HANDSHAKE: Final = 22
-_SERVER_HELLO: Final = 2
+_MAJOR: Final = 3
 #: SSL 3.0 to TLS 1.3 in the second byte of the version.
 _MINORS: Final = range(5)
+_ALERT_BYTES: Final = (2,)
+_HELLO_BYTES: Final = range(4, MAX_FRAGMENT + 1)
+_LEVELS: Final = (1, 2)
+_SERVER_HELLO: Final = (2,)
 
 
 def recognise(data: bytes) -> Verdict:
     head = data[:6]
-    tests = (
-        lambda: head[0] in (_ALERT, _HANDSHAKE),
-        lambda: head[1] == 3,
-        lambda: head[2] in _MINORS,
-        lambda: head[3] << 8 <= MAX_FRAGMENT,
-        lambda: head[3] << 8 | head[4] == 2 if head[0] == _ALERT else 4 <= head[3] << 8 | head[4] <= MAX_FRAGMENT,
-        lambda: head[5] in (1, 2) if head[0] == _ALERT else head[5] == _SERVER_HELLO,
-    )
-    if not all(test() for test in tests[: len(head)]):
+    alert = head[:1] == b"\x15"
+    if not alert and head[:1] not in (b"", b"\x16"):
         return Verdict.NO
-    return Verdict.YES if len(head) == len(tests) else Verdict.MORE
+    if len(head) > 1 and head[1] != _MAJOR:
+        return Verdict.NO
+    if len(head) > 2 and head[2] not in _MINORS:
+        return Verdict.NO
+    if len(head) > 3 and head[3] << 8 > (0 if alert else MAX_FRAGMENT):
+        return Verdict.NO
+    if len(head) > 4 and (head[3] << 8 | head[4]) not in (_ALERT_BYTES if alert else _HELLO_BYTES):
+        return Verdict.NO
+    if len(head) < 6:
+        return Verdict.MORE
+    return Verdict.YES if head[5] in (_LEVELS if alert else _SERVER_HELLO) else Verdict.NO
