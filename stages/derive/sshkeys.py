@@ -1,7 +1,7 @@
 """The host key that an SSH server showed (RFC 4253), where the conversation came so far. Pure.
 
-`bannergrab --talk ssh` and `--talk identify` go to the host key and say its fingerprint in the record's `facts`; in what
-others have read it is looked for.
+`bannergrab --talk ssh` and `--talk identify` go to the host key and say its fingerprint in the record's `facts`; in
+what others have read it is looked for.
 
 Behind the identification line come binary packets (section 6), in the clear until NEWKEYS; the server's answer to a key
 exchange carries its host key first: KEXDH_REPLY and KEX_ECDH_REPLY (31, RFC 4253 section 8, RFC 5656 section 4) and

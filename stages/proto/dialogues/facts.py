@@ -1,7 +1,7 @@
 """What a dialogue may know of a service: a closed list of keys, and bounds on what stands there. Pure.
 
-All that comes from the peer is text without control characters, cut; so the facts of one record are some 32 KiB at the
-most, whatever a hostile server says, and leave room for its bytes.
+All that comes from the peer is text without control characters, cut by its bytes; so the facts of one record are some
+50 KiB of JSON at the most, whatever a hostile server says, and leave room for its bytes in a record.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ KEYS: Final = {
     "ssl": "answer to SSLRequest: S or N",
 }
 
-#: Characters of one text: the line of a greeting, a field.
+#: Bytes of one text in UTF-8: the line of a greeting, a field.
 TEXT: Final = 512
-#: Names in a list, and characters of one: OpenSSH offers a dozen, the oddest devices some forty.
-NAMES: Final = 64
+#: Names in a list, and bytes of one: OpenSSH offers a dozen, the oddest devices some forty.
+NAMES: Final = 48
 NAME: Final = 64
 #: Lines of capabilities are longer than names, and fewer.
 LINES: Final = 48
@@ -61,11 +61,13 @@ LINE: Final = 128
 
 
 def text(data: bytes, most: int = TEXT) -> str:
-    """Bytes as text of at most so many characters: UTF-8 where it is some, what cannot be printed as `\\xNN`."""
-    shown = data[:most].decode("utf-8", "backslashreplace")
+    """Bytes as text of at most so many bytes: UTF-8 where it is some, what cannot be printed as `\\xNN`."""
+    shown = data[: most + 4].decode("utf-8", "backslashreplace")
     if not shown.isprintable():
         shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in shown)
-    return shown[:most]
+    if shown.isascii():
+        return shown[:most]
+    return shown.encode()[:most].decode("utf-8", "ignore")
 
 
 def texts(items: Iterable[bytes], count: int = NAMES, most: int = NAME) -> list[str]:

@@ -63,7 +63,7 @@ LDAP: Final = (
 #: isMaster of MongoDB by OP_QUERY, which all versions answer.
 _ISMASTER: Final = b"\x13\0\0\0\x10isMaster\0\1\0\0\0\0"
 MONGODB: Final = (
-    struct.pack("<4i", 16 + 4 + 11 + 1 + 8 + len(_ISMASTER), 1, 0, 2004)
+    struct.pack("<4i", 16 + 4 + 11 + 8 + len(_ISMASTER), 1, 0, 2004)
     + struct.pack("<i", 0) + b"admin.$cmd\0" + struct.pack("<ii", 0, -1) + _ISMASTER
 )  # fmt: skip
 #: Negotiate of SMB 1 with a dialect that leads to SMB 2 ([MS-SMB2] 3.3.5.3.1).

@@ -78,13 +78,14 @@ class Identify(Told):
             return self._and_ours(said, data)
         if self.service is not None:
             return self._listen(data)
-        self._head += data[: LOOK - len(self._head)]
-        if self._asked == POSTGRES and answers_ssl(self._head):
-            return self._ssl()
-        named = name_of(self._head)
-        if not isinstance(named, str):
+        if len(self._head) == LOOK:  # nobody knows it
             return b""
-        return self._named(named, self._head)
+        heard = self._head + data
+        self._head = heard[:LOOK]
+        if self._asked == POSTGRES and answers_ssl(heard):
+            return self._ssl()
+        named = name_of(heard)
+        return self._named(named, heard) if isinstance(named, str) else b""
 
     def _named(self, name: str, heard: bytes) -> bytes | None:
         """The service is known: who goes on?"""

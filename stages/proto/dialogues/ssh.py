@@ -44,7 +44,7 @@ MAX_LINES: Final = 32
 #: Packets that say nothing (section 11), and of the whole conversation.
 MAX_PACKETS: Final = 16
 #: Bytes of a host key blob: RSA with 16,384 bits has 2,072, and a certificate holds some names beside.
-MAX_KEY: Final = 8192
+MAX_KEY: Final = 4096
 
 _TWO: Final = (b"SSH-2.0-", b"SSH-1.99-")
 
