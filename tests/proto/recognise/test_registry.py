@@ -46,6 +46,14 @@ def test_what_was_said_once_is_not_taken_back(data: bytes) -> None:
             before = said
 
 
+@given(st.binary(min_size=1, max_size=40) | st.sampled_from(EVERYTHING))
+def test_nobody_is_left_out(data: bytes) -> None:
+    said = [(name, recognise(data)) for name, recognise in IN_ORDER.items()]
+    open_ones = [(name, verdict) for name, verdict in said if verdict is not Verdict.NO]
+    first, verdict = open_ones[0] if open_ones else (None, Verdict.NO)
+    assert name_of(data) == (Verdict.MORE if verdict is Verdict.MORE else first)
+
+
 @pytest.mark.parametrize("data", [b"", b"\0", b"hello, world\r\n", b"login: ", b"\x80" * 99, b"Q" * (2 * LOOK)])
 def test_what_nobody_knows(data: bytes) -> None:
     assert name_of(data, ended=True) is None
