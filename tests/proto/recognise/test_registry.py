@@ -13,6 +13,8 @@ from stages.proto.recognise.registry import IN_ORDER, SERVICES, name_of
 from stages.proto.recognise.verdict import LOOK, Verdict
 from tests.fuzzing import fuzz, inputs
 
+FUZZ = inputs()
+
 #: File -> service, where they differ.
 OTHERWISE = {"reply": "smtp-or-ftp"}
 FILES = sorted((SERVICES - {"smtp-or-ftp"}) | {"reply"})
@@ -68,7 +70,7 @@ def test_the_look_is_bounded() -> None:
 @fuzz
 def test_any_bytes() -> None:
     rng = random.Random(4)
-    for _ in range(inputs()):
+    for _ in range(FUZZ):
         data = bytearray(rng.choice(EVERYTHING) if rng.random() < 0.8 else rng.randbytes(rng.randrange(80)))
         for _ in range(rng.randrange(4)):
             if data:
