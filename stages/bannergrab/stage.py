@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from stages.bannergrab.endings import banner_of, blocked, outcome_of
+from stages.bannergrab.endings import banner_of, blocked, outcome_of, told_of
 from stages.core.bus.base import Output
 from stages.core.connecting import connect_timeout
 from stages.core.grab import Grab, Reader
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stages.core.routing import Routing
     from stages.net.conversation import Conversation, Dialogue
     from stages.proto.banner import Script
+    from stages.proto.dialogues.registry import Named
 
 
 class Engine(Protocol):
@@ -49,7 +50,7 @@ class BannergrabStage(Grab[Engine, "Conversation"]):
     def __init__(
         self,
         settings: BannergrabSettings,
-        script: Script,
+        script: Script | Named,
         *,
         topic: str,
         read: Reader,
@@ -81,7 +82,7 @@ class BannergrabStage(Grab[Engine, "Conversation"]):
         engine.dial(
             hit.ip,
             hit.port,
-            shared if shared is not None else self._script.begin(hit.ip, hit.port),
+            shared if shared is not None else self._script.begin(hit.ip, hit.port, hit.name),
             job,
             connect_timeout=connect_timeout(hit.rtt, self._lowest, self._highest),
             max_bytes=self._max_bytes,
@@ -89,8 +90,9 @@ class BannergrabStage(Grab[Engine, "Conversation"]):
 
     def finish(self, job: Job, conversation: Conversation) -> None:
         transport = self._transport
-        outcome = outcome_of(conversation, datagrams=transport == "udp")
-        banner = banner_of(conversation, job.record, outcome, self._probe, transport)
+        told = told_of(conversation.dialogue)
+        outcome = outcome_of(conversation, told, datagrams=transport == "udp")
+        banner = banner_of(conversation, job.record, outcome, self._probe, transport, told)
         self._metrics.ended(banner)
         if outcome is Outcome.LOCAL:
             self.local(job, conversation)
