@@ -198,6 +198,14 @@ class ListSettings(Section):
         adds_up=True,
         help="addresses, ranges, networks and names never to touch; may be given many times; all of them hold",
     )
+    exclude: tuple[str, ...] = opt(
+        (),
+        "--exclude",
+        metavar="TARGET",
+        repeat=True,
+        adds_up=True,
+        help="an address, range, network or name never to touch; may be given many times",
+    )
     allowlist_file: tuple[str, ...] = opt(
         (),
         "-w",

@@ -85,8 +85,8 @@ class FileDestination:
 
     async def close(self) -> None:
         try:
-            if isinstance(self._module, Ending) and self._begun and not self._failed:
-                await asyncio.to_thread(self._end, self._module)
+            if self._begun and not self._failed:
+                await asyncio.to_thread(self._finish)
             self._file.close()
         except OSError as error:
             if not self._failed:  # what a failed write left in the buffer fails again, and was told
@@ -131,8 +131,11 @@ class FileDestination:
         except OSError as error:
             raise self._mapped(error) from None
 
-    def _end(self, module: Ending) -> None:
-        self._file.write(module.end())
+    def _finish(self) -> None:
+        """Write what stands at the end of the format."""
+        if not isinstance(self._module, Ending):
+            return
+        self._file.write(self._module.end())
         self._file.flush()
         if self._regular and self._name != STDOUT:
             self._file.truncate()

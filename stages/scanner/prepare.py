@@ -116,8 +116,13 @@ def prepare(
     if probing:
         _packets_or_connections(bool(targets.v6.size), "IPv6 targets", None, probe)
     size = targets.addresses * len(ports)
-    total = size if settings.max_targets is None else amount_of(settings.max_targets, size)
+    begin = min(settings.first_target, size)
+    total = size if settings.max_targets is None else min(begin + amount_of(settings.max_targets, size), size)
+    if begin and begin == size:
+        raise UsageError("--first-target", settings.first_target, f"there are {size} targets")
     seed = settings.seed
+    if settings.first_target and seed is None and held is None:
+        raise UsageError("--first-target", settings.first_target, "needs --seed: a position is one of an order")
     if settings.shards > 1 and seed is None and held is None:
         raise UsageError("--shards", settings.shards, "needs --seed: all shards must walk the same order")
     if seed is None:
@@ -166,7 +171,8 @@ def prepare(
         dedup=settings.dedup_method,
     )
     if held is None:
-        held = Checkpoint(scan, seed, random(SECRET_BYTES), spec.identity(), started=started)
+        at = own_positions(begin, settings.shard, settings.shards)
+        held = Checkpoint(scan, seed, random(SECRET_BYTES), spec.identity(), at, started=started)
     else:
         held.check(spec.identity(), held_at)
         if settings.scan not in (None, held.scan):

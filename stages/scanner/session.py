@@ -29,6 +29,7 @@ from stages.scanner.mixed_answers import lines_of
 from stages.scanner.outputs.base import Format
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes import entry
+from stages.scanner.rotation import open_file
 from stages.scanner.rows import Answer
 from stages.scanner.seenlog import SeenLog, key_of
 from stages.scanner.steering import rate_signals
@@ -90,7 +91,7 @@ class Session:
         self._file: FileDestination | None = None
         if name is not None:
             module = outputs.get(settings.output_module or "csv")
-            self._file = FileDestination.open(name, module(format_of(prepared, hits)))
+            self._file = open_file(name, lambda: module(format_of(prepared, hits)), settings)
 
     async def run(self) -> Summary:
         """To the end of the scan, or until it is stopped. Raises LonglineError."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 import pydantic
 
-from stages.core.settings import Seconds, Section, opt
+from stages.core.settings import Seconds, Section, Size, opt
 from stages.scanner import outputs, probes
 from stages.scanner.drops import MAX_RECEIVE_THREADS
 from stages.scanner.parts import Part, check_parts, parse_part
@@ -159,6 +159,21 @@ class ScannerSettings(Section):
     )
     append_output: bool = opt(
         False, "--append-output", help="go on at the end of the output file; the default is to begin it anew"
+    )
+    rotate: Seconds | None = opt(
+        None, "--rotate", metavar="SECONDS", help="begin the output file anew so often; the old one is moved", gt=0
+    )
+    rotate_offset: Seconds = opt(
+        0.0, "--rotate-offset", metavar="SECONDS", help="not at whole multiples of --rotate, but so much later"
+    )
+    rotate_size: Size | None = opt(
+        None, "--rotate-size", metavar="SIZE", help="begin the output file anew when it has so many bytes", gt=0
+    )
+    rotate_dir: str | None = opt(
+        None, "--rotate-dir", metavar="DIRECTORY", help="where finished files go; default: where they are written"
+    )
+    first_target: int = opt(
+        0, "--first-target", metavar="N", help="begin at this position of the order; with -n, a piece of a scan", ge=0
     )
     engine: str = opt(
         "auto",
@@ -312,6 +327,11 @@ class ScannerSettings(Section):
         return self.show or "open"
 
     @property
+    def rotates(self) -> bool:
+        """Whether the output file is begun anew while the scan runs."""
+        return self.rotate is not None or self.rotate_size is not None
+
+    @property
     def publishes(self) -> Literal["success", "all"]:
         """What is written. ZMap drops its default filter when it is told what to write and how; `list` and `hits` are
         ours, and name open targets."""
@@ -342,6 +362,11 @@ class ScannerSettings(Section):
             raise ValueError(
                 f"--show is of the formats of masscan ({', '.join(outputs.MASSCAN)}); of others, --publish"
             )
+        if self.rotates and self.output_file in (None, "-"):
+            raise ValueError("rotation moves a file away, and -o names none: standard output cannot be moved")
+        if not self.rotates and (self.rotate_dir is not None or self.rotate_offset):
+            flag = "--rotate-dir" if self.rotate_dir is not None else "--rotate-offset"
+            raise ValueError(f"{flag} is about --rotate or --rotate-size, and there is neither")
         if self.append_output and self.output_file in (None, "-"):
             raise ValueError("--append-output goes on with a file, and -o names none")
         if self.shard >= self.shards:

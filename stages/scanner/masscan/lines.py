@@ -137,6 +137,36 @@ class HostonlyWriter:
         return whole_lines(data, ())
 
 
+class ScreenWriter:
+    """`Discovered open port 80/tcp on 1.2.3.4`: what masscan prints where no file is named."""
+
+    closed = False
+
+    def __init__(self, about: About) -> None:
+        del about
+
+    def begin(self) -> bytes:
+        return b""
+
+    def items(self, items: Sequence[Item]) -> bytes:
+        return "".join([self._line(item) for item in items]).encode()
+
+    def end(self, now: int) -> bytes:
+        del now
+        return b""
+
+    def keep(self, data: Data) -> int:
+        return whole_lines(data, ())
+
+    def _line(self, item: Item) -> str:
+        where = f"port {item.port}/{item.proto} on {item.ip}"
+        if isinstance(item, Banner):
+            return f"Banner on {where}: [{masscan_name(item.service)}] {escaped(item.data)}\n"
+        return f"Discovered {item.state} {where}\n"
+
+
+_SCREEN: Final = re.compile(r"Discovered (open|closed|arp) port (\d+)/(\w+) on (\S+) *").fullmatch
+_SCREEN_BANNER: Final = re.compile(r"Banner on port (\d+)/(\w+) on (\S+): \[(\S+)\] (.*)", re.DOTALL).fullmatch
 _LIST: Final = re.compile(r"(open|closed|arp) (\S+) (\d+) (\S+) (\d+)").fullmatch
 _LIST_BANNER: Final = re.compile(r"banner (\S+) (\d+) (\S+) (\d+) (\S+) ?(.*)", re.DOTALL).fullmatch
 _GREP: Final = re.compile(
@@ -180,6 +210,12 @@ def _item(line: str) -> Item | None:
     if match := _GREP_BANNER(line):
         ip, port, service, banner = match.groups()
         return Banner(0, _address(ip), "tcp", _port(port), service, unescaped(banner))
+    if match := _SCREEN(line):
+        state, port, proto, ip = match.groups()
+        return _status("0", ip, proto, port, state)
+    if match := _SCREEN_BANNER(line):
+        port, proto, ip, service, banner = match.groups()
+        return Banner(0, _address(ip), proto, _port(port), service, unescaped(banner))
     if match := _UNICORN(line):
         state, _, port, ip, ttl = match.groups()
         return _status("0", ip, "tcp", port, state)._replace(ttl=_number(ttl, 255))

@@ -22,6 +22,7 @@ FORMATS: Final = {
     "grepable": ("lines", "GrepableWriter"),
     "unicornscan": ("lines", "UnicornscanWriter"),
     "hostonly": ("lines", "HostonlyWriter"),
+    "interactive": ("lines", "ScreenWriter"),
     "binary": ("binary", "BinaryWriter"),
 }
 

@@ -25,6 +25,7 @@ REGISTRY: Final = {
     "grepable": ("stages.scanner.outputs.masscan", "Grepable"),
     "unicornscan": ("stages.scanner.outputs.masscan", "Unicornscan"),
     "hostonly": ("stages.scanner.outputs.masscan", "Hostonly"),
+    "interactive": ("stages.scanner.outputs.masscan", "Screen"),
     "binary": ("stages.scanner.outputs.masscan", "Binary"),
     "null": ("stages.scanner.outputs.null", "Null"),
 }

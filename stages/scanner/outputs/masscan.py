@@ -1,5 +1,5 @@
-"""Output modules `xml`, `masscan-json`, `ndjson`, `masscan-list`, `grepable`, `unicornscan`, `hostonly`, `binary`: the
-files that masscan writes (`stages.scanner.masscan`).
+"""Output modules `xml`, `masscan-json`, `ndjson`, `masscan-list`, `grepable`, `unicornscan`, `hostonly`, `interactive`,
+`binary`: the files that masscan writes (`stages.scanner.masscan`).
 
 A target is written when its state is known first; what repeats is left out, and what `--show` does not ask for.
 """
@@ -74,4 +74,5 @@ List = partial(_Module, "list")
 Grepable = partial(_Module, "grepable")
 Unicornscan = partial(_Module, "unicornscan")
 Hostonly = partial(_Module, "hostonly")
+Screen = partial(_Module, "interactive")
 Binary = partial(_Module, "binary")

@@ -25,12 +25,16 @@ def kept(name: str, item: Item) -> Item | None:
             return None
         if name == "grepable":
             return item._replace(ts=0, proto="tcp", ttl=0)
+        if name == "interactive":
+            return item._replace(ts=0, ttl=0)
         return item if name in ("xml", "binary") else item._replace(ttl=0)
     if name in ("xml", "json", "ndjson", "binary"):
         return item
     usual = item._replace(reason=usual_reason(item.proto, item.state))
     if name in ("list", "grepable"):
         return usual._replace(ttl=0)
+    if name == "interactive":
+        return usual._replace(ts=0, ttl=0)
     if name == "unicornscan":
         return usual._replace(ts=0, ttl=item.ttl if item.proto == "tcp" else 0)
     return Status(0, item.ip, "tcp", 0, "open", usual_reason("tcp", "open"))
