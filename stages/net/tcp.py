@@ -9,7 +9,7 @@ of lists holds the deadlines, so that a tick costs what is due and not what is o
     tcp_table    find, add and remove connections; the memory of those that were closed
     tcp_wheel    deadlines                       tcp_pool     chunks, and what is received out of order
     tcp_output   segments out                    tcp_input    segments in             tcp_icmp    ICMP errors in
-    tcp_ending   how a conversation ends         tcp_timers   what is due             tcp_talking opening, saying, closing
+    tcp_ending   how a conversation ends         tcp_timers   what is due             tcp_talking opening and saying
 
 A connection begins where the scanner left it: a SYN-ACK has come (SYN-SENT in RFC 9293 3.3.2), so it is ESTABLISHED by
 our first segment. The later states are flags, for the two directions end independently: FIN-WAIT-1 is FIN_WANTED,
@@ -121,7 +121,6 @@ EVENT: Final = np.dtype(
         ("slot", "i4"), ("kind", "i4"),
         ("data_at", "i8"), ("size", "i8"),  # DATA: where the bytes are in `Tcp.heard`
         ("when", "i8"),
-        ("sent", "u4"), ("acked", "u4"),  # RESET: the connection's last counts
     ],
     align=True,
 )  # fmt: skip
@@ -216,8 +215,7 @@ def make(
     control: int | None = None,
     now: int = 0,
 ) -> Tcp:
-    """An empty table for `capacity` connections. `frames`, `lengths`: rows for what is sent, their IPv4 header from byte
-    `ip_at` on. `key`, `control`: 64 secret bits each. Memory is touched only as it comes into use.
+    """An empty table for `capacity` connections. `frames`, `lengths`: rows for what is sent, IPv4 from byte `ip_at` on. `key`, `control`: 64 secret bits each. Memory is touched only as it comes into use.
 
     Raises ValueError for numbers that cannot be.
     """
@@ -271,4 +269,3 @@ def counters(table: Tcp) -> dict[str, int]:
 def memory(table: Tcp) -> int:
     """Bytes of all its arrays, touched or not."""
     return sum(array.nbytes for array in table)
-

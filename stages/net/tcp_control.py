@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from stages.net import headers, tcp
-from stages.net.jit import piece
+from stages.net.jit import part, piece
 from stages.net.sequence import plus
 from stages.net.tcp_output import begin, reset, seal
 from stages.net.tcp_table import find, hash_of, mix
@@ -42,7 +42,7 @@ def control_number(t: Any, peer: Any, peer_port: Any, ours: Any, own_port: Any) 
     return (hash_of(t.rules[_CONTROL_KEY], peer, peer_port, ours, own_port) & _HIGH16) | peer_port
 
 
-@piece
+@part
 def ask(t: Any, c: Any) -> None:
     """The SYN, if this host did not get one lately."""
     peer, peer_port, ours, own_port = np.int64(c.peer), np.int64(c.peer_port), np.int64(c.ours), np.int64(c.own_port)
@@ -62,7 +62,7 @@ def ask(t: Any, c: Any) -> None:
         t.now[tcp.CONTROL_SENT] += 1
 
 
-@piece
+@part
 def answered(t: Any, peer: Any, port: Any, ours: Any, own_port: Any, ack: Any) -> Any:
     """A SYN-ACK of no connection came from `port`: whether it answers such a SYN, and then all that follows."""
     number = plus(ack, -1)

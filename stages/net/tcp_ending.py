@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from stages.net import ended, tcp
-from stages.net.jit import kernel, piece
+from stages.net.jit import part, piece
 from stages.net.sequence import gap, plus
 from stages.net.tcp_output import push, reset
 from stages.net.tcp_pool import copy_in, give_in, give_out
@@ -49,7 +49,7 @@ def acknowledged(c: Any) -> Any:
     return min(gap(c.una, c.base), np.int64(c.said))
 
 
-@piece
+@part
 def tell(t: Any, slot: Any, closed_by: Any, timed_out: Any, was_reset: Any, now: Any) -> None:
     """Write the ENDED row of a fixed conversation, once. There is room, the caller has seen to it."""
     c = t.connections[slot]
@@ -96,7 +96,7 @@ def tell(t: Any, slot: Any, closed_by: Any, timed_out: Any, was_reset: Any, now:
     give_in(t, c)
 
 
-@piece
+@part
 def let_go(t: Any, slot: Any, how: Any) -> None:
     """Nothing is left of a connection but a row among the closed ones."""
     c = t.connections[slot]
@@ -107,7 +107,7 @@ def let_go(t: Any, slot: Any, how: Any) -> None:
     remove(t, slot)
 
 
-@piece
+@part
 def abort(t: Any, slot: Any) -> None:
     """End a connection by RST (3.10.5), as the peer would expect its next segment."""
     c = t.connections[slot]
@@ -122,7 +122,7 @@ def finished(c: Any) -> Any:
     return (c.flags & both) == both and gap(c.una, plus(c.base, c.said)) == 1
 
 
-@kernel
+@part
 def shut(t: Any, slot: Any, by_reset: Any, now: Any) -> None:
     """The conversation is over: end our side."""
     c = t.connections[slot]
@@ -138,7 +138,7 @@ def shut(t: Any, slot: Any, by_reset: Any, now: Any) -> None:
         let_go(t, slot, tcp.BY_FIN)
 
 
-@kernel
+@part
 def end(t: Any, slot: Any, closed_by: Any, timed_out: Any, now: Any) -> None:
     """A fixed conversation is over."""
     tell(t, slot, closed_by, timed_out, False, now)

@@ -15,7 +15,7 @@ import numpy as np
 from stages.net import headers, tcp
 from stages.net.checksum import finish, sum_bytes
 from stages.net.headers import load16, load32
-from stages.net.jit import piece
+from stages.net.jit import part
 from stages.net.sequence import gap
 from stages.net.tcp_output import push
 from stages.net.tcp_table import find
@@ -44,7 +44,7 @@ _ERRNOS = np.array(
 )  # fmt: skip
 
 
-@piece
+@part
 def report(t: Any, data: Any, ip: Any, at: Any, end: Any, checked: Any, now: Any) -> None:
     """An ICMP message at byte `at` of a block."""
     inner = at + _ICMP_BYTES

@@ -20,10 +20,10 @@ import numpy as np
 from stages.net import ended, headers, ring, tcp
 from stages.net.checksum import finish, sum_bytes
 from stages.net.headers import load16, load32
-from stages.net.jit import kernel, piece
+from stages.net.jit import kernel, part, piece
 from stages.net.sequence import gap, plus
 from stages.net.tcp_control import answered
-from stages.net.tcp_ending import acknowledged, end, finished, let_go, received, sent, tell
+from stages.net.tcp_ending import end, finished, let_go, received, tell
 from stages.net.tcp_icmp import report
 from stages.net.tcp_output import after, begin, measured, push, resend_first, reset, seal
 from stages.net.tcp_pool import copy_in, drop_in, give_chunk, give_in, hold, reach, settle, write_in
@@ -47,7 +47,7 @@ _PEER, _US = ended.PEER, ended.US
 ACK_DELAY: int = 40_000
 #: A segment of more bytes counts as two: a super-frame is several segments.
 _SEVERAL: int = 1460
-#: Answers to segments without data that we did not expect, for one connection: two confused sides do not go on for ever.
+#: Answers to segments without data that we did not expect, for one connection: two confused sides come to an end.
 MAX_CHALLENGES: int = 64
 #: Duplicate ACKs that mean a loss (RFC 5681 3.2).
 _LOSS: int = 3
@@ -59,17 +59,15 @@ _OLD: int = 1_000_000
 _SPARE: int = 4
 
 
-@piece
+@part
 def write_event(t: Any, slot: Any, kind: Any, now: Any) -> None:
     """For the dialogue of a connection. There is room, the caller has seen to it."""
-    c = t.connections[slot]
     e = t.events[t.now[_EVENTS]]
     t.now[_EVENTS] += 1
     e.slot, e.kind, e.when, e.data_at, e.size = slot, kind, now, t.now[_HEARD], 0
-    e.sent, e.acked = sent(c), acknowledged(c)
 
 
-@piece
+@part
 def hear(t: Any, slot: Any, size: Any, now: Any) -> None:
     """`size` bytes were put at the end of `heard` for a dialogue: its last event, if they follow on, or a new one."""
     c = t.connections[slot]
@@ -87,10 +85,10 @@ def hear(t: Any, slot: Any, size: Any, now: Any) -> None:
     t.now[_HEARD] += size
 
 
-@piece
+@part
 def stray(t: Any, ours: Any, peer: Any, own_port: Any, peer_port: Any, data: Any, at: Any, size: Any) -> None:
-    """A segment of no connection. One that was closed: by RST, as for any closed port (3.10.7.1); a FIN that comes again
-    after both had closed, by the last ACK (3.10.7.4, TIME-WAIT)."""
+    """A segment of no connection. For one that was closed: a RST, as from any closed port (3.10.7.1); to a FIN that comes
+    again after both had closed, the last ACK (3.10.7.4, TIME-WAIT)."""
     flags = np.int64(data[at + 13])
     if flags & _RST:
         return
@@ -121,7 +119,7 @@ def last_ack(t: Any, row: Any) -> None:
         seal(t, number, _TCP_BYTES)
 
 
-@piece
+@part
 def stamps(data: Any, at: Any, until: Any) -> Any:
     """Where the timestamps option stands in TCP options, 0: none, or none that can be read."""
     while at < until:
@@ -140,7 +138,7 @@ def stamps(data: Any, at: Any, until: Any) -> Any:
     return np.int64(0)
 
 
-@piece
+@part
 def challenge(t: Any, slot: Any, now: Any) -> None:
     """Say where we are (RFC 5961 3.2, RFC 9293 3.10.7.4)."""
     c = t.connections[slot]
@@ -151,7 +149,7 @@ def challenge(t: Any, slot: Any, now: Any) -> None:
         push(t, slot, now)
 
 
-@piece
+@part
 def acknowledge(t: Any, slot: Any, ack: Any, arrival: Any) -> None:
     """SND.UNA < SEG.ACK =< the highest SND.NXT."""
     c = t.connections[slot]
@@ -174,7 +172,7 @@ def acknowledge(t: Any, slot: Any, ack: Any, arrival: Any) -> None:
             c.out_from += _CHUNK
 
 
-@piece
+@part
 def take(t: Any, slot: Any, seq: Any, data: Any, at: Any, size: Any, now: Any) -> Any:
     """Data that touches the window, to its place. Returns whether RCV.NXT moved."""
     c = t.connections[slot]
@@ -232,7 +230,7 @@ def take(t: Any, slot: Any, seq: Any, data: Any, at: Any, size: Any, now: Any) -
 
 @piece
 def owe_ack(c: Any, size: Any, now: Any) -> None:
-    """Data came in order: ACK every second segment at once, one alone with the next frame or soon (RFC 9293 3.8.6.3)."""
+    """Data in order: every second segment is acknowledged at once, one alone with the next frame or soon (3.8.6.3)."""
     c.unacked = min(c.unacked + (2 if size > _SEVERAL else 1), 2)
     if c.unacked >= 2:
         c.flags |= _ACK_NOW
@@ -240,7 +238,7 @@ def owe_ack(c: Any, size: Any, now: Any) -> None:
         c.ack_at = now + ACK_DELAY
 
 
-@kernel
+@part
 def segment_in(t: Any, data: Any, ip: Any, at: Any, end_at: Any, checked: Any, arrival: Any, now: Any) -> None:
     """One TCP segment, whole, at byte `at` of a block. `checked`: its checksum is meant to be right."""
     header = np.int64(data[at + 12] >> 4) * 4
@@ -258,9 +256,9 @@ def segment_in(t: Any, data: Any, ip: Any, at: Any, end_at: Any, checked: Any, a
     flags = np.int64(data[at + 13])
     slot = find(t, peer, peer_port, ours, own_port)
     if slot == _NOWHERE:
-        if t.rules[tcp.CONTROL_ON] and flags & (_SYN_ACK | _RST) == _SYN_ACK:
-            if answered(t, peer, peer_port, ours, own_port, np.int64(load32(data, at + 8))):
-                return
+        control = t.rules[tcp.CONTROL_ON] and flags & (_SYN_ACK | _RST) == _SYN_ACK
+        if control and answered(t, peer, peer_port, ours, own_port, np.int64(load32(data, at + 8))):
+            return
         stray(t, ours, peer, own_port, peer_port, data, at, size)
         return
     c = t.connections[slot]
@@ -306,10 +304,7 @@ def segment_in(t: Any, data: Any, ip: Any, at: Any, end_at: Any, checked: Any, a
     room = gap(c.edge, c.rcv)
     ahead = gap(seq, c.rcv)
     behind = ahead + size + (1 if fin else 0)  # where it ends
-    if size or fin:
-        acceptable = ahead < room and behind > 0
-    else:
-        acceptable = 0 <= ahead <= room
+    acceptable = ahead < room and behind > 0 if size or fin else 0 <= ahead <= room
     if not acceptable:
         t.now[tcp.UNACCEPTABLE] += 1
         if size or fin:

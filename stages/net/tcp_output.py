@@ -13,7 +13,7 @@ import numpy as np
 
 from stages.net import headers, tcp
 from stages.net.checksum import finish, sum_bytes
-from stages.net.jit import kernel, piece
+from stages.net.jit import part, piece
 from stages.net.sequence import gap, plus, put16, put32
 from stages.net.tcp_pool import free_room
 from stages.net.tcp_wheel import arm
@@ -41,8 +41,10 @@ def stamp(c: Any, now: Any) -> Any:
     return plus(c.ts_base, now // _MS)
 
 
-@piece
-def begin(t: Any, size: Any, ours: Any, peer: Any, own_port: Any, peer_port: Any, seq: Any, ack: Any, flags: Any) -> Any:
+@part
+def begin(
+    t: Any, size: Any, ours: Any, peer: Any, own_port: Any, peer_port: Any, seq: Any, ack: Any, flags: Any
+) -> Any:
     """The next row of `frames` with its IPv4 header and the first 14 bytes of its TCP header: `size` bytes in all from
     the TCP header on, which is `flags`' upper byte long. Returns the row's number, -1: no room, which is counted."""
     number = t.now[_FRAMES]
@@ -123,7 +125,7 @@ def offer(t: Any, c: Any) -> Any:
     return field
 
 
-@piece
+@part
 def segment(t: Any, c: Any, seq: Any, flags: Any, offset: Any, size: Any, now: Any) -> Any:
     """One segment of a connection with ACK; False: no room for it."""
     options = _STAMP_BYTES if c.flags & _STAMPS else 0
@@ -148,7 +150,7 @@ def segment(t: Any, c: Any, seq: Any, flags: Any, offset: Any, size: Any, now: A
     return True
 
 
-@piece
+@part
 def reset(t: Any, ours: Any, peer: Any, own_port: Any, peer_port: Any, seq: Any, ack: Any, with_ack: Any) -> None:
     """A RST; 3.10.7.1: SEQ is what the other side expects next, where that is known."""
     flags = 0x5000 | _RST | (_ACK if with_ack else 0)
@@ -158,7 +160,7 @@ def reset(t: Any, ours: Any, peer: Any, own_port: Any, peer_port: Any, seq: Any,
         t.now[tcp.RESETS_SENT] += 1
 
 
-@piece
+@part
 def resend_first(t: Any, c: Any, now: Any) -> None:
     """The segment at SND.UNA once more, without going back (RFC 5681 3.2)."""
     offset = gap(c.una, c.base)
@@ -177,7 +179,7 @@ def after(c: Any) -> Any:
     return min(np.int64(c.rto) << min(np.int64(c.backoff), 10), RTO_MOST)
 
 
-@kernel
+@part
 def push(t: Any, slot: Any, now: Any) -> None:
     """Send what may be sent, and set the deadlines; see the module's docstring."""
     c = t.connections[slot]
@@ -228,7 +230,7 @@ def push(t: Any, slot: Any, now: Any) -> None:
     arm(t, slot)
 
 
-@piece
+@part
 def probe_window(t: Any, c: Any, now: Any) -> None:
     """Ask for the window (3.8.6.1). Our segment has no byte beyond the window, but an old number: that is answered."""
     segment(t, c, plus(c.una, -1), 0, 0, 0, now)
@@ -244,4 +246,3 @@ def measured(c: Any, trip: Any) -> None:
         c.rttvar = (3 * np.int64(c.rttvar) + abs(np.int64(c.srtt) - trip)) // 4
         c.srtt = (7 * np.int64(c.srtt) + trip) // 8
     c.rto = min(max(np.int64(c.srtt) + max(4 * np.int64(c.rttvar), tcp.TICK), RTO_LEAST), RTO_MOST)
-

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from stages.net import tcp
-from stages.net.jit import piece
+from stages.net.jit import part, piece
 from stages.net.sequence import gap
 
 _FREE, _TOP, _CHUNKS_USED = tcp.FREE_CHUNK, tcp.TOP_CHUNK, tcp.CHUNKS_USED
@@ -50,7 +50,7 @@ def free_room(t: Any) -> Any:
     return (t.links.size - t.now[_CHUNKS_USED]) * _CHUNK
 
 
-@piece
+@part
 def give_in(t: Any, c: Any) -> None:
     """Give back all that was received."""
     chunk = c.in_head
@@ -59,7 +59,7 @@ def give_in(t: Any, c: Any) -> None:
     c.in_head = c.in_here = _NOWHERE
 
 
-@piece
+@part
 def give_out(t: Any, c: Any) -> None:
     """Give back what was to be said."""
     chunk = c.out_head
@@ -68,7 +68,7 @@ def give_out(t: Any, c: Any) -> None:
     c.out_head = c.out_tail = _NOWHERE
 
 
-@piece
+@part
 def write_in(t: Any, c: Any, offset: Any, data: Any, first: Any, size: Any) -> Any:
     """Put data[first:first + size] at byte `offset` of the peer's stream, which is not before RCV.NXT.
 
@@ -110,7 +110,7 @@ def settle(t: Any, c: Any, offset: Any) -> None:
         c.in_at += _CHUNK
 
 
-@piece
+@part
 def copy_in(t: Any, c: Any, start: Any, until: Any, out: Any, at: Any) -> None:
     """Copy bytes start .. until - 1 of the peer's stream, which are in the chain, into out[at:]."""
     chunk, base = c.in_head, np.int64(c.in_from)
@@ -127,7 +127,7 @@ def copy_in(t: Any, c: Any, start: Any, until: Any, out: Any, at: Any) -> None:
         start += count
 
 
-@piece
+@part
 def drop_in(t: Any, c: Any, until: Any) -> None:
     """Give back the chunks that end before byte `until`: its bytes are used."""
     while c.in_head != _NOWHERE and c.in_from + _CHUNK <= until:
@@ -138,7 +138,7 @@ def drop_in(t: Any, c: Any, until: Any) -> None:
         c.in_from += _CHUNK
 
 
-@piece
+@part
 def hold(t: Any, slot: Any, first: Any, last: Any) -> Any:
     """Note that sequence numbers first .. last - 1 are there, out of order. False: it would be one range too many."""
     c = t.connections[slot]
@@ -162,7 +162,7 @@ def hold(t: Any, slot: Any, first: Any, last: Any) -> Any:
     return True
 
 
-@piece
+@part
 def reach(t: Any, slot: Any, number: Any) -> Any:
     """All before `number` is there: the sequence number up to which it is so with what was held."""
     c = t.connections[slot]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from stages.net import tcp
-from stages.net.jit import piece
+from stages.net.jit import part, piece
 
 _KEY, _OPEN, _FREE, _TOP = tcp.KEY, tcp.OPEN, tcp.FREE_SLOT, tcp.TOP_SLOT
 _NOWHERE, _USED = tcp.NOWHERE, tcp.USED
@@ -45,7 +45,7 @@ def same(row: Any, peer: Any, peer_port: Any, ours: Any, own_port: Any) -> Any:
     return row.peer == peer and row.peer_port == peer_port and row.own_port == own_port and row.ours == ours
 
 
-@piece
+@part
 def find(t: Any, peer: Any, peer_port: Any, ours: Any, own_port: Any) -> Any:
     """The slot of a connection, NOWHERE."""
     mask = t.index.size - 1
@@ -63,7 +63,7 @@ def has_room(t: Any) -> Any:
     return t.now[_FREE] != _NOWHERE or t.now[_TOP] < t.connections.size
 
 
-@piece
+@part
 def add(t: Any, peer: Any, peer_port: Any, ours: Any, own_port: Any) -> Any:
     """A slot for a connection that is not in the table; its record has the key and flags USED, the rest is old.
 
@@ -86,7 +86,7 @@ def add(t: Any, peer: Any, peer_port: Any, ours: Any, own_port: Any) -> Any:
     return slot
 
 
-@piece
+@part
 def remove(t: Any, slot: Any) -> None:
     """Take a connection out; its slot is free."""
     c = t.connections[slot]
@@ -110,7 +110,7 @@ def remove(t: Any, slot: Any) -> None:
     t.now[_OPEN] -= 1
 
 
-@piece
+@part
 def remember(t: Any, c: Any, how: Any) -> None:
     """Note that this connection was closed, BY_FIN or BY_RESET."""
     row = t.closed[hash_of(t.rules[_KEY], c.peer, c.peer_port, c.ours, c.own_port) & (t.closed.size - 1)]
@@ -118,7 +118,7 @@ def remember(t: Any, c: Any, how: Any) -> None:
     row.nxt, row.rcv, row.how = c.top, c.rcv, how
 
 
-@piece
+@part
 def forget(t: Any, peer: Any, peer_port: Any, ours: Any, own_port: Any) -> None:
     """These addresses and ports are open anew."""
     row = t.closed[hash_of(t.rules[_KEY], peer, peer_port, ours, own_port) & (t.closed.size - 1)]

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from stages.net import ended, tcp
-from stages.net.jit import kernel, piece
+from stages.net.jit import kernel, part
 from stages.net.sequence import plus
 from stages.net.tcp_control import ask
 from stages.net.tcp_ending import abort, let_go, shut
@@ -57,7 +57,7 @@ EXISTS: Final = -2
 NO_ROOM: Final = 5
 
 
-@piece
+@part
 def begin_at(t: Any, h: Any, now: Any, wall: Any) -> Any:
     """A connection from a HALFOPEN row (RFC 9293 3.10.7.3, the last part: SYN-SENT that becomes ESTABLISHED)."""
     slot = add(t, h.peer, h.peer_port, h.ours, h.own_port)
@@ -111,7 +111,7 @@ def begin_at(t: Any, h: Any, now: Any, wall: Any) -> Any:
     return slot
 
 
-@piece
+@part
 def refuse(t: Any, h: Any, wall: Any) -> None:
     """The connection is in the table already."""
     t.now[tcp.REFUSED] += 1
@@ -169,7 +169,7 @@ def open_dialogues(t: Any, half: Any, slots: Any, now: Any, wall: Any) -> Any:
     return half.size
 
 
-@piece
+@part
 def say(t: Any, c: Any, data: Any, at: Any, size: Any) -> Any:
     """Put bytes behind what was said. False: there is no room, and some may be there."""
     if c.said + size > _MOST_SAID:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stages.net import ended, tcp
-from stages.net.jit import kernel, piece
+from stages.net.jit import kernel, part
 from stages.net.sequence import gap
 from stages.net.tcp import due_at
 from stages.net.tcp_ending import abort, end
@@ -20,7 +20,7 @@ _US = ended.US
 _MOST_BACKOFF = 30
 
 
-@piece
+@part
 def expire(t: Any, slot: Any, now: Any) -> None:
     """One connection, something of which is due."""
     c = t.connections[slot]

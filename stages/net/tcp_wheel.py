@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from stages.net import tcp
-from stages.net.jit import piece
+from stages.net.jit import part
 from stages.net.tcp import due_at
 
 _TICK, _BUCKETS, _MASK = tcp.TICK, tcp.BUCKETS, tcp.BUCKETS - 1
 _NOWHERE, _AT = tcp.NOWHERE, tcp.AT_TICK
 
 
-@piece
+@part
 def disarm(t: Any, slot: Any) -> None:
     """Take a connection out of the wheel, if it is in."""
     c = t.connections[slot]
@@ -31,7 +31,7 @@ def disarm(t: Any, slot: Any) -> None:
     c.bucket = _NOWHERE
 
 
-@piece
+@part
 def arm(t: Any, slot: Any) -> None:
     """Put a connection where its deadlines say, unless it stands in an earlier bucket."""
     c = t.connections[slot]
