@@ -1,4 +1,4 @@
-"""Dialogues that are objects, on the connections of a table: events in, commands out. Drives them as `net.dialing` does.
+"""Dialogues that are objects, on the connections of a table: events in, commands out. Driven as `net.dialing` does it.
 
 All of a batch is handled in one go: the events of a kernel call become calls of `receive`, `silence`, `eof`; what the
 dialogues answer is collected, and one more kernel call says it all. A conversation knows its slot in the table by its

@@ -1,4 +1,4 @@
-"""numba, set up the same way everywhere: `@kernel` for what Python calls; `@piece` and `@part` for what that is made of.
+"""numba, set up the same way everywhere: `@kernel` for what Python calls, `@piece` and `@part` for what it is made of.
 
 Kernels release the GIL and are cached on disk, so that only the first start after an installation compiles. Two things
 numba's cache does not do by itself are done here: where no directory can be written (a read-only image) the kernel

@@ -168,7 +168,7 @@ class Tcp(NamedTuple):
     """A table of connections and all that belongs to it."""
 
     connections: npt.NDArray[np.void]  #: CONNECTION (capacity,)
-    index: npt.NDArray[np.int32]  #: hash -> slot, NOWHERE; a power of two, at most half full
+    places: npt.NDArray[np.int32]  #: hash -> slot, NOWHERE; a power of two, at most half full
     ranges: npt.NDArray[np.uint32]  #: (capacity, RANGES, 2): received out of order, [first, behind the last)
     pool: npt.NDArray[np.uint8]  #: (chunks, CHUNK)
     links: npt.NDArray[np.int32]  #: chunk -> the next one of its chain, NOWHERE
@@ -215,7 +215,8 @@ def make(
     control: int | None = None,
     now: int = 0,
 ) -> Tcp:
-    """An empty table for `capacity` connections. `frames`, `lengths`: rows for what is sent, IPv4 from byte `ip_at` on. `key`, `control`: 64 secret bits each. Memory is touched only as it comes into use.
+    """An empty table for `capacity` connections. `frames`, `lengths`: rows for what is sent, IPv4
+    from byte `ip_at` on. `key`, `control`: 64 secret bits each. Memory is touched only as it comes into use.
 
     Raises ValueError for numbers that cannot be.
     """
@@ -238,7 +239,7 @@ def make(
     numbers[AT_TICK] = now // TICK
     return Tcp(
         connections=np.zeros(capacity, CONNECTION),
-        index=np.full(slots, NOWHERE, np.int32),
+        places=np.full(slots, NOWHERE, np.int32),
         ranges=np.zeros((capacity, RANGES, 2), np.uint32),
         pool=np.zeros((count, CHUNK), np.uint8),
         links=np.zeros(count, np.int32),

@@ -60,7 +60,7 @@ def tell(t: Any, slot: Any, closed_by: Any, timed_out: Any, was_reset: Any, now:
     t.now[_ENDINGS] += 1
     e.tag, e.started = c.tag, c.started
     e.peer, e.peer_port, e.ours, e.own_port = c.peer, c.peer_port, c.ours, c.own_port
-    e.connected = max(np.int64(c.rtt), 0) * _MICROSECOND
+    e.connected = c.rtt * _MICROSECOND if c.rtt > 0 else 0.0
     e.first_byte = c.first_byte * _MICROSECOND if c.first_byte >= 0 else np.nan
     e.ended = (now - c.began) * _MICROSECOND
     total = received(c)

@@ -87,8 +87,8 @@ def hear(t: Any, slot: Any, size: Any, now: Any) -> None:
 
 @part
 def stray(t: Any, ours: Any, peer: Any, own_port: Any, peer_port: Any, data: Any, at: Any, size: Any) -> None:
-    """A segment of no connection. For one that was closed: a RST, as from any closed port (3.10.7.1); to a FIN that comes
-    again after both had closed, the last ACK (3.10.7.4, TIME-WAIT)."""
+    """A segment of no connection. For one that was closed: a RST, as from any closed port (3.10.7.1); to a FIN that
+    comes again after both had closed, the last ACK (3.10.7.4, TIME-WAIT)."""
     flags = np.int64(data[at + 13])
     if flags & _RST:
         return

@@ -176,7 +176,8 @@ def resend_first(t: Any, c: Any, now: Any) -> None:
 @piece
 def after(c: Any) -> Any:
     """Microseconds until we send again: RTO, doubled with each try (RFC 6298 5.5)."""
-    return min(np.int64(c.rto) << min(np.int64(c.backoff), 10), RTO_MOST)
+    tries: Any = np.int64(c.backoff)
+    return min(int(c.rto) << min(tries, 10), RTO_MOST)
 
 
 @part
@@ -245,4 +246,5 @@ def measured(c: Any, trip: Any) -> None:
     else:
         c.rttvar = (3 * np.int64(c.rttvar) + abs(np.int64(c.srtt) - trip)) // 4
         c.srtt = (7 * np.int64(c.srtt) + trip) // 8
-    c.rto = min(max(np.int64(c.srtt) + max(4 * np.int64(c.rttvar), tcp.TICK), RTO_LEAST), RTO_MOST)
+    spread = max(4 * int(c.rttvar), tcp.TICK)
+    c.rto = min(max(int(c.srtt) + spread, RTO_LEAST), RTO_MOST)

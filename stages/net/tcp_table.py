@@ -48,11 +48,11 @@ def same(row: Any, peer: Any, peer_port: Any, ours: Any, own_port: Any) -> Any:
 @part
 def find(t: Any, peer: Any, peer_port: Any, ours: Any, own_port: Any) -> Any:
     """The slot of a connection, NOWHERE."""
-    mask = t.index.size - 1
+    mask = t.places.size - 1
     at = hash_of(t.rules[_KEY], peer, peer_port, ours, own_port) & mask
-    while t.index[at] != _NOWHERE:
-        if same(t.connections[t.index[at]], peer, peer_port, ours, own_port):
-            return np.int64(t.index[at])
+    while t.places[at] != _NOWHERE:
+        if same(t.connections[t.places[at]], peer, peer_port, ours, own_port):
+            return np.int64(t.places[at])
         at = (at + 1) & mask
     return np.int64(_NOWHERE)
 
@@ -74,11 +74,11 @@ def add(t: Any, peer: Any, peer_port: Any, ours: Any, own_port: Any) -> Any:
     else:
         slot = t.now[_TOP]
         t.now[_TOP] += 1
-    mask = t.index.size - 1
+    mask = t.places.size - 1
     at = hash_of(t.rules[_KEY], peer, peer_port, ours, own_port) & mask
-    while t.index[at] != _NOWHERE:
+    while t.places[at] != _NOWHERE:
         at = (at + 1) & mask
-    t.index[at] = slot
+    t.places[at] = slot
     c = t.connections[slot]
     c.peer, c.peer_port, c.ours, c.own_port = peer, peer_port, ours, own_port
     c.flags = _USED
@@ -90,20 +90,20 @@ def add(t: Any, peer: Any, peer_port: Any, ours: Any, own_port: Any) -> Any:
 def remove(t: Any, slot: Any) -> None:
     """Take a connection out; its slot is free."""
     c = t.connections[slot]
-    mask = t.index.size - 1
+    mask = t.places.size - 1
     key = t.rules[_KEY]
     hole = hash_of(key, c.peer, c.peer_port, c.ours, c.own_port) & mask
-    while t.index[hole] != slot:
+    while t.places[hole] != slot:
         hole = (hole + 1) & mask
     at = (hole + 1) & mask
-    while t.index[at] != _NOWHERE:
-        o = t.connections[t.index[at]]
+    while t.places[at] != _NOWHERE:
+        o = t.connections[t.places[at]]
         home = hash_of(key, o.peer, o.peer_port, o.ours, o.own_port) & mask
         if ((at - home) & mask) >= ((at - hole) & mask):  # the hole is between its home and where it is
-            t.index[hole] = t.index[at]
+            t.places[hole] = t.places[at]
             hole = at
         at = (at + 1) & mask
-    t.index[hole] = _NOWHERE
+    t.places[hole] = _NOWHERE
     c.flags = 0
     c.behind = t.now[_FREE]
     t.now[_FREE] = slot

@@ -15,7 +15,7 @@ from stages.net import ended, tcp
 from stages.net.jit import kernel, part
 from stages.net.sequence import plus
 from stages.net.tcp_control import ask
-from stages.net.tcp_ending import abort, let_go, shut
+from stages.net.tcp_ending import abort, shut
 from stages.net.tcp_input import has_space, write_event
 from stages.net.tcp_output import RTO_FIRST, measured, push, reset
 from stages.net.tcp_pool import take_chunk
@@ -127,8 +127,8 @@ def refuse(t: Any, h: Any, wall: Any) -> None:
 
 @kernel
 def open_fixed(t: Any, half: Any, start: Any, now: Any, wall: Any) -> Any:
-    """Begin fixed conversations with rows start .. of HALFOPEN. `wall`: microseconds since the epoch. Returns the row to
-    go on with when there is room again, or their number."""
+    """Begin fixed conversations with rows start .. of HALFOPEN. `wall`: microseconds since the epoch. Returns the row
+    to go on with when there is room again, or their number."""
     for i in range(start, half.size):
         if not has_space(t) or not has_room(t):
             return i
