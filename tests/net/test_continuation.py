@@ -19,6 +19,9 @@ from tests.require import require
 from tests.servers.tcp_says import BIG, LINE, MUCH
 from tests.servers.veth import Veth, veth
 
+#: The first test on a machine compiles the kernels.
+pytestmark = pytest.mark.timeout(600)
+
 #: Until the lease of `net.firewall`: our kernel does not see what comes to our ports.
 QUIET = """
 add table inet quiet

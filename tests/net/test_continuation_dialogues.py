@@ -13,6 +13,9 @@ from stages.net.continuation_dialogues import Talks, conversation_of
 from stages.net.conversation import Conversation
 from tests.servers.tcp_table import ACK, FIN, RST, START_US, WALL_US, Hand, Segment, half
 
+#: The first test on a machine compiles the kernels.
+pytestmark = pytest.mark.timeout(600)
+
 
 class Said:
     """Notes what it is asked; answers from a list."""

@@ -58,6 +58,9 @@ outlet.close()
 
 _CAPTURE = """
 import socket
+
+#: The first test on a machine compiles the kernels.
+pytestmark = pytest.mark.timeout(600)
 with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as sock:
     sock.setsockopt(socket.SOL_SOCKET, 33, 1 << 22)
     sock.setsockopt(263, 8, 1)

@@ -7,6 +7,9 @@ import pytest
 from stages.net import tcp
 from tests.servers.tcp_table import ACK, PEER, RST, SYN, Hand, Segment, half
 
+#: The first test on a machine compiles the kernels.
+pytestmark = pytest.mark.timeout(600)
+
 
 def asked(hand: Hand, **more: int) -> tuple[Segment, list[Segment]]:
     sent = hand.begin(half(**more))

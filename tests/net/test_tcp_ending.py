@@ -7,6 +7,9 @@ import pytest
 from stages.net import ended, tcp
 from tests.servers.tcp_table import ACK, FIN, RST, Hand, Segment, check_table
 
+#: The first test on a machine compiles the kernels.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.mark.parametrize("close", ["fin", "rst"])
 def test_closed_as_asked(close: str) -> None:

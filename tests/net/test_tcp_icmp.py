@@ -11,6 +11,9 @@ import pytest
 from stages.net import ended
 from tests.servers.tcp_table import OURS, PEER, Hand, Segment, ip_packet
 
+#: The first test on a machine compiles the kernels.
+pytestmark = pytest.mark.timeout(600)
+
 REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 
 

@@ -10,6 +10,9 @@ from stages.net import ended, tcp, tcp_talking
 from stages.net.tcp_input import MAX_CHALLENGES
 from tests.servers.tcp_table import ACK, FIN, OURS, PEER, PSH, RST, SYN, Hand, Segment, check_table, half
 
+#: The first test on a machine compiles the kernels.
+pytestmark = pytest.mark.timeout(600)
+
 REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 LEN = len(REQUEST)
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from scapy.layers.inet import IP, TCP
 
-from stages.net import tcp
+from stages.net import tcp, tcp_talking
 from stages.net.tcp_output import RTO_FIRST, RTO_LEAST
-from tests.servers.tcp_table import ACK, PSH, Hand, Segment, half
+from tests.servers.tcp_table import ACK, FIN, PSH, Hand, Segment, half
+
+#: The first test on a machine compiles the kernels.
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +107,24 @@ def test_frames_that_find_no_room_leave_later() -> None:
     while sum(sizes) < 10_000:
         sizes += [len(s.data) for s in hand.wait(0.005)]
     assert sizes == [1460] * 6 + [1240]
+
+
+def test_scapy_reads_the_same_and_finds_the_same_checksums() -> None:
+    hand = Hand(payload=b"GET / HTTP/1.0\r\n\r\n")
+    hand.begin(half(has_ts=1, ts_val=7, ts_ecr=9))
+    hand.feed(Segment(seq=1001, ack=5018, data=b"odd", stamp=(8, 9)))
+    hand.feed(Segment(seq=1004, ack=5018, flags=ACK | FIN, stamp=(8, 9)))
+    hand.begin(half(own_port=40_001))
+    tcp_talking.abort_every(hand.table, 0)
+    hand.out()
+    count = 0
+    for row, length in zip(hand.frames, hand.table.lengths, strict=True):
+        if row[14] != 0x45:
+            break
+        packet = IP(row[14:length].tobytes())
+        again = packet.copy()
+        del again.chksum, again[TCP].chksum, again[TCP].dataofs, again.len
+        assert bytes(again) == bytes(packet)
+        assert (packet.src, packet.dst, packet.flags, packet.ttl) == ("198.51.100.2", "10.0.0.1", "DF", 64)
+        count += 1
+    assert count >= 2

@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 
 import numpy as np
+import pytest
 
 from stages.net import tcp, tcp_talking
 from tests.servers.tcp_table import ACK, FIN, RST, START_US, WALL_US, Hand, Segment, check_table, half
+
+#: The first test on a machine compiles the kernels.
+pytestmark = pytest.mark.timeout(600)
 
 
 def several(count: int) -> np.ndarray:

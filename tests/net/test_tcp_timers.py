@@ -11,6 +11,9 @@ from stages.net import ended, tcp
 from stages.net.tcp_output import TRIES
 from tests.servers.tcp_table import ACK, FIN, RST, Hand, Segment, half
 
+#: The first test on a machine compiles the kernels.
+pytestmark = pytest.mark.timeout(600)
+
 
 def test_what_is_not_acknowledged_comes_again_ever_later() -> None:
     hand = Hand(payload=b"hello", first=1000, total=1000)
