@@ -67,6 +67,7 @@ class Conversation:
         "_sock",
         "closed_by",
         "connected",
+        "control",
         "data",
         "deadline",
         "ended",
@@ -86,6 +87,7 @@ class Conversation:
         "tick",
         "timed_out",
         "truncated",
+        "via",
     )
 
     def __init__(
@@ -94,6 +96,8 @@ class Conversation:
         self.host = host
         self.port = port
         self.tag = tag
+        self.via: Literal["connect", "raw", "adopt"] = "connect"  #: how the connection came to be
+        self.control: bool | None = None  #: whether a port that nobody serves answers there too; None: not asked
         self.started: int = 0  #: microseconds since the epoch
         self.connected: float | None = None
         self.first_byte: float | None = None
