@@ -131,8 +131,31 @@ class Dialer:
         if self._launching is None:
             self._launching = self._loop.call_soon(self._launch)
 
+    def adopt(
+        self, sock: Socket, host: str, port: int, dialogue: Dialogue, tag: object, *,
+        started: int, connected: float, max_bytes: int,
+    ) -> None:  # fmt: skip
+        """Talk on a connection that is there: `sock`, non-blocking, is the engine's from now on, whatever is raised.
+
+        `started` (microseconds since the epoch) is when it was begun, `connected` how many seconds that took. Times of
+        the conversation, and its deadlines, go on from there: what lay between is not counted. Raises ValueError.
+        """
+        if self._closed:
+            sock.close()
+            raise ValueError("the dialer is closed")
+        conversation = Conversation(host, port, dialogue, tag, 0.0, max_bytes)
+        conversation.started = started
+        conversation.connected = connected
+        conversation._sock = sock
+        self._waiting.append(conversation)
+        if self._launching is None:
+            self._launching = self._loop.call_soon(self._launch)
+
     def abort_all(self) -> None:
         """Drop everything in flight: sockets are closed, nothing is handed over."""
+        for conversation in self._waiting:
+            if conversation._sock is not None:
+                conversation._sock.close()
         self._waiting.clear()
         self._ended.clear()
         for conversation in list(self._by_fd.values()):
@@ -157,6 +180,9 @@ class Dialer:
         waiting = self._waiting
         for _ in range(min(len(waiting), LAUNCH_SLICE)):
             conversation = waiting.popleft()
+            if conversation._sock is not None:
+                self._take_up(conversation, conversation._sock, now)
+                continue
             conversation.started = started
             conversation._begun = now
             self._open(conversation, now)
@@ -202,6 +228,29 @@ class Dialer:
         conversation._fd = fd
         self._by_fd[fd] = conversation
         self._wheel.schedule(conversation, now + conversation._connect_timeout)
+
+    def _take_up(self, conversation: Conversation, sock: Socket, now: float) -> None:
+        """Begin on a socket that is connected."""
+        conversation._begun = now - (conversation.connected or 0.0)
+        fd = sock.fileno()
+        try:
+            errqueue.enable(sock, sock.family)
+            self._poller.add(fd)
+        except OSError as failure:
+            sock.close()
+            conversation._sock = None
+            conversation.failed = True
+            conversation.errno = failure.errno
+            conversation.left_host = False
+            self._finish(conversation, "us", now)
+            return
+        conversation._fd = fd
+        self._by_fd[fd] = conversation
+        try:
+            self._connected(conversation, now)
+        except Exception as fault:  # as in _on_ready
+            conversation.fault = fault
+            self._end(conversation, "us", now)
 
     # -- what is ready ------------------------------------------------------------------------------------------
 
