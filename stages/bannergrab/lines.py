@@ -1,8 +1,8 @@
 """Conversations of the compiled engine as banner records: many at once, from rows of ENDED to lines. Pure.
 
-A line is what `stages.core.records.Banner.dump` would give of the same conversation, named as `stages.bannergrab.endings`
-names it (a test holds both equal), but made from a template: what all records of a scan have in common is rendered
-once, and the two hashes that are the ids of record and hit are started once.
+A line is what `stages.core.records.Banner.dump` would give of the same conversation, named as
+`stages.bannergrab.endings` names it (a test holds both equal), but made from a template: what all records of a scan
+have in common is rendered once, and the two hashes that are the ids of record and hit are started once.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ def silence_of(conversation: Ended, *, datagrams: bool = False) -> Outcome | Non
     the peer closed, or we did: the bytes tell.
 
     `datagrams`: over UDP silence is `timeout`, as nothing shows that anybody is there. On a connection of the scanner's
-    (`raw`) a peer that acknowledged none of our bytes is `silent`: it has sent a SYN-ACK and then nothing, as middleboxes
-    do that answer for every address.
+    (`raw`) a peer that acknowledged none of our bytes is `silent`: it has sent a SYN-ACK and then nothing, as
+    middleboxes do that answer for every address.
     """
     if not conversation.timed_out:
         return None if conversation.data or conversation.size else Outcome.EMPTY

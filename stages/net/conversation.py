@@ -65,6 +65,7 @@ class Conversation:
         "_max_bytes",
         "_out",
         "_sock",
+        "_syns",
         "closed_by",
         "connected",
         "control",
@@ -124,6 +125,7 @@ class Conversation:
         self._out: bytes = b""
         self._connect_timeout = connect_timeout
         self._max_bytes = max_bytes
+        self._syns: int | None = None
 
     @property
     def dialogue(self) -> Dialogue:

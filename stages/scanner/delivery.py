@@ -33,7 +33,8 @@ class Mark:
     """`position` is settled once all that was put before is acknowledged."""
 
     position: int
-    ripe: bool = True  #: what is said with the targets before it is in, too
+    ripe: bool = True  #: what was said with the targets before it is in, too
+    met: asyncio.Event | None = None  #: set by the writer; then nothing is settled
 
 
 class Taken(NamedTuple):
@@ -99,6 +100,13 @@ class Delivery:
         """From the loop's thread."""
         self._items.append(Mark(position, ripe))
         self._wake.set()
+
+    def meet(self) -> asyncio.Event:
+        """Set when the writer has done with all that was put until now. From the loop's thread."""
+        met = asyncio.Event()
+        self._items.append(Mark(0, met=met))
+        self._wake.set()
+        return met
 
     def close(self) -> None:
         """Nothing more will be put: `take` says so once it has given everything."""

@@ -31,6 +31,10 @@ _KINDS: Final = {
 }
 
 
+#: Option set of tcp_synscan -> the window scale that its SYN offers (a test holds them equal to the templates).
+WSCALES: Final = {"": 8, "windows": 8, "linux": 7, "bsd": 6, "smallest-probes": None}
+
+
 @dataclass(frozen=True, slots=True)
 class HitSource:
     """What all hits of one scan have in common."""

@@ -1,12 +1,13 @@
 """What is said on the connections that a scan goes on with, and what came of it.
 
-`Grabbing` is handed in by `cli`: a stage knows no other stage, so the dialogues of bannergrab and tlsgrab and the makers
-of their records come as callables. A `Said` is a batch of conversations that have ended, on its way to those who write;
-its lines are rendered there, in the loop, and not on the engine's thread.
+`Grabbing` is handed in by `cli`: a stage knows no other stage, so the dialogues of bannergrab and tlsgrab and the
+makers of their records come as callables. A `Said` is a batch of conversations that have ended, on its way to those who
+write; its lines are rendered there, in the loop, and not on the engine's thread.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from stages.scanner.hits import HitSource
     from stages.scanner.rows import Answer
 
+log = logging.getLogger("longline.scanner.said")
+
 #: (key, line): the key is the target's prefix, which orders and owns it.
 Keyed = tuple[bytes, bytes]
 Rendered = tuple[Sequence[Keyed], Mapping[Outcome, int]]
@@ -33,6 +36,7 @@ Render = Callable[["Ended"], Rendered]
 class Grabbing:
     """What is said. Times in seconds."""
 
+    name: str  #: of the dialogue, in the scan's own record
     topic: str  #: where its records go on a log
     begin: Callable[[str, int], Dialogue]  #: (address, port) -> the dialogue with it
     record: Callable[[Conversation, Hit], tuple[Outcome, bytes]]  #: one that has ended -> its name and line
@@ -47,6 +51,17 @@ class Grabbing:
     keep_data: bool = True  #: False: the dialogues keep what they need
     control: bool = False  #: control ports are asked
     syns: int | None = None  #: SYNs to one target, at most, those of the scan included
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """What becomes of the connections that a scan opens."""
+
+    grabbing: Grabbing | None = None  #: the scan goes on with them itself
+    output: str | None = None  #: file of what is said; None: where hits go
+    hold: float | None = None  #: another process does: this host stays quiet for so many seconds more
+    scanner: str = ""  #: with `hold` on a log: whose topic the hits have
+    syns: int | None = None  #: SYNs to one target, at most
 
 
 @runtime_checkable
@@ -102,8 +117,9 @@ class Talked:
             answer: Answer = conversation.tag  # type: ignore[assignment]
             if wanted is not None and answer.position not in wanted:
                 continue
-            if conversation.fault is not None:
-                raise conversation.fault
+            if conversation.fault is not None:  # a dialogue's own: it costs one record
+                log.error("%s: %s: %s", conversation, type(conversation.fault).__name__, conversation.fault)
+                continue
             hit = self.hit(answer)
             outcome, line = self.grabbing.record(conversation, hit)
             outcomes[outcome] += 1
