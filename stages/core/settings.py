@@ -50,6 +50,9 @@ DEFAULT_LOG_BYTES: Final = 2**30
 #: A name that may stand in the name of a topic (Kafka's own rule), with room for what stands around it.
 _SCANNER_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII).fullmatch
 
+_PORTS: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII).fullmatch
+_MAX_PORT: Final = 65_535
+
 #: SYNs that a kernel sends for one connection, at most: TCP_SYNCNT takes 127 repeats (tcp(7)).
 MAX_SYNS: Final = 128
 
@@ -264,6 +267,12 @@ class ContinueSettings(Section):
     max_hit_age: Seconds = opt(
         10.0, "--max-hit-age", metavar="SECONDS", help="an older hit is reset and dialled instead of continued", gt=0
     )
+    held_ports: str | None = opt(
+        None,
+        "--source-port",
+        metavar="PORT[-PORT]",
+        help="source ports of a scanner that does not --hold (ZMap): this host resets nothing that they open",
+    )
     close: Literal["fin", "rst"] = opt("fin", "--close", help="how a continued connection is ended by us")
     max_syn_per_target: int | None = opt(
         None,
@@ -276,6 +285,23 @@ class ContinueSettings(Section):
     control_port: bool = opt(
         False, "--control-port", help="ask each host that answers on a random port too, and note whether it does"
     )
+
+    @property
+    def source_ports(self) -> tuple[int, int] | None:
+        """First and last source port."""
+        if self.held_ports is None:
+            return None
+        found = _PORTS(self.held_ports)
+        assert found is not None
+        return int(found[1]), int(found[2] or found[1])
+
+    @pydantic.field_validator("held_ports")
+    @classmethod
+    def _ports_in_order(cls, value: str | None) -> str | None:
+        found = None if value is None else _PORTS(value)
+        if value is not None and (found is None or not 0 < int(found[1]) <= int(found[2] or found[1]) <= _MAX_PORT):
+            raise ValueError("a port or a range of ports between 1 and 65535")
+        return value
 
     @pydantic.field_validator("scanner")
     @classmethod

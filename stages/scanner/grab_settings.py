@@ -15,12 +15,15 @@ from stages.core.settings import Seconds, Section, Size, opt
 #: Connections continued at once. A conversation takes a second or two, so it is some 25,000 banners a second.
 DEFAULT_CONCURRENT: Final = 50_000
 
+#: A banner is one record of at most MAX_RECORD_BYTES, base64 inside: 4/3 of this, and room (bannergrab's own bound).
+LARGEST_MAX_BYTES: Final = 700_000
+
 #: The words of --grab that are no payload file: part 3's certificate mode, and to say nothing and read.
 TLS: Final = "tls"
 WAIT: Final = "wait"
 
-#: Seconds that a held connection is any good: servers repeat a SYN-ACK for about a minute.
-DEFAULT_HOLD: Final = 60.0
+#: Seconds that the kernel stays quiet when the scan is over: later nobody goes on with a hit (--max-hit-age).
+DEFAULT_HOLD: Final = 10.0
 
 
 class GrabSettings(Section):
@@ -58,7 +61,9 @@ class GrabSettings(Section):
     total_timeout: Seconds | None = opt(
         None, "--total-timeout", metavar="SECONDS", help="seconds for one conversation", gt=0
     )
-    max_bytes: Size | None = opt(None, "--max-bytes", metavar="SIZE", help="bytes kept of one server, at most", gt=0)
+    max_bytes: Size | None = opt(
+        None, "--max-bytes", metavar="SIZE", help="bytes kept of one server, at most", gt=0, le=LARGEST_MAX_BYTES
+    )
     hold: bool = opt(
         False,
         "--hold",

@@ -226,7 +226,7 @@ class Session:
             onward.grabbing,
             self._source,
             delivery.say,
-            capacity=fit_concurrency(onward.grabbing.capacity, raise_descriptor_limit()[0]),
+            capacity=fit_concurrency(self._prepared.settings.connections, raise_descriptor_limit()[0]),
             blocked=self._prepared.targets.policy.blocked,
         )
 
