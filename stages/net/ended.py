@@ -40,7 +40,7 @@ ENDED: Final = np.dtype(
         (
             "errno",
             "u2",
-        ),  # 0: none. ECONNRESET: a RST; ENOBUFS, EADDRINUSE: our own limits (with `failed`); others: ICMP
+        ),  # 0: none. ECONNRESET: a RST; ENOBUFS, EADDRINUSE: our limits; others: ICMP
         ("phase", "u1"),
         ("failed", "u1"),  # `errno` ended it; otherwise it is an ICMP error, a hint
         ("has_icmp", "u1"),
