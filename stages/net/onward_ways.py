@@ -127,6 +127,8 @@ class Raw:
 
     def talk(self, waiting: Waiting) -> bool:
         assert self._engine is not None
+        if self._engine.in_flight >= self._options["capacity"]:
+            return False
         return self._engine.talk(waiting.half, waiting.dialogue, waiting.tag, max_bytes=waiting.max_bytes)
 
     def reset(self, half: HalfOpenArray) -> None:
