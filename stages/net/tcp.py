@@ -92,6 +92,8 @@ NOWHERE: Final = -1
 
 #: Bytes of a chunk: most banners fit into one.
 CHUNK: Final = 1024
+#: Chunks that a small table has all the same: 16 MiB, some long answers.
+LEAST_CHUNKS: Final = 16_384
 #: Ranges that a connection holds out of order; a segment that would be one more waits for its retransmission.
 RANGES: Final = 4
 #: What we offer to receive, bytes: the most without a window scale, and what the SYN offered at most.
@@ -233,7 +235,7 @@ def make(
     rules[TTL], rules[IP_AT] = ttl, ip_at
     rules[KEY], rules[CONTROL_KEY] = _signed(key), _signed(control or 0)
     rules[CONTROL_ON] = control is not None
-    count = capacity if chunks is None else chunks
+    count = max(capacity, LEAST_CHUNKS) if chunks is None else chunks
     numbers = np.zeros(NUMBERS, np.int64)
     numbers[FREE_SLOT] = numbers[FREE_CHUNK] = NOWHERE
     numbers[AT_TICK] = now // TICK

@@ -111,10 +111,9 @@ def stray(t: Any, ours: Any, peer: Any, own_port: Any, peer_port: Any, data: Any
 @piece
 def last_ack(t: Any, row: Any) -> None:
     """The last ACK of a connection that both sides have closed."""
-    number = begin(
-        t, _TCP_BYTES, row.ours, row.peer, row.own_port, row.peer_port, np.int64(row.nxt), np.int64(row.rcv),
-        0x5000 | _ACK,
-    )  # fmt: skip
+    ours, peer, own_port = np.int64(row.ours), np.int64(row.peer), np.int64(row.own_port)
+    nxt, rcv = np.int64(row.nxt), np.int64(row.rcv)
+    number = begin(t, _TCP_BYTES, ours, peer, own_port, np.int64(row.peer_port), nxt, rcv, 0x5000 | _ACK)
     if number >= 0:
         seal(t, number, _TCP_BYTES)
 

@@ -131,7 +131,8 @@ def segment(t: Any, c: Any, seq: Any, flags: Any, offset: Any, size: Any, now: A
     options = _STAMP_BYTES if c.flags & _STAMPS else 0
     length = headers.TCP_BYTES + options
     head = (length >> 2) << 12 | flags | _ACK
-    number = begin(t, length + size, c.ours, c.peer, c.own_port, c.peer_port, seq, c.rcv, head)
+    ours, peer, own_port, peer_port = np.int64(c.ours), np.int64(c.peer), np.int64(c.own_port), np.int64(c.peer_port)
+    number = begin(t, length + size, ours, peer, own_port, peer_port, seq, np.int64(c.rcv), head)
     if number < 0:
         return False
     row = t.frames[number]
@@ -168,7 +169,7 @@ def resend_first(t: Any, c: Any, now: Any) -> None:
     size = min(min(np.int64(c.mss), left), np.int64(c.wnd))
     fin = c.flags & _FIN_WANTED and size == left and np.int64(c.wnd) > size and gap(c.top, c.una) > size
     if size > 0 or fin:
-        segment(t, c, c.una, _FIN if fin else _PSH, offset, max(size, 0), now)
+        segment(t, c, np.int64(c.una), _FIN if fin else _PSH, offset, max(size, 0), now)
         t.now[_RETRANSMITTED] += 1
         c.timed_at = _NEVER  # Karn's algorithm (RFC 6298 3)
 
@@ -206,7 +207,7 @@ def push(t: Any, slot: Any, now: Any) -> None:
             waits = True
             break
         flags = (_FIN if fin else 0) | (_PSH if size and size == left else 0)
-        if not segment(t, c, c.nxt, flags, offset, size, now):
+        if not segment(t, c, np.int64(c.nxt), flags, offset, size, now):
             full = True
             break
         again = gap(c.nxt, c.top) < 0
@@ -225,7 +226,7 @@ def push(t: Any, slot: Any, now: Any) -> None:
         c.resend_at = _NEVER
     if c.flags & _ACK_NOW and not full:
         # SEQ is the highest one: a lower one would not be acceptable to the peer, and the ACK be ignored (3.10.7.4).
-        full = not segment(t, c, c.top, 0, 0, 0, now)
+        full = not segment(t, c, np.int64(c.top), 0, np.int64(0), np.int64(0), now)
     if full:
         c.ack_at = now  # as soon as there is room
     arm(t, slot)
@@ -234,7 +235,7 @@ def push(t: Any, slot: Any, now: Any) -> None:
 @part
 def probe_window(t: Any, c: Any, now: Any) -> None:
     """Ask for the window (3.8.6.1). Our segment has no byte beyond the window, but an old number: that is answered."""
-    segment(t, c, plus(c.una, -1), 0, 0, 0, now)
+    segment(t, c, plus(c.una, -1), 0, np.int64(0), np.int64(0), now)
 
 
 @piece

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from stages.net import ended, tcp
-from stages.net.jit import kernel, part
+from stages.net.jit import kernel, part, piece
 from stages.net.sequence import plus
 from stages.net.tcp_control import ask
 from stages.net.tcp_ending import abort, shut
@@ -57,11 +57,19 @@ EXISTS: Final = -2
 NO_ROOM: Final = 5
 
 
+@piece
+def is_open(t: Any, h: Any) -> Any:
+    """Whether the connection of a HALFOPEN row is in the table."""
+    slot = find(t, np.int64(h.peer), np.int64(h.peer_port), np.int64(h.ours), np.int64(h.own_port))
+    return slot != _NOWHERE
+
+
 @part
 def begin_at(t: Any, h: Any, now: Any, wall: Any) -> Any:
     """A connection from a HALFOPEN row (RFC 9293 3.10.7.3, the last part: SYN-SENT that becomes ESTABLISHED)."""
-    slot = add(t, h.peer, h.peer_port, h.ours, h.own_port)
-    forget(t, h.peer, h.peer_port, h.ours, h.own_port)
+    peer, peer_port, ours, own_port = np.int64(h.peer), np.int64(h.peer_port), np.int64(h.ours), np.int64(h.own_port)
+    slot = add(t, peer, peer_port, ours, own_port)
+    forget(t, peer, peer_port, ours, own_port)
     c = t.connections[slot]
     c.flags |= _ACK_NOW
     c.una = c.nxt = c.top = c.base = c.wl2 = h.ack
@@ -133,7 +141,7 @@ def open_fixed(t: Any, half: Any, start: Any, now: Any, wall: Any) -> Any:
         if not has_space(t) or not has_room(t):
             return i
         h = half[i]
-        if find(t, h.peer, h.peer_port, h.ours, h.own_port) != _NOWHERE:
+        if is_open(t, h):
             refuse(t, h, wall)
             continue
         slot = begin_at(t, h, now, wall)
@@ -157,7 +165,7 @@ def open_dialogues(t: Any, half: Any, slots: Any, now: Any, wall: Any) -> Any:
         if not has_space(t) or not has_room(t):
             return i
         h = half[i]
-        if find(t, h.peer, h.peer_port, h.ours, h.own_port) != _NOWHERE:
+        if is_open(t, h):
             t.now[tcp.REFUSED] += 1
             slots[i] = EXISTS
             continue
@@ -240,6 +248,7 @@ def reset_half(t: Any, half: Any, start: Any) -> Any:
         if not has_space(t):
             return i
         h = half[i]
-        if find(t, h.peer, h.peer_port, h.ours, h.own_port) == _NOWHERE:
-            reset(t, h.ours, h.peer, h.own_port, h.peer_port, np.int64(h.ack), np.int64(0), False)
+        if not is_open(t, h):
+            ours, peer, ack = np.int64(h.ours), np.int64(h.peer), np.int64(h.ack)
+            reset(t, ours, peer, np.int64(h.own_port), np.int64(h.peer_port), ack, np.int64(0), False)
     return half.size

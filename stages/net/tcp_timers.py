@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from stages.net import ended, tcp
 from stages.net.jit import kernel, part
 from stages.net.sequence import gap
@@ -65,7 +67,7 @@ def tick(t: Any, now: Any) -> Any:
         while t.wheel[bucket] != _NOWHERE:
             if not has_space(t):
                 return False
-            slot = t.wheel[bucket]
+            slot = np.int64(t.wheel[bucket])
             disarm(t, slot)
             if due_at(t.connections[slot]) > now:
                 arm(t, slot)
