@@ -93,8 +93,6 @@ class Raw:
     def open(self, half: Any, wscale: int) -> None:
         try:
             lease = self._held.hold(half)
-            quieter = Lease.take(lease.rule.addresses, lease.rule.ports, what="tcp")
-            self._held.add(quieter)
             peer = int(half["peer"])
             way = path.find([(peer, peer)], source=int(half["ours"]))
             link = Link(
@@ -108,8 +106,10 @@ class Raw:
                 on_conversations=self._collect,
                 **self._options,
             )
+            self._held.renew()
+            self._held.add(Lease.take(lease.rule.addresses, lease.rule.ports, what="tcp"))
         except BaseException:
-            self._held.release()
+            self.close()
             raise
 
     def start(
