@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -126,7 +126,7 @@ class Onward:
         self._run = run
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[Waiting] = []
+        self._waiting: deque[Waiting] = deque()
         self._opening: asyncio.Future[None] | None = None
         self._ready = False
         self._wscale = USUAL_WSCALE
@@ -185,9 +185,7 @@ class Onward:
         reason = self._reason(hit, dials)
         if reason is None:
             waiting = Waiting(hit, half_open(hit), dialogue, tag, connect_timeout, max_bytes)
-            if self._ready and not self._waiting:
-                self._go_on(waiting)
-            else:
+            if not (self._ready and not self._waiting and self._go_on(waiting)):
                 self._wait(waiting)
             return
         self._dial(hit, reason, dialogue, tag, connect_timeout, max_bytes, dials, more)
@@ -206,7 +204,10 @@ class Onward:
 
     def _wait(self, waiting: Waiting) -> None:
         self._waiting.append(waiting)
-        if self._opening is None and not self._ready:
+        if self._ready:
+            if self._again is None:
+                self._again = self._loop.call_later(LOOK, self._look)
+        elif self._opening is None:
             way = self._way
             assert way is not None
             self._wscale = wscale = _offered(waiting.hit)
@@ -236,25 +237,20 @@ class Onward:
     def _look(self) -> None:
         """At those who wait: until the first for whom there is no room."""
         self._again = None
-        waiting, self._waiting = self._waiting, []
-        for at, each in enumerate(waiting):
-            if not self._go_on(each):
-                self._waiting[:0] = waiting[at + 1 :]
+        while self._waiting:
+            if not self._go_on(self._waiting[0]):
+                self._again = self._loop.call_later(LOOK, self._look)
                 return
+            self._waiting.popleft()
 
     def _go_on(self, each: Waiting) -> bool:
-        """False: there is no room, it waits, first of all."""
+        """False: there is no room now."""
         reason = self._late_reason(each)
         if reason is not None:
             self._dial_late(each, reason)
             return True
         assert self._way is not None
-        if self._way.talk(each):
-            return True
-        self._waiting.insert(0, each)
-        if self._again is None:
-            self._again = self._loop.call_later(LOOK, self._look)
-        return False
+        return self._way.talk(each)
 
     def _refused(self, batch: list[Waiting], error: OSError) -> None:
         for each in batch:
