@@ -36,6 +36,8 @@ RENEW: Final = 5.0
 LOOK: Final = 0.05
 #: The window scale that a SYN offered whose hit does not say: ours and ZMap's by default (option set `windows`).
 USUAL_WSCALE: Final = 8
+#: The window of a peer whose hit does not say: every stack has more, and its first ACK tells.
+LEAST_WINDOW: Final = 1024
 #: Why a hit is dialled.
 FURTHER: Final = "it takes another connection"
 NO_SYNACK: Final = "it holds no SYN-ACK, or not who sent the SYN"
@@ -120,6 +122,7 @@ class Onward:
         self._on_end = on_end
         self._on_spent = on_spent
         self._way = way
+        self._asked = way is not None
         self._host = host
         self._max_age = max_age
         self._syns = syns
@@ -182,9 +185,12 @@ class Onward:
 
         Raises ValueError: numbers that no SYN-ACK has, or no address; ConfinedError.
         """
+        half = None
+        if self._asked and not dials and hit.tcp is not None and hit.source is not None:
+            half = half_open(_whole(hit))  # wrong numbers are told, whether or not there is a way
         reason = self._reason(hit, dials)
         if reason is None:
-            waiting = Waiting(hit, half_open(hit), dialogue, tag, connect_timeout, max_bytes)
+            waiting = Waiting(hit, half, dialogue, tag, connect_timeout, max_bytes)
             if not (self._ready and not self._waiting and self._go_on(waiting)):
                 self._wait(waiting)
             return
@@ -319,6 +325,25 @@ class Onward:
             self._loop.run_in_executor(None, way.close)
             return
         self._renewing = self._loop.call_later(RENEW, self._renew)
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A hit whose window is known."""
+
+    ts: int
+    ip: str
+    port: int
+    rtt: float | None
+    source: dict[str, Any] | None
+    tcp: dict[str, Any] | None
+
+
+def _whole(hit: HitLike) -> HitLike:
+    """The hit, with a window that any peer has where it does not tell (`extended_file` of old ZMaps)."""
+    if hit.tcp is None or "window" in hit.tcp:
+        return hit
+    return _Whole(hit.ts, hit.ip, hit.port, hit.rtt, hit.source, {**hit.tcp, "window": LEAST_WINDOW})
 
 
 def _offered(hit: HitLike) -> int:

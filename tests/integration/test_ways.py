@@ -123,10 +123,12 @@ def test_hits_of_a_scanner_by_kafka(town: Simnet, tmp_path: Path, log: Log) -> N
         town, tmp_path, "bannergrab", *log.words, "--via", "raw", "--scanner", "here", "--per-prefix", "0",
         "--max-hit-age", "300", *plans.BANNERS,
     )  # fmt: skip
-    with worker.start():
+    worker.start()
+    try:
         until(lambda: worker.ready, "bannergrab is ready")
         scan(town, tmp_path, "-p", "80", "--hold", "--scanner", "here", "--hold-time", "1", *log.words)
         until(lambda: log.behind("bannergrab", [topic]) == 0, "all hits are done", FIRST)
+    finally:
         worker.stop()
     lines = [line for value, _ in log.read(log.topics.banners) for line in value.splitlines()]
     assert {orjson.loads(line)["via"] for line in lines} == {"raw"}, worker.log.read_text()
