@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from stages.net.ended import ENDED
 from stages.net.jit import piece
+from stages.net.wide import lent
 
 CONNECTION: Final = np.dtype(
     [
@@ -186,6 +187,30 @@ class Tcp(NamedTuple):
     heard: npt.NDArray[np.uint8]  #: bytes that events point to
     endings: npt.NDArray[np.void]  #: ENDED
     kept: npt.NDArray[np.uint8]  #: bytes that endings point to
+
+
+@piece
+def borrow(t: Any) -> Any:
+    """The table for the inside of a kernel: arrays whose owners are not counted with every use."""
+    return Tcp(
+        lent(t.connections),
+        lent(t.places),
+        lent(t.ranges),
+        lent(t.pool),
+        lent(t.links),
+        lent(t.wheel),
+        lent(t.closed),
+        lent(t.hosts),
+        lent(t.now),
+        lent(t.rules),
+        lent(t.payload),
+        lent(t.frames),
+        lent(t.lengths),
+        lent(t.events),
+        lent(t.heard),
+        lent(t.endings),
+        lent(t.kept),
+    )
 
 
 #: Rows of events and endings in a turn: the caller empties them when a kernel stops for want of room.

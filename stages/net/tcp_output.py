@@ -17,6 +17,7 @@ from stages.net.jit import part, piece
 from stages.net.sequence import gap, plus, put16, put32
 from stages.net.tcp_pool import free_room
 from stages.net.tcp_wheel import arm
+from stages.net.wide import copy_bytes
 
 _FIN, _RST, _PSH, _ACK, _SYN = headers.TCP_FIN, headers.TCP_RST, 0x08, headers.TCP_ACK, headers.TCP_SYN
 _IP_AT, _TTL, _FRAMES, _SEGMENTS_OUT, _NOT_SENT = tcp.IP_AT, tcp.TTL, tcp.FRAMES, tcp.SEGMENTS_OUT, tcp.NOT_SENT
@@ -91,8 +92,7 @@ def seal(t: Any, number: Any, size: Any) -> None:
 def copy_out(t: Any, c: Any, offset: Any, size: Any, row: Any, at: Any) -> None:
     """Bytes of what we say, from `offset` on, into row[at:]."""
     if not c.flags & _OBJECT:
-        for k in range(size):
-            row[at + k] = t.payload[offset + k]
+        copy_bytes(row, at, t.payload, offset, size)
         return
     chunk, base = c.out_head, np.int64(c.out_from)
     done = 0
@@ -102,9 +102,7 @@ def copy_out(t: Any, c: Any, offset: Any, size: Any, row: Any, at: Any) -> None:
             base += _CHUNK
         first = offset + done - base
         count = min(_CHUNK - first, size - done)
-        source = t.pool[chunk]
-        for k in range(count):
-            row[at + done + k] = source[first + k]
+        copy_bytes(row, at + done, t.pool[chunk], first, count)
         done += count
 
 

@@ -14,12 +14,14 @@ import numpy as np
 from stages.net import ended, tcp
 from stages.net.jit import kernel, part, piece
 from stages.net.sequence import plus
+from stages.net.tcp import borrow
 from stages.net.tcp_control import ask
 from stages.net.tcp_ending import abort, shut
 from stages.net.tcp_input import has_space, write_event
 from stages.net.tcp_output import RTO_FIRST, measured, push, reset
 from stages.net.tcp_pool import take_chunk
 from stages.net.tcp_table import add, find, forget, has_room
+from stages.net.wide import copy_bytes
 
 _OBJECT, _ACK_NOW, _STAMPS, _LATE, _OVER, _USED = (
     tcp.OBJECT, tcp.ACK_NOW, tcp.STAMPS, tcp.LATE, tcp.OVER, tcp.USED,
@@ -137,6 +139,7 @@ def refuse(t: Any, h: Any, wall: Any) -> None:
 def open_fixed(t: Any, half: Any, start: Any, now: Any, wall: Any) -> Any:
     """Begin fixed conversations with rows start .. of HALFOPEN. `wall`: microseconds since the epoch. Returns the row
     to go on with when there is room again, or their number."""
+    t = borrow(t)
     for i in range(start, half.size):
         if not has_space(t) or not has_room(t):
             return i
@@ -161,6 +164,7 @@ def open_fixed(t: Any, half: Any, start: Any, now: Any, wall: Any) -> Any:
 def open_dialogues(t: Any, half: Any, slots: Any, now: Any, wall: Any) -> Any:
     """Make connections for rows of HALFOPEN; nothing leaves until `obey`. `slots` gets the slot of each, or EXISTS.
     Returns how many rows were done."""
+    t = borrow(t)
     for i in range(half.size):
         if not has_space(t) or not has_room(t):
             return i
@@ -196,9 +200,7 @@ def say(t: Any, c: Any, data: Any, at: Any, size: Any) -> Any:
                 t.links[c.out_tail] = chunk
             c.out_tail = chunk
         count = min(_CHUNK - place, size - done)
-        row = t.pool[c.out_tail]
-        for k in range(count):
-            row[place + k] = data[at + done + k]
+        copy_bytes(t.pool[c.out_tail], np.int64(place), data, at + done, count)
         c.said += count
         done += count
     return True
@@ -207,6 +209,7 @@ def say(t: Any, c: Any, data: Any, at: Any, size: Any) -> Any:
 @kernel
 def obey(t: Any, commands: Any, start: Any, count: Any, data: Any, now: Any) -> Any:
     """Do what dialogues want. Returns the command to go on with when there is room again, or `count`."""
+    t = borrow(t)
     for i in range(start, count):
         if not has_space(t):
             return i
@@ -233,6 +236,7 @@ def obey(t: Any, commands: Any, start: Any, count: Any, data: Any, now: Any) -> 
 @kernel
 def abort_every(t: Any, start: Any) -> Any:
     """Reset the connections of slots start .. and forget them; nothing is told. Returns the slot to go on with."""
+    t = borrow(t)
     for slot in range(start, t.now[tcp.TOP_SLOT]):
         if not has_space(t):
             return slot
@@ -244,6 +248,7 @@ def abort_every(t: Any, start: Any) -> Any:
 @kernel
 def reset_half(t: Any, half: Any, start: Any) -> Any:
     """RSTs for half-open connections that nobody continues (3.10.7.1: SEQ=SEG.ACK). Returns the row to go on with."""
+    t = borrow(t)
     for i in range(start, half.size):
         if not has_space(t):
             return i

@@ -10,7 +10,16 @@ import pytest
 
 from stages.net.halfopen import HALFOPEN, half_open
 
-TCP = {"seq": 4_000_000_000, "ack": 7, "window": 65_535, "mss": 1460, "wscale": 7, "sack": True, "ts_val": 5, "ts_ecr": 6}
+TCP = {
+    "seq": 4_000_000_000,
+    "ack": 7,
+    "window": 65_535,
+    "mss": 1460,
+    "wscale": 7,
+    "sack": True,
+    "ts_val": 5,
+    "ts_ecr": 6,
+}
 SOURCE = {"ip": "198.51.100.2", "port": 40_000}
 
 
@@ -28,7 +37,8 @@ def test_a_hit_becomes_a_row() -> None:
     row = half_open(Plain(), tag=9)
     assert row.dtype == HALFOPEN
     assert row.item() == (
-        0x0A000001, 0xC6336402, 80, 40_000, 4_000_000_000, 7, 65_535, 1460, 7, 1, 1, 5, 6, 1_700_000_000_000_000, 0.25, 9,
+        0x0A000001, 0xC6336402, 80, 40_000, 4_000_000_000, 7, 65_535, 1460, 7, 1, 1, 5, 6,
+        1_700_000_000_000_000, 0.25, 9,
     )  # fmt: skip
 
 

@@ -6,11 +6,15 @@ import random
 from typing import Any
 
 import numpy as np
+import pytest
 
 from stages.net import tcp
 from stages.net.jit import kernel
 from stages.net.tcp_wheel import arm, disarm
 from tests.servers.tcp_table import START_US, Hand
+
+#: The first test on a machine compiles the kernels.
+pytestmark = pytest.mark.timeout(600)
 
 
 @kernel
