@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from stages.net import ownports
-from stages.net.ownports import Use
+from stages.net.ownports import PortsInUse, Use
 from tests.servers.inside import Inside, inside
 from tests.servers.veth import FAR, NEAR, Veth, veth
 
@@ -115,6 +116,17 @@ def test_sockets_on_our_ports(pair: Veth, near: Inside) -> None:
         assert f"{NEAR} port 40001 (listening), any address port 40002 (listening)" in said
         assert "more" not in said
     assert near(lambda: ownports.in_use([NEAR], (40000, 40100))) == []  # the connection is in TIME_WAIT
+
+
+def test_what_a_scan_asks_before_it_begins(pair: Veth, near: Inside) -> None:
+    with near(lambda: socket.create_server((NEAR, 61001))):
+        with pytest.raises(PortsInUse, match=rf"{NEAR} port 61001 \(listening\); choose others") as caught:
+            near(lambda: ownports.check([NEAR], (61000, 61100)))
+        assert caught.value.errno == errno.EADDRINUSE
+        assert near(lambda: ownports.check(["198.51.100.9"], (61000, 61100))) is None
+    warning = near(lambda: ownports.check([NEAR], (60900, 61100)))
+    assert warning is not None
+    assert "sysctl -w net.ipv4.ip_local_reserved_ports=60900-60999" in warning
 
 
 def test_a_long_list_is_cut() -> None:
