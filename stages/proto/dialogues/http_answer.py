@@ -113,9 +113,12 @@ class Answer:
             self.whole = True
 
     def _begins(self, held: bytes) -> None:
-        if http.recognise(held) is Verdict.NO:
+        if held.startswith(b"HTTP/"):
+            return  # the status line will tell
+        said = http.recognise(held)
+        if said is Verdict.NO:
             raise HttpFormatError("no HTTP answer")
-        if http.recognise(held) is Verdict.YES and not held.startswith(b"HTTP/"):
+        if said is Verdict.YES:
             self.version = "0.9"  # the body alone
             self._at = _At.CLOSE
 

@@ -7,7 +7,8 @@ passed over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Final
 
 from stages.proto.recognise import (
@@ -91,13 +92,19 @@ IN_ORDER: Final[Mapping[str, Recogniser]] = {
 SERVICES: Final = frozenset(IN_ORDER)
 
 
+@cache
+def _candidates(first: int) -> Sequence[tuple[str, Recogniser]]:
+    """Those who do not say NO to the first byte alone: two or three, and NO stays NO."""
+    return [(name, one) for name, one in IN_ORDER.items() if one(bytes((first,))) is not Verdict.NO]
+
+
 def name_of(data: bytes, *, ended: bool = False) -> str | Verdict | None:
     """The service that says this; MORE: not yet known; None: none that is known. `ended`: no more bytes will come."""
     head = data[:LOOK]
     if not head:
         return None if ended else Verdict.MORE
     ended = ended or len(data) >= LOOK
-    for name, recognise in IN_ORDER.items():
+    for name, recognise in _candidates(head[0]):
         verdict = recognise(head)
         if verdict is Verdict.YES:
             return name

@@ -22,6 +22,8 @@ from tests.proto.dialogues.test_tls import LEAF
 from tests.proto.recognise.test_registry import EVERYTHING
 from tests.servers.tls_bytes import flight
 
+FUZZ = inputs()
+
 #: Bytes that are asked of the kernel at once and therefore come at once.
 SEGMENT = 65_536
 PORTS = (22, 25, 80, 443, 445, 3306, 5432, 6379, 4711)
@@ -101,7 +103,7 @@ def forged(rng: random.Random) -> bytes:
 @fuzz
 def test_any_bytes() -> None:
     rng = random.Random(6)
-    for number in range(inputs()):
+    for number in range(FUZZ):
         talk = Named(DIALOGUES[number % len(DIALOGUES)], PACE, b"s").begin("192.0.2.1", rng.choice(PORTS), "a.example")
         sent = len(talk.opening())
         for _ in range(rng.randrange(3)):

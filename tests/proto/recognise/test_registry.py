@@ -13,6 +13,8 @@ from stages.proto.recognise.registry import IN_ORDER, SERVICES, name_of
 from stages.proto.recognise.verdict import LOOK, Verdict
 from tests.fuzzing import fuzz, inputs
 
+FUZZ = inputs()
+
 #: File -> service, where they differ.
 OTHERWISE = {"reply": "smtp-or-ftp"}
 FILES = sorted((SERVICES - {"smtp-or-ftp"}) | {"reply"})
@@ -46,6 +48,14 @@ def test_what_was_said_once_is_not_taken_back(data: bytes) -> None:
             before = said
 
 
+@given(st.binary(min_size=1, max_size=40) | st.sampled_from(EVERYTHING))
+def test_nobody_is_left_out(data: bytes) -> None:
+    said = [(name, recognise(data)) for name, recognise in IN_ORDER.items()]
+    open_ones = [(name, verdict) for name, verdict in said if verdict is not Verdict.NO]
+    first, verdict = open_ones[0] if open_ones else (None, Verdict.NO)
+    assert name_of(data) == (Verdict.MORE if verdict is Verdict.MORE else first)
+
+
 @pytest.mark.parametrize("data", [b"", b"\0", b"hello, world\r\n", b"login: ", b"\x80" * 99, b"Q" * (2 * LOOK)])
 def test_what_nobody_knows(data: bytes) -> None:
     assert name_of(data, ended=True) is None
@@ -60,7 +70,7 @@ def test_the_look_is_bounded() -> None:
 @fuzz
 def test_any_bytes() -> None:
     rng = random.Random(4)
-    for _ in range(inputs()):
+    for _ in range(FUZZ):
         data = bytearray(rng.choice(EVERYTHING) if rng.random() < 0.8 else rng.randbytes(rng.randrange(80)))
         for _ in range(rng.randrange(4)):
             if data:
