@@ -46,7 +46,7 @@ class Talks:
 
     def begin(self, table: Tcp, half: HalfOpenArray, slots: list[int], made: list[Conversation], now: int) -> None:
         """The connections of `half` have slots (or EXISTS): have each dialogue say its first words."""
-        places = np.array([max(slot, 0) for slot in slots], np.int64)
+        places = np.maximum(np.array(slots, np.int64), 0)
         began = table.connections["began"][places].tolist()
         started = table.connections["started"][places].tolist()
         ours, own_ports = half["ours"].tolist(), half["own_port"].tolist()
@@ -168,10 +168,10 @@ class Talks:
         slot = conversation._fd
         if conversation.timed_out and self._unheard(table, slot):
             conversation.phase = WRITE
-        row = table.connections[slot]
         if table.rules[tcp.CONTROL_ON]:
-            conversation.control = bool(row["flags"] & tcp.CONTROL)
-        if row["errno"] and not conversation.failed:
+            conversation.control = bool(table.connections["flags"][slot] & tcp.CONTROL)
+        if table.connections["errno"][slot] and not conversation.failed:
+            row = table.connections[slot]
             conversation.errno = int(row["errno"])
             sender = socket.inet_ntoa(int(row["icmp_sender"]).to_bytes(4, "big"))
             conversation.icmp = int(row["icmp_type"]), int(row["icmp_code"]), sender
