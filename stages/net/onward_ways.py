@@ -8,6 +8,7 @@ is helped by a lease that is taken before it begins: `held`.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import math
 import socket
@@ -127,8 +128,8 @@ class Raw:
 
     def talk(self, waiting: Waiting) -> bool:
         assert self._engine is not None
-        if self._engine.in_flight >= self._options["capacity"]:
-            return False
+        if self._engine.error is not None or self._engine.in_flight >= self._options["capacity"]:
+            return False  # or it has ended: `renew` will say so
         return self._engine.talk(waiting.half, waiting.dialogue, waiting.tag, max_bytes=waiting.max_bytes)
 
     def reset(self, half: HalfOpenArray) -> None:
@@ -137,7 +138,7 @@ class Raw:
 
     def renew(self) -> None:
         if self._engine is not None and self._engine.error is not None:
-            raise self._engine.error
+            raise OSError(errno.EIO, f"user-space TCP has ended: {self._engine.error}") from self._engine.error
         self._held.renew()
 
     @property

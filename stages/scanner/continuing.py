@@ -157,7 +157,7 @@ class Continuing:
         return self._engine.in_flight
 
     @property
-    def error(self) -> OSError | None:
+    def error(self) -> Exception | None:
         return self._engine.error
 
     @property

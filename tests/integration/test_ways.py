@@ -25,6 +25,9 @@ SCAN = ("-r", "5000", "-c", str(plans.COOLDOWN), "-q")
 #: As plans.BANNERS has it.
 GRAB = ("--wait", "1")
 
+#: What the first one waits for counts too.
+pytestmark = pytest.mark.timeout(900)
+
 #: The first start on a machine compiles the engine's kernels for a minute or two.
 FIRST = 400.0
 
