@@ -168,6 +168,8 @@ class Talks:
         slot = conversation._fd
         if conversation.timed_out and self._unheard(table, slot):
             conversation.phase = WRITE
+        if table.rules[tcp.CONTROL_ON]:
+            conversation.control = bool(table.connections["flags"][slot] & tcp.CONTROL)
         if table.connections["errno"][slot] and not conversation.failed:
             row = table.connections[slot]
             conversation.errno = int(row["errno"])
@@ -211,7 +213,9 @@ class Talks:
 def conversation_of(half: Any, dialogue: Dialogue, tag: object, max_bytes: int) -> Conversation:
     """A conversation with the peer of a HALFOPEN row."""
     host = socket.inet_ntoa(int(half["peer"]).to_bytes(4, "big"))
-    return Conversation(host, int(half["peer_port"]), dialogue, tag, _NO_TIMEOUT, max_bytes)
+    conversation = Conversation(host, int(half["peer_port"]), dialogue, tag, _NO_TIMEOUT, max_bytes)
+    conversation.via = "raw"
+    return conversation
 
 
 OnConversations = Callable[[list[Conversation]], None]

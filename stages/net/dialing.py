@@ -51,6 +51,10 @@ LAUNCH_SLICE: Final = 64
 #: Bytes asked of the kernel at once. A banner fits; a short read then shows that the socket is empty.
 READ_BYTES: Final = 65_536
 
+#: Seconds that a connection has whose SYN must not be repeated: the kernel does so after 1 s (RFC 6298 2.1).
+ONE_SYN: Final = 0.8
+
+_SYNCNT: Final = getattr(_socketmodule, "TCP_SYNCNT", None)
 _MICROSECONDS: Final = 1_000_000
 _PORTS: Final = 65_536
 _NON_BLOCKING: Final = getattr(_socketmodule, "SOCK_NONBLOCK", 0)
@@ -112,9 +116,18 @@ class Dialer:
         return len(self._by_fd)
 
     def dial(
-        self, host: str, port: int, dialogue: Dialogue, tag: object, *, connect_timeout: float, max_bytes: int
+        self,
+        host: str,
+        port: int,
+        dialogue: Dialogue,
+        tag: object,
+        *,
+        connect_timeout: float,
+        max_bytes: int,
+        syns: int | None = None,
     ) -> None:
-        """Open a connection to an address; `tag` comes back in the conversation.
+        """Open a connection to an address; `tag` comes back in the conversation. `syns`: SYNs that may leave for it, at
+        least 1; None: as many as the kernel repeats.
 
         Raises ValueError when `host` is no address or `port` no port, ConfinedError (an OSError) when confined.
         """
@@ -127,7 +140,11 @@ class Dialer:
         confine.check_address(host)
         if self._closed:
             raise ValueError("the dialer is closed")
-        self._waiting.append(Conversation(host, port, dialogue, tag, connect_timeout, max_bytes))
+        if syns is not None and (syns == 1 or _SYNCNT is None):  # the option takes one repeat at least
+            connect_timeout = min(connect_timeout, ONE_SYN)
+        conversation = Conversation(host, port, dialogue, tag, connect_timeout, max_bytes)
+        conversation._syns = syns
+        self._waiting.append(conversation)
         if self._launching is None:
             self._launching = self._loop.call_soon(self._launch)
 
@@ -144,6 +161,7 @@ class Dialer:
             sock.close()
             raise ValueError("the dialer is closed")
         conversation = Conversation(host, port, dialogue, tag, 0.0, max_bytes)
+        conversation.via = "adopt"
         conversation.started = started
         conversation.connected = connected
         conversation._sock = sock
@@ -204,6 +222,8 @@ class Dialer:
             if not _NON_BLOCKING:
                 sock.setblocking(False)
             errqueue.enable(sock, family)
+            if _SYNCNT is not None and conversation._syns is not None and conversation._syns > 1:
+                sock.setsockopt(IPPROTO_TCP, _SYNCNT, conversation._syns - 1)
             error = sock.connect_ex(address)
             if error and error != EINPROGRESS:
                 icmp = errqueue.drain(sock)

@@ -94,14 +94,15 @@ class Setup:
         self._keeper.submit(capabilities).result()
         drop()
 
-    def run(self, work: Callable[[], _T]) -> _T:
-        """Do `work` with the capabilities that the process began with, once; later calls do it without."""
+    def run(self, work: Callable[[], _T], *, last: bool = True) -> _T:
+        """Do `work` with the capabilities that the process began with; after the `last` one it is done without."""
         if self._keeper is None:
             return work()
         try:
             return self._keeper.submit(work).result()
         finally:
-            self.close()
+            if last:
+                self.close()
 
     def close(self) -> None:
         """Nobody has capabilities any more. Idempotent."""
