@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from stages.bannergrab.formats import formatter
 from stages.bannergrab.metrics import BannergrabMetrics
-from stages.bannergrab.stage import BannergrabStage, OpenEngine
+from stages.bannergrab.stage import BannergrabStage, GoOn, OpenEngine
 from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
 from stages.core.errors import UsageError
 from stages.core.grab import Reader
@@ -111,19 +111,23 @@ def make_stage(
     scan: str = "",
     vantage: str = "",
     metrics: Metrics | None = None,
+    go_on: GoOn | None = None,
+    alone: bool = False,
 ) -> BannergrabStage:
     """The stage. `shared`: a log that other stages read too (routing, records); otherwise a pipe. `text`: results go
-    to a pipe, where `--format` holds. `scan`, `vantage`: of hits whose line does not name them. Raises UsageError."""
+    to a pipe, where `--format` holds. `scan`, `vantage`: of hits whose line does not name them. `go_on`: with the
+    scanner's connections. `alone`: the log has no other reader, so that all of it is ours. Raises UsageError."""
     return BannergrabStage(
         settings,
         script_of(settings),
         topic=topics.banners,
         read=reader_of(settings, shared=shared, scan=scan, vantage=vantage),
-        routing=Routing.for_banners(settings.ports, shared=shared),
+        routing=Routing.for_banners(settings.ports, shared=shared and not alone),
         blocked=blocked,
         render=formatter((settings.format or "json") if text else "json", settings.port),
         metrics=BannergrabMetrics(metrics),
         open_engine=engine_of(settings),
+        go_on=go_on,
     )
 
 
@@ -144,6 +148,8 @@ def make_runner(
     scan: str = "",
     vantage: str = "",
     metrics: Metrics | None = None,
+    go_on: GoOn | None = None,
+    alone: bool = False,
 ) -> Runner:
     """The runner of one bannergrab.
 
@@ -163,6 +169,8 @@ def make_runner(
         scan=scan,
         vantage=vantage,
         metrics=metrics,
+        go_on=go_on,
+        alone=alone,
     )
     gate: Gate[Job] | None = Gate(limits) if limits is not None else None
     return Runner(

@@ -56,12 +56,21 @@ def banner_of(conversation: Ended, hit: Hit, outcome: Outcome, probe: str, trans
 
 def blocked(hit: Hit, ts: int, probe: str, transport: str) -> Banner:
     """The record of a target that was not dialled, because a list forbids it. `ts` in microseconds."""
+    return _undialled(hit, ts, probe, transport, Outcome.BLOCKED)
+
+
+def expired(hit: Hit, ts: int, probe: str) -> Banner:
+    """The record of a hit that could not be continued, and no SYN is left to dial it. `ts` in microseconds."""
+    return _undialled(hit, ts, probe, "tcp", Outcome.EXPIRED)
+
+
+def _undialled(hit: Hit, ts: int, probe: str, transport: str, outcome: Outcome) -> Banner:
     return Banner(
         scan=hit.scan,
         ts=ts,
         ip=hit.ip,
         port=hit.port,
-        outcome=Outcome.BLOCKED,
+        outcome=outcome,
         phase=Phase.CONNECT,
         vantage=hit.vantage,
         transport=transport,

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from stages.core.settings import Loaded
     from stages.net.privileges import Setup
 
-SECTIONS = ("scanner", "lists", "bus", "metrics")
+SECTIONS = ("scanner", "grab", "continue", "lists", "bus", "metrics")
+
+#: What of `continue` is about the hits of another process.
+OF_CONSUMERS = ("via", "max_hit_age", "held_ports")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_settings(parser, *SECTIONS)
+    add_settings(parser, *SECTIONS, omit=OF_CONSUMERS)
     group = parser.add_argument_group("instead of a scan")
     group.add_argument("--self-test", action="store_true", help="check what a scan stands on, on this machine")
     group.add_argument("--benchmark", action="store_true", help="frames built and answers validated a second")
@@ -48,6 +51,7 @@ def _scan(loaded: Loaded, setup: Setup) -> int:
     import os
 
     from stages.cli.assembly import LEVELS, started, topics_of, watched
+    from stages.cli.grabbing import onward_of
     from stages.core.bus.urls import open_publisher
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
@@ -64,6 +68,7 @@ def _scan(loaded: Loaded, setup: Setup) -> int:
     bus = loaded.get("bus", BusSettings)
     lists = loaded.get("lists", ListSettings)
     set_up(os.environ, default=LEVELS[settings.verbosity])
+    onward = onward_of(loaded, topics_of(bus))
 
     async def main(life: Life) -> int:
         if bus.sink != PIPE:
@@ -94,6 +99,7 @@ def _scan(loaded: Loaded, setup: Setup) -> int:
                     resume=settings.checkpoint is not None,
                     status=sys.stderr if publisher is None else None,  # on a log metrics take its place
                     setup=setup,
+                    onward=onward,
                 )
             finally:
                 if publisher is not None:

@@ -15,6 +15,7 @@ from stages.core.errors import SettingError
 from stages.core.options import add_section, given
 from stages.core.settings import (
     BusSettings,
+    ContinueSettings,
     ListSettings,
     Loaded,
     MetricsSettings,
@@ -26,6 +27,7 @@ from stages.core.settings import (
     load,
 )
 from stages.derive.settings import CertsSettings
+from stages.scanner.grab_settings import GrabSettings
 from stages.scanner.settings import ScannerSettings
 from stages.sink.settings import ExportSettings, QuerySettings, SinkSettings
 from stages.tlsgrab.settings import TlsgrabSettings
@@ -37,7 +39,9 @@ SECTIONS: Mapping[str, type[Section]] = {
     "lists": ListSettings,
     "politeness": PolitenessSettings,
     "runner": RunnerSettings,
+    "continue": ContinueSettings,
     "scanner": ScannerSettings,
+    "grab": GrabSettings,
     "bannergrab": BannergrabSettings,
     "tlsgrab": TlsgrabSettings,
     "sink": SinkSettings,

@@ -21,7 +21,20 @@ import orjson
 
 from stages.core.errors import RecordError
 from stages.core.outcome import DeadReason, Outcome, Phase, Via
-from stages.core.record_fields import bad, count, decoded, flag, issuer, lengths, optional, text, time, word, words
+from stages.core.record_fields import (
+    bad,
+    count,
+    decoded,
+    flag,
+    issuer,
+    lengths,
+    optional,
+    optional_flag,
+    text,
+    time,
+    word,
+    words,
+)
 from stages.core.times import rfc3339
 
 #: Version of the record schema, in every record as `v`.
@@ -148,6 +161,7 @@ class Banner:
     truncated: bool = False
     data: bytes = b""
     datagrams: list[int] | None = None  #: UDP: length of each datagram of `data`, in order
+    control: bool | None = None  #: whether a port that nobody serves answers there in the same way; None: not asked
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -186,6 +200,7 @@ class Banner:
                 "data": b2a_base64(data, newline=False).decode("ascii"),
                 "sha256": sha256(data).hexdigest(),
                 "datagrams": self.datagrams,
+                "control": self.control,
             }
         )
 
@@ -231,6 +246,7 @@ class Tls:
     jarm: str | None = None  #: of ten hellos (mode jarm)
     answers: list[str] | None = None  #: to these, in their order, as JARM writes them
     rules: list[str] | None = None  #: names of the rules that hold; None: none were judged
+    control: bool | None = None  #: as of a banner
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -280,6 +296,7 @@ class Tls:
                 "jarm": self.jarm,
                 "answers": self.answers,
                 "rules": self.rules,
+                "control": self.control,
             }
         )
 
@@ -379,6 +396,7 @@ def _ending(d: dict[str, Any]) -> dict[str, Any]:
     ending["hit"] = optional(d, "hit", str)
     ending["errno"] = optional(d, "errno", str)
     ending["icmp"] = optional(d, "icmp", dict)
+    ending["control"] = optional_flag(d, "control")
     return ending
 
 

@@ -105,6 +105,7 @@ class ConversationModel(TargetModel):
     connect: float | None = None
     first_byte: float | None = None
     ended: float | None = None
+    control: bool | None = None
 
 
 class BannerModel(ConversationModel):

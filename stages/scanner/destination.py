@@ -56,18 +56,20 @@ class FileDestination:
         self._file = file
         self._module = module
         self._failed = False
-        self._regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        mode = os.fstat(file.fileno()).st_mode
+        self._regular = stat.S_ISREG(mode)
+        self.pipe = stat.S_ISFIFO(mode)
 
     @classmethod
-    def open(cls, name: str, module: OutputModule) -> FileDestination:
-        """Open for writing, and change nothing yet. Raises UsageError when it cannot be written."""
+    def open(cls, name: str, module: OutputModule, place: str = "-o/--output-file") -> FileDestination:
+        """Open for writing, and change nothing yet. Raises UsageError when it cannot be written; `place` named it."""
         if name == STDOUT:
             descriptor = os.dup(sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
         else:
             try:
                 descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
             except OSError as error:
-                raise UsageError("-o/--output-file", name, f"cannot be written: {error.strerror}") from None
+                raise UsageError(place, name, f"cannot be written: {error.strerror}") from None
         return cls(name, open(descriptor, "wb", closefd=True), module)
 
     async def begin(self, *, append: bool) -> None:
@@ -77,6 +79,11 @@ class FileDestination:
     async def write(self, answers: Sequence[Answer]) -> None:
         if answers:
             await asyncio.to_thread(self._write, self._module.render(answers))
+
+    async def write_lines(self, lines: Sequence[tuple[bytes, bytes]]) -> None:
+        """Records of conversations, as (key, line)."""
+        if lines:
+            await asyncio.to_thread(self._write, b"".join([line + b"\n" for _, line in lines]))
 
     async def settle(self) -> None:
         if self._regular:
@@ -137,15 +144,22 @@ class BusDestination:
         self._publisher = publisher
         self._topics = topics
         self._hits = hits
+        self.topic_of_hits = topics.hits
+        self.topic_of_lines = topics.banners
         self._on_retry = on_retry
         self._give_up = give_up
 
     async def write(self, answers: Sequence[Answer]) -> None:
         """Publish hits; returns when all are acknowledged. Raises what is not to be tried again."""
-        topic = self._topics.hits
+        topic = self.topic_of_hits
         for at in range(0, len(answers), PUBLISH_BATCH):
             keyed = self._hits.keyed(answers[at : at + PUBLISH_BATCH])
             await self._publish([Output(topic, key, line) for key, line in keyed])
+
+    async def write_lines(self, lines: Sequence[tuple[bytes, bytes]]) -> None:
+        """Publish records of conversations, as (key, line), to `topic_of_lines`."""
+        for at in range(0, len(lines), PUBLISH_BATCH):
+            await self._publish([Output(self.topic_of_lines, *each) for each in lines[at : at + PUBLISH_BATCH]])
 
     async def record(self, scan: Scan) -> None:
         """Publish the start, the progress or the end of a scan."""

@@ -267,6 +267,8 @@ def _ending(body: Document, r: Banner | Tls) -> None:
         body["first_byte"] = storable(r.first_byte)
     if r.ended is not None:
         body["ended"] = storable(r.ended)
+    if r.control is not None:
+        body["control"] = r.control
 
 
 def _banner(r: Banner) -> Document:

@@ -39,6 +39,7 @@ _ending = {
     "connect": maybe(seconds),
     "first_byte": maybe(seconds),
     "ended": maybe(seconds),
+    "control": maybe(st.booleans()),
 }
 
 hits = st.builds(
