@@ -119,7 +119,7 @@ class Continuation(threading.Thread):
         self._wake = threading.Event()
         self._ending = threading.Event()
         self._abort = threading.Event()
-        self._stop = threading.Event()
+        self._halt = threading.Event()
         self._dead = threading.Event()
         self._drops = 0
         self._look_at = 0.0
@@ -263,7 +263,7 @@ class Continuation(threading.Thread):
             return
         self.join(timeout)
         if self.is_alive():
-            self._stop.set()
+            self._halt.set()
             self.abort_all()
             self.join()
 
@@ -280,7 +280,7 @@ class Continuation(threading.Thread):
         try:
             while not (self._ending.is_set() and not self.in_flight and not self._to_reset):
                 self._turn()
-                if self._stop.is_set():
+                if self._halt.is_set():
                     return
         except OSError as error:
             self.error = error

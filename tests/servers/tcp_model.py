@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from tests.servers.tcp_table import ACK, FIN, OURS, PEER, PSH, RST, SYN, WALL_US, START_US, Hand, Segment, half
+from tests.servers.tcp_table import ACK, FIN, OURS, PEER, PSH, RST, START_US, SYN, WALL_US, Hand, Segment, half
 
 _MASK = (1 << 32) - 1
 
