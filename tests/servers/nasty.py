@@ -27,8 +27,9 @@ TINY_MSS: Final = 88
 
 
 def pattern(size: int, seed: int = 0) -> bytes:
-    """Bytes in which no piece is like another one nearby: 4-byte counters."""
-    return b"".join(struct.pack("!I", (seed << 24) + n) for n in range(size // 4 + 1))[:size]
+    """Bytes in which no piece is like another one nearby: 4-byte counters; without `%`, which a payload's text may not
+    have by itself."""
+    return b"".join(struct.pack("!I", (seed << 24) + n) for n in range(size // 4 + 1))[:size].replace(b"%", b"#")
 
 
 DRIP: Final = b"220 one byte at a time, like a modem of old\r\n"
