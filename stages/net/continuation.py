@@ -123,7 +123,7 @@ class Continuation(threading.Thread):
         self._dead = threading.Event()
         self._drops = 0
         self._look_at = 0.0
-        self.error: OSError | None = None
+        self.error: Exception | None = None  #: what ended the thread, if something did
         chosen = fixed or Fixed()
         self._outlet = Outlet(link, outlet)
         try:
@@ -285,6 +285,9 @@ class Continuation(threading.Thread):
         except OSError as error:
             self.error = error
             log.warning("connections are not continued any more: %s", error.strerror or error)
+        except Exception as error:  # whoever waits for what is in flight must hear of it
+            self.error = error
+            log.exception("connections are not continued any more")
         finally:
             self._dead.set()
             self._release()

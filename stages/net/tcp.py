@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from stages.net.ended import ENDED
 from stages.net.jit import piece
+from stages.net.wide import lent
 
 CONNECTION: Final = np.dtype(
     [
@@ -92,6 +93,8 @@ NOWHERE: Final = -1
 
 #: Bytes of a chunk: most banners fit into one.
 CHUNK: Final = 1024
+#: Chunks that a small table has all the same: 16 MiB, some long answers.
+LEAST_CHUNKS: Final = 16_384
 #: Ranges that a connection holds out of order; a segment that would be one more waits for its retransmission.
 RANGES: Final = 4
 #: What we offer to receive, bytes: the most without a window scale, and what the SYN offered at most.
@@ -186,6 +189,30 @@ class Tcp(NamedTuple):
     kept: npt.NDArray[np.uint8]  #: bytes that endings point to
 
 
+@piece
+def borrow(t: Any) -> Any:
+    """The table for the inside of a kernel: arrays whose owners are not counted with every use."""
+    return Tcp(
+        lent(t.connections),
+        lent(t.places),
+        lent(t.ranges),
+        lent(t.pool),
+        lent(t.links),
+        lent(t.wheel),
+        lent(t.closed),
+        lent(t.hosts),
+        lent(t.now),
+        lent(t.rules),
+        lent(t.payload),
+        lent(t.frames),
+        lent(t.lengths),
+        lent(t.events),
+        lent(t.heard),
+        lent(t.endings),
+        lent(t.kept),
+    )
+
+
 #: Rows of events and endings in a turn: the caller empties them when a kernel stops for want of room.
 EVENT_ROWS: Final = 4096
 ENDED_ROWS: Final = 4096
@@ -233,7 +260,7 @@ def make(
     rules[TTL], rules[IP_AT] = ttl, ip_at
     rules[KEY], rules[CONTROL_KEY] = _signed(key), _signed(control or 0)
     rules[CONTROL_ON] = control is not None
-    count = capacity if chunks is None else chunks
+    count = max(capacity, LEAST_CHUNKS) if chunks is None else chunks
     numbers = np.zeros(NUMBERS, np.int64)
     numbers[FREE_SLOT] = numbers[FREE_CHUNK] = NOWHERE
     numbers[AT_TICK] = now // TICK

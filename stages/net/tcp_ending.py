@@ -111,7 +111,8 @@ def let_go(t: Any, slot: Any, how: Any) -> None:
 def abort(t: Any, slot: Any) -> None:
     """End a connection by RST (3.10.5), as the peer would expect its next segment."""
     c = t.connections[slot]
-    reset(t, c.ours, c.peer, c.own_port, c.peer_port, np.int64(c.top), np.int64(c.rcv), True)
+    ours, peer, own_port, peer_port = np.int64(c.ours), np.int64(c.peer), np.int64(c.own_port), np.int64(c.peer_port)
+    reset(t, ours, peer, own_port, peer_port, np.int64(c.top), np.int64(c.rcv), True)
     let_go(t, slot, tcp.BY_RESET)
 
 

@@ -22,12 +22,14 @@ from stages.net.checksum import finish, sum_bytes
 from stages.net.headers import load16, load32
 from stages.net.jit import kernel, part, piece
 from stages.net.sequence import gap, plus
+from stages.net.tcp import borrow
 from stages.net.tcp_control import answered
 from stages.net.tcp_ending import end, finished, let_go, received, tell
 from stages.net.tcp_icmp import report
 from stages.net.tcp_output import after, begin, measured, push, resend_first, reset, seal
 from stages.net.tcp_pool import copy_in, drop_in, give_chunk, give_in, hold, reach, settle, write_in
 from stages.net.tcp_table import find, hash_of, same
+from stages.net.wide import copy_bytes, lent
 
 _FIN, _SYN, _RST, _ACK = headers.TCP_FIN, headers.TCP_SYN, headers.TCP_RST, headers.TCP_ACK
 _SYN_ACK = _SYN | _ACK
@@ -111,10 +113,9 @@ def stray(t: Any, ours: Any, peer: Any, own_port: Any, peer_port: Any, data: Any
 @piece
 def last_ack(t: Any, row: Any) -> None:
     """The last ACK of a connection that both sides have closed."""
-    number = begin(
-        t, _TCP_BYTES, row.ours, row.peer, row.own_port, row.peer_port, np.int64(row.nxt), np.int64(row.rcv),
-        0x5000 | _ACK,
-    )  # fmt: skip
+    ours, peer, own_port = np.int64(row.ours), np.int64(row.peer), np.int64(row.own_port)
+    nxt, rcv = np.int64(row.nxt), np.int64(row.rcv)
+    number = begin(t, _TCP_BYTES, ours, peer, own_port, np.int64(row.peer_port), nxt, rcv, 0x5000 | _ACK)
     if number >= 0:
         seal(t, number, _TCP_BYTES)
 
@@ -192,10 +193,7 @@ def take(t: Any, slot: Any, seq: Any, data: Any, at: Any, size: Any, now: Any) -
             t.now[tcp.NOT_HELD] += 1
         return False
     if c.flags & _OBJECT and c.ranges == 0:
-        heard = t.heard
-        start = t.now[_HEARD]
-        for k in range(size):
-            heard[start + k] = data[at + k]
+        copy_bytes(t.heard, t.now[_HEARD], data, at, size)
         c.rcv = plus(c.rcv, size)
         c.given += size
         hear(t, slot, size, now)
@@ -397,6 +395,8 @@ def has_space(t: Any) -> Any:
 def receive(t: Any, data: Any, table: Any, start: Any, count: Any, behind: Any, now: Any) -> Any:
     """Packets of a block: rows start .. count - 1 of `table` (see `net.ring`). `behind`: what our clock is behind the
     packets' times, microseconds. Returns the row to go on with once the results are taken away, or `count`."""
+    t = borrow(t)
+    data = lent(data)
     for i in range(start, count):
         if not has_space(t):
             return i

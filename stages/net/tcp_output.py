@@ -17,6 +17,7 @@ from stages.net.jit import part, piece
 from stages.net.sequence import gap, plus, put16, put32
 from stages.net.tcp_pool import free_room
 from stages.net.tcp_wheel import arm
+from stages.net.wide import copy_bytes
 
 _FIN, _RST, _PSH, _ACK, _SYN = headers.TCP_FIN, headers.TCP_RST, 0x08, headers.TCP_ACK, headers.TCP_SYN
 _IP_AT, _TTL, _FRAMES, _SEGMENTS_OUT, _NOT_SENT = tcp.IP_AT, tcp.TTL, tcp.FRAMES, tcp.SEGMENTS_OUT, tcp.NOT_SENT
@@ -91,8 +92,7 @@ def seal(t: Any, number: Any, size: Any) -> None:
 def copy_out(t: Any, c: Any, offset: Any, size: Any, row: Any, at: Any) -> None:
     """Bytes of what we say, from `offset` on, into row[at:]."""
     if not c.flags & _OBJECT:
-        for k in range(size):
-            row[at + k] = t.payload[offset + k]
+        copy_bytes(row, at, t.payload, offset, size)
         return
     chunk, base = c.out_head, np.int64(c.out_from)
     done = 0
@@ -102,9 +102,7 @@ def copy_out(t: Any, c: Any, offset: Any, size: Any, row: Any, at: Any) -> None:
             base += _CHUNK
         first = offset + done - base
         count = min(_CHUNK - first, size - done)
-        source = t.pool[chunk]
-        for k in range(count):
-            row[at + done + k] = source[first + k]
+        copy_bytes(row, at + done, t.pool[chunk], first, count)
         done += count
 
 
@@ -131,7 +129,8 @@ def segment(t: Any, c: Any, seq: Any, flags: Any, offset: Any, size: Any, now: A
     options = _STAMP_BYTES if c.flags & _STAMPS else 0
     length = headers.TCP_BYTES + options
     head = (length >> 2) << 12 | flags | _ACK
-    number = begin(t, length + size, c.ours, c.peer, c.own_port, c.peer_port, seq, c.rcv, head)
+    ours, peer, own_port, peer_port = np.int64(c.ours), np.int64(c.peer), np.int64(c.own_port), np.int64(c.peer_port)
+    number = begin(t, length + size, ours, peer, own_port, peer_port, seq, np.int64(c.rcv), head)
     if number < 0:
         return False
     row = t.frames[number]
@@ -168,7 +167,7 @@ def resend_first(t: Any, c: Any, now: Any) -> None:
     size = min(min(np.int64(c.mss), left), np.int64(c.wnd))
     fin = c.flags & _FIN_WANTED and size == left and np.int64(c.wnd) > size and gap(c.top, c.una) > size
     if size > 0 or fin:
-        segment(t, c, c.una, _FIN if fin else _PSH, offset, max(size, 0), now)
+        segment(t, c, np.int64(c.una), _FIN if fin else _PSH, offset, max(size, 0), now)
         t.now[_RETRANSMITTED] += 1
         c.timed_at = _NEVER  # Karn's algorithm (RFC 6298 3)
 
@@ -206,7 +205,7 @@ def push(t: Any, slot: Any, now: Any) -> None:
             waits = True
             break
         flags = (_FIN if fin else 0) | (_PSH if size and size == left else 0)
-        if not segment(t, c, c.nxt, flags, offset, size, now):
+        if not segment(t, c, np.int64(c.nxt), flags, offset, size, now):
             full = True
             break
         again = gap(c.nxt, c.top) < 0
@@ -225,7 +224,7 @@ def push(t: Any, slot: Any, now: Any) -> None:
         c.resend_at = _NEVER
     if c.flags & _ACK_NOW and not full:
         # SEQ is the highest one: a lower one would not be acceptable to the peer, and the ACK be ignored (3.10.7.4).
-        full = not segment(t, c, c.top, 0, 0, 0, now)
+        full = not segment(t, c, np.int64(c.top), 0, np.int64(0), np.int64(0), now)
     if full:
         c.ack_at = now  # as soon as there is room
     arm(t, slot)
@@ -234,7 +233,7 @@ def push(t: Any, slot: Any, now: Any) -> None:
 @part
 def probe_window(t: Any, c: Any, now: Any) -> None:
     """Ask for the window (3.8.6.1). Our segment has no byte beyond the window, but an old number: that is answered."""
-    segment(t, c, plus(c.una, -1), 0, 0, 0, now)
+    segment(t, c, plus(c.una, -1), 0, np.int64(0), np.int64(0), now)
 
 
 @piece

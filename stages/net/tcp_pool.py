@@ -13,6 +13,7 @@ import numpy as np
 from stages.net import tcp
 from stages.net.jit import part, piece
 from stages.net.sequence import gap
+from stages.net.wide import copy_bytes
 
 _FREE, _TOP, _CHUNKS_USED = tcp.FREE_CHUNK, tcp.TOP_CHUNK, tcp.CHUNKS_USED
 _NOWHERE, _CHUNK, _RANGES = tcp.NOWHERE, tcp.CHUNK, tcp.RANGES
@@ -93,9 +94,7 @@ def write_in(t: Any, c: Any, offset: Any, data: Any, first: Any, size: Any) -> A
             base += _CHUNK
         at = offset + done - base
         count = min(_CHUNK - at, size - done)
-        row = t.pool[chunk]
-        for k in range(count):
-            row[at + k] = data[first + done + k]
+        copy_bytes(t.pool[chunk], at, data, first + done, count)
         done += count
     return done
 
@@ -120,9 +119,7 @@ def copy_in(t: Any, c: Any, start: Any, until: Any, out: Any, at: Any) -> None:
             base += _CHUNK
         first = start - base
         count = min(_CHUNK - first, until - start)
-        row = t.pool[chunk]
-        for k in range(count):
-            out[at + k] = row[first + k]
+        copy_bytes(out, at, t.pool[chunk], first, count)
         at += count
         start += count
 

@@ -12,14 +12,16 @@ from typing import Any, Final
 import numpy as np
 
 from stages.net import ended, tcp
-from stages.net.jit import kernel, part
+from stages.net.jit import kernel, part, piece
 from stages.net.sequence import plus
+from stages.net.tcp import borrow
 from stages.net.tcp_control import ask
 from stages.net.tcp_ending import abort, shut
 from stages.net.tcp_input import has_space, write_event
 from stages.net.tcp_output import RTO_FIRST, measured, push, reset
 from stages.net.tcp_pool import take_chunk
 from stages.net.tcp_table import add, find, forget, has_room
+from stages.net.wide import copy_bytes
 
 _OBJECT, _ACK_NOW, _STAMPS, _LATE, _OVER, _USED = (
     tcp.OBJECT, tcp.ACK_NOW, tcp.STAMPS, tcp.LATE, tcp.OVER, tcp.USED,
@@ -57,11 +59,19 @@ EXISTS: Final = -2
 NO_ROOM: Final = 5
 
 
+@piece
+def is_open(t: Any, h: Any) -> Any:
+    """Whether the connection of a HALFOPEN row is in the table."""
+    slot = find(t, np.int64(h.peer), np.int64(h.peer_port), np.int64(h.ours), np.int64(h.own_port))
+    return slot != _NOWHERE
+
+
 @part
 def begin_at(t: Any, h: Any, now: Any, wall: Any) -> Any:
     """A connection from a HALFOPEN row (RFC 9293 3.10.7.3, the last part: SYN-SENT that becomes ESTABLISHED)."""
-    slot = add(t, h.peer, h.peer_port, h.ours, h.own_port)
-    forget(t, h.peer, h.peer_port, h.ours, h.own_port)
+    peer, peer_port, ours, own_port = np.int64(h.peer), np.int64(h.peer_port), np.int64(h.ours), np.int64(h.own_port)
+    slot = add(t, peer, peer_port, ours, own_port)
+    forget(t, peer, peer_port, ours, own_port)
     c = t.connections[slot]
     c.flags |= _ACK_NOW
     c.una = c.nxt = c.top = c.base = c.wl2 = h.ack
@@ -129,11 +139,12 @@ def refuse(t: Any, h: Any, wall: Any) -> None:
 def open_fixed(t: Any, half: Any, start: Any, now: Any, wall: Any) -> Any:
     """Begin fixed conversations with rows start .. of HALFOPEN. `wall`: microseconds since the epoch. Returns the row
     to go on with when there is room again, or their number."""
+    t = borrow(t)
     for i in range(start, half.size):
         if not has_space(t) or not has_room(t):
             return i
         h = half[i]
-        if find(t, h.peer, h.peer_port, h.ours, h.own_port) != _NOWHERE:
+        if is_open(t, h):
             refuse(t, h, wall)
             continue
         slot = begin_at(t, h, now, wall)
@@ -153,11 +164,12 @@ def open_fixed(t: Any, half: Any, start: Any, now: Any, wall: Any) -> Any:
 def open_dialogues(t: Any, half: Any, slots: Any, now: Any, wall: Any) -> Any:
     """Make connections for rows of HALFOPEN; nothing leaves until `obey`. `slots` gets the slot of each, or EXISTS.
     Returns how many rows were done."""
+    t = borrow(t)
     for i in range(half.size):
         if not has_space(t) or not has_room(t):
             return i
         h = half[i]
-        if find(t, h.peer, h.peer_port, h.ours, h.own_port) != _NOWHERE:
+        if is_open(t, h):
             t.now[tcp.REFUSED] += 1
             slots[i] = EXISTS
             continue
@@ -188,9 +200,7 @@ def say(t: Any, c: Any, data: Any, at: Any, size: Any) -> Any:
                 t.links[c.out_tail] = chunk
             c.out_tail = chunk
         count = min(_CHUNK - place, size - done)
-        row = t.pool[c.out_tail]
-        for k in range(count):
-            row[place + k] = data[at + done + k]
+        copy_bytes(t.pool[c.out_tail], np.int64(place), data, at + done, count)
         c.said += count
         done += count
     return True
@@ -199,6 +209,7 @@ def say(t: Any, c: Any, data: Any, at: Any, size: Any) -> Any:
 @kernel
 def obey(t: Any, commands: Any, start: Any, count: Any, data: Any, now: Any) -> Any:
     """Do what dialogues want. Returns the command to go on with when there is room again, or `count`."""
+    t = borrow(t)
     for i in range(start, count):
         if not has_space(t):
             return i
@@ -225,6 +236,7 @@ def obey(t: Any, commands: Any, start: Any, count: Any, data: Any, now: Any) -> 
 @kernel
 def abort_every(t: Any, start: Any) -> Any:
     """Reset the connections of slots start .. and forget them; nothing is told. Returns the slot to go on with."""
+    t = borrow(t)
     for slot in range(start, t.now[tcp.TOP_SLOT]):
         if not has_space(t):
             return slot
@@ -236,10 +248,12 @@ def abort_every(t: Any, start: Any) -> Any:
 @kernel
 def reset_half(t: Any, half: Any, start: Any) -> Any:
     """RSTs for half-open connections that nobody continues (3.10.7.1: SEQ=SEG.ACK). Returns the row to go on with."""
+    t = borrow(t)
     for i in range(start, half.size):
         if not has_space(t):
             return i
         h = half[i]
-        if find(t, h.peer, h.peer_port, h.ours, h.own_port) == _NOWHERE:
-            reset(t, h.ours, h.peer, h.own_port, h.peer_port, np.int64(h.ack), np.int64(0), False)
+        if not is_open(t, h):
+            ours, peer, ack = np.int64(h.ours), np.int64(h.peer), np.int64(h.ack)
+            reset(t, ours, peer, np.int64(h.own_port), np.int64(h.peer_port), ack, np.int64(0), False)
     return half.size

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from stages.net import ended, tcp
 from stages.net.jit import kernel, part
 from stages.net.sequence import gap
-from stages.net.tcp import due_at
+from stages.net.tcp import borrow, due_at
 from stages.net.tcp_ending import abort, end
 from stages.net.tcp_input import has_space, write_event
 from stages.net.tcp_output import probe_window, push
@@ -59,13 +61,14 @@ def expire(t: Any, slot: Any, now: Any) -> None:
 @kernel
 def tick(t: Any, now: Any) -> Any:
     """All that is due at `now`. False: results must be taken away first, then go on."""
+    t = borrow(t)
     until = now // _TICK
     while t.now[_AT] < until:
         bucket = (t.now[_AT] + 1) & _MASK
         while t.wheel[bucket] != _NOWHERE:
             if not has_space(t):
                 return False
-            slot = t.wheel[bucket]
+            slot = np.int64(t.wheel[bucket])
             disarm(t, slot)
             if due_at(t.connections[slot]) > now:
                 arm(t, slot)

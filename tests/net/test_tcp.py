@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from stages.net import ended, tcp
+from stages.net import ended, tcp, tcp_talking
 from tests.fuzzing import fuzz, inputs
 from tests.servers.tcp_model import Plan, play
 from tests.servers.tcp_table import ACK, FIN, PSH, RST, SYN, Hand, Segment, check_table, half, ip_packet
@@ -104,6 +106,8 @@ def test_no_packet_breaks_the_table(objects: bool) -> None:
             )  # fmt: skip
             if objects:
                 slot = hand.begin_dialogue(row)
+                if slot < 0:
+                    continue  # it is open
                 hand.obey(slot, b"words", say_at=hand.now + 10**6, total_at=hand.now + 3 * 10**6)
             else:
                 hand.begin(row)
@@ -117,9 +121,7 @@ def test_no_packet_breaks_the_table(objects: bool) -> None:
         if i % 64 == 0:
             check_table(hand.table)
     hand.wait(60)
-    for slot, _, _ in hand.events:
-        hand.obey(slot, close=2)
-    hand.wait(60)
+    tcp_talking.abort_every(hand.table, 0)
     assert hand.open == 0
     assert hand.table.now[tcp.CHUNKS_USED] == 0
     check_table(hand.table)
@@ -130,6 +132,43 @@ def test_what_a_connection_costs() -> None:
     table = tcp.make(200_000, np.zeros((16, tcp.STRIDE), np.uint8), np.zeros(16, np.int64))
     assert tcp.CONNECTION.itemsize <= 240
     assert tcp.memory(table) < 300e6
+
+
+_MANY = """
+import resource
+import numpy as np
+from stages.net import ring, tcp, tcp_input, tcp_talking
+from tests.servers.tcp_table import START_US, WALL_US, Segment, half
+COUNT = 200_000
+table = tcp.make(COUNT, np.zeros((1024, tcp.STRIDE), np.uint8), np.zeros(1024, np.int64), payload=b"x", now=START_US)
+rows = np.repeat(half(), COUNT)
+rows["peer"] += np.arange(COUNT, dtype=np.uint32)
+done = 0
+while done < COUNT:
+    done = tcp_talking.open_fixed(table, rows, done, START_US, WALL_US)
+    table.now[tcp.FRAMES] = 0
+packet = np.frombuffer(bytearray(Segment(seq=1001, ack=5001, data=bytes(500)).packet()), np.uint8)
+places = np.zeros((1, ring.COLUMNS), np.int64)
+places[0] = 0, packet.size, WALL_US, 0
+for peer in rows["peer"].tolist():
+    packet[12:16] = list(peer.to_bytes(4, "big"))
+    packet[10:12] = 0
+    total = int(packet[:20].view(">u2").sum(dtype=np.uint64))
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    packet[10:12] = list((total ^ 0xFFFF).to_bytes(2, "big"))
+    tcp_input.receive(table, packet, places, 0, 1, WALL_US - START_US, START_US)
+    table.now[tcp.FRAMES] = 0
+assert (table.now[tcp.OPEN], table.now[tcp.CHUNKS_USED]) == (COUNT, COUNT)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.timeout(900)
+def test_two_hundred_thousand_open_with_half_a_kilobyte_each() -> None:
+    """All of the process, interpreter and numba too: MB."""
+    told = subprocess.run([sys.executable, "-c", _MANY], capture_output=True, text=True, check=True, timeout=800).stdout
+    assert int(told) / 1000 < 480
 
 
 @pytest.mark.parametrize("more", [{"capacity": 0}, {"own_wscale": 15}, {"idle": -1.0}, {"max_bytes": -1}])

@@ -75,7 +75,7 @@ class Model:
     def _segment(self, seq: int, data: bytes = b"", flags: int = ACK) -> Segment:
         room = self.plan.window if self.plan.window < 1000 else 65_535
         scale = self.plan.scale if self.plan.scale >= 0 else 0
-        field = min(room >> scale, 65_535) if scale else room
+        field = min(-(-room // (1 << scale)), 65_535)
         field = max(field, -(-max(gap(self.edge, self.rcv), 0) // (1 << scale)))
         self.edge = (self.rcv + (field << scale)) & _MASK
         return Segment(PEER, OURS, 80, 40_000, seq, self.rcv, flags, field, data, self._stamp())
