@@ -148,7 +148,7 @@ def parse_shares(text: str) -> dict[str, float]:
     for part in text.split(","):
         name, equals, share = part.strip().partition("=")
         if not equals:
-            raise ValueError(f"{part!r} is not of the form reaction=share")
+            raise ValueError(f"{part!r} is not of the form name=share")
         if name in shares:
             raise ValueError(f"{name!r} is given twice")
         try:

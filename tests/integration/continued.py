@@ -122,7 +122,9 @@ def watched(net: Veth, folder: Path, *, finished: bool) -> Iterator[Judged]:
         yield judged
     seen = judge(read(file), SOURCE_PORTS, finished=finished)
     judged.wrong, judged.flows = seen.wrong, seen.flows
-    assert resets_of_the_kernel(net) == before, "the kernel has sent RSTs"
+    # Where packets are lost a server repeats its FIN when the scan has ended, and is told by the kernel.
+    allowed = seen.late_resets if isinstance(net, Faulty) else 0
+    assert resets_of_the_kernel(net) - before <= allowed, "the kernel has sent RSTs"
 
 
 def sysctl(net: Veth, values: Mapping[str, object]) -> None:

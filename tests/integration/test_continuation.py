@@ -23,7 +23,7 @@ TARGETS = "10.50.0.0/30"
 HOSTS = [f"10.50.0.{n}" for n in range(4)]
 
 #: A request that is longer than the smallest segment.
-REQUEST = b"tell me " * 40
+REQUEST = b"tell me " * 40 + b"\n"
 LISTENING = Words(None)
 ASKING = Words(REQUEST)
 STUFFING = Words(nasty.pattern(nasty.STUFFING, 3), read=15.0)

@@ -84,4 +84,6 @@ def test_gaps_are_filled_in_any_order() -> None:
 def test_other_ports_are_not_looked_at_and_resets_are_counted() -> None:
     assert judge([ours(seq=1, ack=1)], (1, 2)).flows == {}
     judged = judge([SYN, SYNACK, ours(flags="R", seq=1)], PORTS)
-    assert (judged.wrong, judged.resets) == ([], 1)
+    assert (judged.wrong, judged.resets, judged.late_resets) == ([], 1, 0)
+    judged = judge([SYN, SYNACK, ours(flags="FA", seq=1, ack=1), ours(flags="R", seq=3)], PORTS)
+    assert (judged.wrong, judged.resets, judged.late_resets) == ([], 1, 1)

@@ -41,7 +41,9 @@ class Flow:
     window: int = 0  #: as it stands
     next: int = 1  #: behind the last that came without a gap
     beyond: list[tuple[int, int]] = field(default_factory=list)  #: what came behind a gap
-    resets: int = 0  #: of ours
+    resets: int = 0  #: of this host
+    late_resets: int = 0  #: of these, when we had ended the connection: what came then was nobody's
+    ended: bool = False  #: we have sent FIN or RST
     packets: int = 0
 
     def came(self, tcp: Packet, size: int) -> None:
@@ -78,6 +80,10 @@ class Flow:
         end = first + size + ("F" in tcp.flags)
         if "R" in tcp.flags:
             self.resets += 1
+            self.late_resets += self.ended
+        late, self.ended = self.ended, self.ended or "R" in tcp.flags or "F" in tcp.flags
+        if late and "R" in tcp.flags:
+            return  # it answers a packet, and has its numbers
         if self.theirs is None:
             yield "before any SYN-ACK"
             return
@@ -111,6 +117,10 @@ class Judged:
     @property
     def resets(self) -> int:
         return sum(flow.resets for flow in self.flows.values())
+
+    @property
+    def late_resets(self) -> int:
+        return sum(flow.late_resets for flow in self.flows.values())
 
 
 def judge(frames: Iterable[Frame], ports: tuple[int, int], *, finished: bool = True) -> Judged:

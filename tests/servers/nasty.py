@@ -57,8 +57,14 @@ def _say(data: bytes) -> Handler:
 
 
 def _echo(connection: socket.socket) -> None:
-    """What was said first, said back once; the connection stays open until the other side ends it."""
-    connection.sendall(b"echo: " + connection.recv(65536))
+    """The first line, said back; the connection stays open until the other side ends it."""
+    line = b""
+    while not line.endswith(b"\n"):
+        more = connection.recv(65536)
+        if not more:
+            break
+        line += more
+    connection.sendall(b"echo: " + line)
     with suppress(OSError):
         while connection.recv(65536):
             pass

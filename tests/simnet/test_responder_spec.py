@@ -53,7 +53,7 @@ def test_what_cannot_be(wrong: dict[str, Any], text: str) -> None:
 
 def test_shares_as_text() -> None:
     assert parse_shares("synack=0.5, rst=0.25") == {"synack": 0.5, "rst": 0.25}
-    for wrong, text in (("synack", "reaction=share"), ("synack=x", "'x' is not a number"), ("a=1,a=1", "twice")):
+    for wrong, text in (("synack", "name=share"), ("synack=x", "'x' is not a number"), ("a=1,a=1", "twice")):
         with pytest.raises(ValueError, match=text):
             parse_shares(wrong)
 
