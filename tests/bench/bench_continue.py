@@ -59,7 +59,7 @@ LOOK_S: Final = 0.05
 COOLDOWN: Final = "4"
 PATIENCE_S: Final = 300.0
 
-MASSCAN_FIRST: Final = 1_000.0
+MASSCAN_FIRST: Final = 500.0
 MASSCAN_WAIT: Final = "5"
 #: An even power-of-two range, which masscan wants; the kernel is told to say nothing about it.
 MASSCAN_PORTS: Final = (40_960, 45_055)

@@ -86,8 +86,35 @@ def by_raw(net: Simnet, place: Path) -> Records:
 
 def by_hold(net: Simnet, place: Path, via: str) -> Records:
     """The scan leaves its connections open, and a stage goes on with them: both at once, joined by a pipe."""
-    scan = [*LONGLINE, "scan", "-p", PORTS, "-O", "hits", "--hold", "-r", "1000", "-c", "3", TARGETS]
-    grab = [*LONGLINE, "bannergrab", "--via", via, "-f", "json", "-d", str(place / "payload"), *TIMES]
+    scan = [
+        *LONGLINE,
+        "scan",
+        "-p",
+        PORTS,
+        "-O",
+        "hits",
+        "--hold",
+        "--hold-time",
+        "25",
+        "-r",
+        "1000",
+        "-c",
+        "3",
+        TARGETS,
+    ]
+    grab = [
+        *LONGLINE,
+        "bannergrab",
+        "--via",
+        via,
+        "--max-hit-age",
+        "60",
+        "-f",
+        "json",
+        "-d",
+        str(place / "payload"),
+        *TIMES,
+    ]
     words = ["sh", "-c", 'scan=$1; shift; set -- "$@"; eval "$scan" | "$@"', "sh", " ".join(scan)]
     return banners(run(net, [*words, *grab, "--per-prefix", "0"]))
 
