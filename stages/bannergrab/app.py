@@ -26,6 +26,7 @@ from stages.core.routing import Routing
 from stages.core.runner import DEFAULT_HORIZON, Runner, RunnerMetrics
 from stages.proto import ready
 from stages.proto.banner import Script
+from stages.proto.dialogues.registry import Named, talk_of
 from stages.proto.payload import Payload
 from stages.proto.until import parse_until
 
@@ -63,7 +64,7 @@ def load_payload(file: str) -> Payload:
         raise UsageError(_DATA, file, str(error)) from None
 
 
-def script_of(settings: BannergrabSettings) -> Script:
+def script_of(settings: BannergrabSettings) -> Script | Named:
     """What is said on every connection. Raises UsageError."""
     payload = load_payload(settings.data) if settings.data is not None else None
     if settings.over == "udp" and payload is not None:
@@ -72,7 +73,7 @@ def script_of(settings: BannergrabSettings) -> Script:
             raise UsageError(_DATA, settings.data, "an empty datagram cannot be sent")
         if size > MAX_DATAGRAM:
             raise UsageError(_DATA, settings.data, f"{size} bytes; a datagram has at most {MAX_DATAGRAM}")
-    return Script(
+    script = Script(
         payload=payload,
         wait=settings.wait,
         first=settings.first,
@@ -81,6 +82,7 @@ def script_of(settings: BannergrabSettings) -> Script:
         until=parse_until(settings.until) if settings.until is not None else None,
         secret=secrets.token_bytes(_SECRET_BYTES),
     )
+    return talk_of(settings.talk, script)
 
 
 def reader_of(settings: BannergrabSettings, *, shared: bool, scan: str, vantage: str) -> Reader:

@@ -106,7 +106,7 @@ class BannerLines:
                 f'{f"{first_byte:.6f}" if first_byte == first_byte else "null"},"ended":{ended:.6f}'
                 f',"sent":{sent},"size":{size},"truncated":{_BOOL[truncated]}'
                 f',"data":"{b2a_base64(body, newline=False).decode()}","sha256":"{sha256(body).hexdigest()}"'
-                f',"datagrams":null,"control":{_BOOL[control] if self._asked else "null"}}}'
+                f',"datagrams":null,"service":null,"facts":null,"control":{_BOOL[control] if self._asked else "null"}}}'
             )
             keyed.append((prefix.encode(), line.encode()))
         return keyed, Counter(outcomes)

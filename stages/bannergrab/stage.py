@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stages.bannergrab.endings import banner_of, blocked, expired, outcome_of
+from stages.bannergrab.endings import banner_of, blocked, expired, outcome_of, told_of
 from stages.core.bus.base import Output
 from stages.core.connecting import connect_timeout
 from stages.core.grab import Grab, Reader
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stages.net.dialing import Dialer
     from stages.net.onward import Onward
     from stages.proto.banner import Script
+    from stages.proto.dialogues.registry import Named
 
 
 class Engine(Protocol):
@@ -54,7 +55,7 @@ class BannergrabStage(Grab[Engine, "Conversation"]):
     def __init__(
         self,
         settings: BannergrabSettings,
-        script: Script,
+        script: Script | Named,
         *,
         topic: str,
         read: Reader,
@@ -91,7 +92,7 @@ class BannergrabStage(Grab[Engine, "Conversation"]):
 
     def dial(self, engine: Engine, job: Job, hit: Hit) -> None:
         shared = self._shared
-        dialogue = shared if shared is not None else self._script.begin(hit.ip, hit.port)
+        dialogue = shared if shared is not None else self._script.begin(hit.ip, hit.port, hit.name)
         timeout = connect_timeout(hit.rtt, self._lowest, self._highest)
         if self._onward is not None:
             self._onward.begin(hit, dialogue, job, connect_timeout=timeout, max_bytes=self._max_bytes, dials=job.tries)
@@ -100,8 +101,9 @@ class BannergrabStage(Grab[Engine, "Conversation"]):
 
     def finish(self, job: Job, conversation: Conversation) -> None:
         transport = self._transport
-        outcome = outcome_of(conversation, datagrams=transport == "udp")
-        banner = banner_of(conversation, job.record, outcome, self._probe, transport)
+        told = told_of(conversation.dialogue)
+        outcome = outcome_of(conversation, told, datagrams=transport == "udp")
+        banner = banner_of(conversation, job.record, outcome, self._probe, transport, told)
         self._metrics.ended(banner)
         if outcome is Outcome.LOCAL:
             self.local(job, conversation)

@@ -66,17 +66,25 @@ def _typed(grab: GrabSettings, **names: str) -> dict[str, Any]:
 
 def _banners(loaded: Loaded, grab: GrabSettings, more: ContinueSettings, topics: Topics) -> Grabbing:
     from stages.bannergrab.app import script_of
-    from stages.bannergrab.endings import banner_of, expired, outcome_of
+    from stages.bannergrab.endings import banner_of, expired, outcome_of, told_of
     from stages.bannergrab.lines import BannerLines, Common
     from stages.bannergrab.settings import BannergrabSettings
     from stages.net.continuation import Fixed
+    from stages.proto.banner import Script
+    from stages.proto.dialogues.registry import DIALOGUES
     from stages.scanner.said import Grabbing
 
     said = _typed(
         grab, wait="wait", read_timeout="read_timeout", first_timeout="read_timeout", idle_timeout="idle_timeout",
         total_timeout="total_timeout", max_bytes="max_bytes",
     )  # fmt: skip
-    said |= {"data": None, "wait": 0.0} if grab.what == WAIT else {"data": grab.what}
+    named = grab.what in DIALOGUES
+    if grab.wait and (named or grab.what == WAIT):
+        raise UsageError("--wait", grab.wait, f"is about a payload, and --grab {grab.what} has none")
+    if named or grab.what == WAIT:
+        said |= {"talk": grab.what if named else None, "data": None, "wait": 0.0, "until": None}
+    else:
+        said |= {"talk": None, "data": grab.what}
     settings = loaded.changed("bannergrab", **said, transport="tcp", udp=False).get("bannergrab", BannergrabSettings)
     script = script_of(settings)
     shared = script.begin("") if script.stateless else None
@@ -85,17 +93,19 @@ def _banners(loaded: Loaded, grab: GrabSettings, more: ContinueSettings, topics:
         return shared if shared is not None else script.begin(address, port)
 
     def record(conversation: Conversation, hit: Hit) -> tuple[Outcome, bytes]:
-        outcome = outcome_of(conversation)
-        return outcome, banner_of(conversation, hit, outcome, script.probe, "tcp").dump()
+        told = told_of(conversation.dialogue)
+        outcome = outcome_of(conversation, told)
+        return outcome, banner_of(conversation, hit, outcome, script.probe, "tcp", told).dump()
 
     def render(source: HitSource) -> Render:
         common = Common(source.scan, source.vantage, source.probe, script.probe, asked=more.control_port)
         return BannerLines(common).lines
 
-    constant = b"" if script.payload is None else script.payload.constant
     fixed = None
-    if constant is not None and script.until is None:
-        fixed = Fixed(constant, script.wait, script.first, script.idle, script.total, settings.max_bytes)
+    if isinstance(script, Script) and script.until is None:
+        constant = b"" if script.payload is None else script.payload.constant
+        if constant is not None:
+            fixed = Fixed(constant, script.wait, script.first, script.idle, script.total, settings.max_bytes)
     return Grabbing(
         name=script.probe,
         topic=topics.banners,

@@ -161,6 +161,8 @@ class Banner:
     truncated: bool = False
     data: bytes = b""
     datagrams: list[int] | None = None  #: UDP: length of each datagram of `data`, in order
+    service: str | None = None  #: what speaks there, as a named dialogue has recognised it
+    facts: dict[str, Any] | None = None  #: what that dialogue knows of it (`stages.proto.dialogues.facts`)
     control: bool | None = None  #: whether a port that nobody serves answers there in the same way; None: not asked
     id: str = ""
 
@@ -200,6 +202,8 @@ class Banner:
                 "data": b2a_base64(data, newline=False).decode("ascii"),
                 "sha256": sha256(data).hexdigest(),
                 "datagrams": self.datagrams,
+                "service": self.service,
+                "facts": self.facts,
                 "control": self.control,
             }
         )
@@ -409,6 +413,8 @@ def _banner(d: dict[str, Any]) -> Banner:
         truncated=flag(d, "truncated"),
         data=decoded(d.get("data", ""), "data"),
         datagrams=lengths(d, "datagrams"),
+        service=optional(d, "service", str),
+        facts=optional(d, "facts", dict),
     )
 
 

@@ -119,6 +119,8 @@ class BannerModel(ConversationModel):
     data: Base64 = b""
     sha256: Any = None  #: of `data`; derived, not read
     datagrams: list[int] | None = None
+    service: str | None = None
+    facts: dict[str, Any] | None = None
 
 
 class TlsModel(ConversationModel):

@@ -98,8 +98,8 @@ class Continuation(threading.Thread):
         """`source_ports`: first and last; all TCP to them is seen. `fixed`: needed for `put`. `own_wscale`: what
         our SYN offered, -1: none. `control`: a 16-byte key; a SYN goes to a keyed port of each new host
         (`Ended.control`). `on_ended`, `on_conversations`: called on the engine's thread with batches, each
-        connection exactly once. `keep_data`: False when the dialogues keep what they need. `chunks`: KiB for bytes
-        that are held, by default one for each connection.
+        connection exactly once. `keep_data`: False when the dialogues keep what they need. `chunks`: of `tcp.CHUNK`
+        bytes, for what is held; by default one for each connection.
 
         Raises NoRawAccess, ConfinedError, OSError; ValueError for numbers that cannot be.
         """
@@ -112,7 +112,7 @@ class Continuation(threading.Thread):
         self._fixed = fixed
         self._on_ended, self._on_conversations = on_ended, on_conversations
         self._puts: deque[HalfOpenArray] = deque()
-        self._talks: deque[tuple[np.void, Conversation]] = deque()
+        self._talks: deque[tuple[bytes, Conversation]] = deque()
         self._resets: deque[HalfOpenArray] = deque()
         self._waiting = self._to_reset = 0  # rows in them
         self._lock = threading.Lock()
@@ -224,12 +224,11 @@ class Continuation(threading.Thread):
         """
         self._check_open()
         conversation = conversation_of(half, dialogue, tag, max_bytes)
-        row = np.zeros(1, HALFOPEN)
-        row[0] = half
+        row = np.asarray(half, HALFOPEN).tobytes()
         with self._lock:
             if self._waiting >= MAX_WAITING:
                 return False
-            self._talks.append((row[0], conversation))
+            self._talks.append((row, conversation))
             self._waiting += 1
         self._wake.set()
         return True
@@ -353,7 +352,7 @@ class Continuation(threading.Thread):
         count = min(len(self._talks), _TALK_SLICE, self._table.connections.size - self.open)
         with self._lock:
             taken = [self._talks.popleft() for _ in range(count)]
-        half = np.array([row for row, _ in taken], HALFOPEN)
+        half = np.frombuffer(bytearray().join(row for row, _ in taken), HALFOPEN)
         done = tcp_talking.open_dialogues(self._table, half, self._slots, now, wall)
         with self._lock:
             self._talks.extendleft(reversed(taken[done:]))
@@ -422,7 +421,7 @@ class Continuation(threading.Thread):
         while slot < top:
             slot = tcp_talking.abort_every(self._table, slot)
             self._send()
-        for half in [*puts, np.array([row for row, _ in talks], HALFOPEN)]:
+        for half in [*puts, np.frombuffer(bytearray().join(row for row, _ in talks), HALFOPEN)]:
             done = 0
             while done < len(half):
                 done = tcp_talking.reset_half(self._table, half, done)

@@ -46,7 +46,7 @@ class Talks:
 
     def begin(self, table: Tcp, half: HalfOpenArray, slots: list[int], made: list[Conversation], now: int) -> None:
         """The connections of `half` have slots (or EXISTS): have each dialogue say its first words."""
-        places = np.array([max(slot, 0) for slot in slots], np.int64)
+        places = np.maximum(np.array(slots, np.int64), 0)
         began = table.connections["began"][places].tolist()
         started = table.connections["started"][places].tolist()
         ours, own_ports = half["ours"].tolist(), half["own_port"].tolist()
@@ -168,8 +168,10 @@ class Talks:
         slot = conversation._fd
         if conversation.timed_out and self._unheard(table, slot):
             conversation.phase = WRITE
-        row = table.connections[slot]
-        if row["errno"] and not conversation.failed:
+        if table.rules[tcp.CONTROL_ON]:
+            conversation.control = bool(table.connections["flags"][slot] & tcp.CONTROL)
+        if table.connections["errno"][slot] and not conversation.failed:
+            row = table.connections[slot]
             conversation.errno = int(row["errno"])
             sender = socket.inet_ntoa(int(row["icmp_sender"]).to_bytes(4, "big"))
             conversation.icmp = int(row["icmp_type"]), int(row["icmp_code"]), sender
@@ -211,7 +213,9 @@ class Talks:
 def conversation_of(half: Any, dialogue: Dialogue, tag: object, max_bytes: int) -> Conversation:
     """A conversation with the peer of a HALFOPEN row."""
     host = socket.inet_ntoa(int(half["peer"]).to_bytes(4, "big"))
-    return Conversation(host, int(half["peer_port"]), dialogue, tag, _NO_TIMEOUT, max_bytes)
+    conversation = Conversation(host, int(half["peer_port"]), dialogue, tag, _NO_TIMEOUT, max_bytes)
+    conversation.via = "raw"
+    return conversation
 
 
 OnConversations = Callable[[list[Conversation]], None]

@@ -102,6 +102,8 @@ class Lease:
             log.warning("the nftables table ip %s has a name like ours and no mark of ours: it is left alone", name)
         for name in taken["cleared"]:
             log.info("nftables table ip %s deleted: its owner is dead", name)
+        if not taken["sparing"]:
+            log.info("this kernel or nft cannot spare what belongs to sockets (nft_socket): the rule spares nothing")
         return cls(peer, taken)
 
     @classmethod

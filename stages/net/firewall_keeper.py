@@ -29,20 +29,17 @@ from typing import Any, Final
 
 from stages.net import firewall_rules as rules
 from stages.net import helper, nft, privileges
-from stages.net.firewall_owner import life, own_mark
+from stages.net.firewall_owner import own_mark
+from stages.net.firewall_table import Table, clear
 
 #: Processes that hold one lease: a scanner and what consumes its hits, and some that only look.
 MAX_HOLDERS: Final = 64
 #: Longest message: MAX_ADDRESSES of 18 bytes, and the rest.
 MESSAGE_BYTES: Final = 1 << 15
-#: Seconds that the kernel keeps the addresses beyond the lease, so that we are the first to notice.
-SLACK_SECONDS: Final = 10
 #: A rule is renewed in the kernel when a quarter of its time has passed, however often it is asked for.
 RENEW_PART: Final = 0.25
 #: Names tried: one process keeps one lease, so a second try is needed only when somebody else used our name.
 MAX_NAMES: Final = 16
-#: Another's transaction may come between: it is tried again at once, and then after so many seconds.
-RETRY_SECONDS: Final = (0.0, 0.1, 0.5, 1.0)
 
 ADDRESS: Final = "\0longline/lease/"
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
@@ -85,11 +82,8 @@ class Keeper:
         self._starter = starter
         self._holders: list[Holder] = []
         self._listener: socket.socket | None = None
-        self._nft = ""
-        self._table = ""
-        self._rule = rules.Rule(("127.0.0.1",), (1, 1), "synack")
+        self._table: Table | None = None
         self._expiry = 0
-        self._sparing = True
         self._until = 0.0
         self._renewed = 0.0
 
@@ -109,23 +103,27 @@ class Keeper:
             self._holders[0].say({"taken": taken})
             self._hold()
         finally:
-            self._remove()
+            if self._listener is not None:  # nobody joins what is about to end
+                self._listener.close()
+            if self._table is not None:
+                self._table.remove()
             for holder in self._holders:
                 holder.close()
+            self._selector.close()
 
     # -- setting up ---------------------------------------------------------------------------------------------
 
     def _take(self, asked: dict[str, Any]) -> dict[str, Any]:
-        self._nft = asked["nft"]
-        self._rule = rules.Rule(tuple(asked["addresses"]), (asked["ports"][0], asked["ports"][1]), asked["what"])
+        rule = rules.Rule(tuple(asked["addresses"]), (asked["ports"][0], asked["ports"][1]), asked["what"])
         self._expiry = asked["expiry"]
         mark = own_mark()
-        foreign, cleared = self._clear()
+        self._table = Table(asked["nft"], rule, mark, self._expiry)
+        foreign, cleared = clear(asked["nft"])
         for number in range(1, MAX_NAMES + 1):
             name = f"longline_{mark.pid}_{number}"
             try:
                 self._listen(name)
-                self._set_up(name, mark)
+                self._table.create(name)
                 break
             except nft.Exists:
                 continue
@@ -133,36 +131,17 @@ class Keeper:
             raise nft.FirewallError(
                 f"tables longline_{mark.pid}_1 to _{MAX_NAMES} are there already and not ours: {', '.join(foreign)}"
             )
-        listing = nft.run(self._nft, "-j", "list", "table", "ip", self._table)
-        try:
-            rules.verify(listing, self._rule, mark, sparing=self._sparing)
-        except ValueError as error:
-            raise nft.FirewallError(f"nft did not set up what it was told: {error}") from None
         self._renewed = time.monotonic()
         self._until = self._renewed + self._expiry
-        return {**self._described(), "foreign": foreign, "cleared": cleared}
+        return {**self._described(self._table), "foreign": foreign, "cleared": cleared}
 
-    def _described(self) -> dict[str, Any]:
+    @staticmethod
+    def _described(table: Table) -> dict[str, Any]:
+        rule = table.rule
         return {
-            "table": self._table, "addresses": self._rule.addresses, "ports": self._rule.ports,
-            "what": self._rule.what, "sparing": self._sparing,
+            "table": table.name, "addresses": rule.addresses, "ports": rule.ports, "what": rule.what,
+            "sparing": table.sparing,
         }  # fmt: skip
-
-    def _clear(self) -> tuple[list[str], list[str]]:
-        """Delete what dead owners left. Tables of our kind of name without a mark of ours are named, and left alone."""
-        foreign, cleared = [], []
-        for name in rules.tables(nft.run(self._nft, "-j", "list", "tables", "ip")):
-            try:
-                mark = rules.mark_of(nft.run(self._nft, "-j", "list", "table", "ip", name))
-            except nft.Absent:  # its owner has just taken it away
-                continue
-            if mark is None:
-                foreign.append(name)
-            elif life(mark) == "dead":
-                with suppress(nft.Absent):
-                    nft.run(self._nft, "delete", "table", "ip", name)
-                    cleared.append(name)
-        return foreign, cleared
 
     def _listen(self, name: str) -> None:
         """Bound before the table is there: who holds the name of the socket may have that of the table."""
@@ -178,17 +157,6 @@ class Keeper:
             self._listener.close()
         self._listener = listener
         self._selector.register(listener, selectors.EVENT_READ)
-
-    def _set_up(self, name: str, mark: rules.Mark) -> None:
-        expiry = self._expiry + SLACK_SECONDS
-        try:
-            nft.run(self._nft, "-f", "-", text=rules.setup(name, self._rule, mark, expiry, sparing=True))
-        except (nft.Forbidden, nft.Missing, nft.Exists):
-            raise
-        except nft.FirewallError:  # a kernel without nft_socket, or an nft that does not know it
-            nft.run(self._nft, "-f", "-", text=rules.setup(name, self._rule, mark, expiry, sparing=False))
-            self._sparing = False
-        self._table = name
 
     # -- holding ------------------------------------------------------------------------------------------------
 
@@ -248,7 +216,8 @@ class Keeper:
                 holder.say({"released": False})
                 self._drop(holder)
             elif "release" in message:
-                self._remove()
+                if self._table is not None:
+                    self._table.remove()
                 holder.say({"released": True})
                 self._drop(holder)
             else:
@@ -257,20 +226,23 @@ class Keeper:
             self._drop(holder)
 
     def _join(self, holder: Holder, address: str, port: int, what: rules.What) -> None:
-        if self._rule.covers(address, port, what):
-            holder.say({"joined": self._described()})
+        assert self._table is not None
+        if self._table.rule.covers(address, port, what):
+            holder.say({"joined": self._described(self._table)})
         else:
-            holder.say({"error": "NoLease", "text": f"{self._table} does not cover {address} port {port} ({what})"})
+            holder.say(
+                {"error": "NoLease", "text": f"{self._table.name} does not cover {address} port {port} ({what})"}
+            )
             self._drop(holder)
 
     def _renew(self) -> None:
+        assert self._table is not None
         now = time.monotonic()
         self._until = now + self._expiry
         if now - self._renewed < self._expiry * RENEW_PART:
             return
         try:
-            text = rules.renewal(self._table, self._rule, self._expiry + SLACK_SECONDS)
-            nft.run(self._nft, "-f", "-", text=text)
+            self._table.renew()
             self._renewed = now
         except nft.Absent:
             self._lose("somebody deleted the table")
@@ -282,20 +254,6 @@ class Keeper:
         for holder in list(self._holders):
             holder.say({"lost": reason})
             self._drop(holder)
-
-    def _remove(self) -> None:
-        table, self._table = self._table, ""
-        if not table:
-            return
-        for pause in RETRY_SECONDS:
-            time.sleep(pause)
-            try:
-                nft.run(self._nft, "delete", "table", "ip", table)
-                return
-            except nft.Absent:
-                return
-            except OSError:
-                continue
 
 
 def _text(error: Exception) -> str:

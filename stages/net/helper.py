@@ -53,7 +53,8 @@ def start(module: str, capability: int) -> socket.socket:
         except subprocess.TimeoutExpired:
             failure.append(OSError(errno.EIO, f"{module} did not start within {START_SECONDS:.0f} s"))
         except OSError as error:
-            failure.append(error)
+            # EPERM is said of the capability alone: that the interpreter may not be run is another matter.
+            failure.append(OSError(errno.EIO, f"{error.filename}: {error.strerror}") if error.filename else error)
 
     try:
         thread = threading.Thread(target=spawn, name="helper-start")

@@ -80,13 +80,15 @@ def run(nft: str, *argv: str, text: str = "") -> str:
 
 def refusal(nft: str, said: str) -> FirewallError:
     """What nft's complaint means."""
-    lines = [line.strip() for line in said.splitlines() if "error" in line.lower()] or said.splitlines()[:1]
-    reason = lines[0] if lines else "it said nothing"
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["it said nothing"]
+    reason = next((line for line in lines if "error" in line.lower()), lines[0])
     low = said.lower()
     if any(part in low for part in _FORBIDDEN):
         return Forbidden(f"nft may not change rules here (CAP_NET_ADMIN): {reason}")
     if any(part in low for part in _ABSENT):
         return Missing(f"the kernel has no nf_tables: {reason}")
+    if "json support not compiled" in low:
+        return Missing(f"this nft cannot say what the kernel holds: {reason}")
     if "file exists" in low:
         return Exists(reason)
     if "no such file or directory" in low:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -36,6 +36,8 @@ RENEW: Final = 5.0
 LOOK: Final = 0.05
 #: The window scale that a SYN offered whose hit does not say: ours and ZMap's by default (option set `windows`).
 USUAL_WSCALE: Final = 8
+#: The window of a peer whose hit does not say: every stack has more, and its first ACK tells.
+LEAST_WINDOW: Final = 1024
 #: Why a hit is dialled.
 FURTHER: Final = "it takes another connection"
 NO_SYNACK: Final = "it holds no SYN-ACK, or not who sent the SYN"
@@ -120,13 +122,14 @@ class Onward:
         self._on_end = on_end
         self._on_spent = on_spent
         self._way = way
+        self._asked = way is not None
         self._host = host
         self._max_age = max_age
         self._syns = syns
         self._run = run
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[Waiting] = []
+        self._waiting: deque[Waiting] = deque()
         self._opening: asyncio.Future[None] | None = None
         self._ready = False
         self._wscale = USUAL_WSCALE
@@ -182,12 +185,13 @@ class Onward:
 
         Raises ValueError: numbers that no SYN-ACK has, or no address; ConfinedError.
         """
+        half = None
+        if self._asked and not dials and hit.tcp is not None and hit.source is not None:
+            half = half_open(_whole(hit))  # wrong numbers are told, whether or not there is a way
         reason = self._reason(hit, dials)
         if reason is None:
-            waiting = Waiting(hit, half_open(hit), dialogue, tag, connect_timeout, max_bytes)
-            if self._ready and not self._waiting:
-                self._go_on(waiting)
-            else:
+            waiting = Waiting(hit, half, dialogue, tag, connect_timeout, max_bytes)
+            if not (self._ready and not self._waiting and self._go_on(waiting)):
                 self._wait(waiting)
             return
         self._dial(hit, reason, dialogue, tag, connect_timeout, max_bytes, dials, more)
@@ -206,7 +210,10 @@ class Onward:
 
     def _wait(self, waiting: Waiting) -> None:
         self._waiting.append(waiting)
-        if self._opening is None and not self._ready:
+        if self._ready:
+            if self._again is None:
+                self._again = self._loop.call_later(LOOK, self._look)
+        elif self._opening is None:
             way = self._way
             assert way is not None
             self._wscale = wscale = _offered(waiting.hit)
@@ -236,25 +243,20 @@ class Onward:
     def _look(self) -> None:
         """At those who wait: until the first for whom there is no room."""
         self._again = None
-        waiting, self._waiting = self._waiting, []
-        for at, each in enumerate(waiting):
-            if not self._go_on(each):
-                self._waiting[:0] = waiting[at + 1 :]
+        while self._waiting:
+            if not self._go_on(self._waiting[0]):
+                self._again = self._loop.call_later(LOOK, self._look)
                 return
+            self._waiting.popleft()
 
     def _go_on(self, each: Waiting) -> bool:
-        """False: there is no room, it waits, first of all."""
+        """False: there is no room now."""
         reason = self._late_reason(each)
         if reason is not None:
             self._dial_late(each, reason)
             return True
         assert self._way is not None
-        if self._way.talk(each):
-            return True
-        self._waiting.insert(0, each)
-        if self._again is None:
-            self._again = self._loop.call_later(LOOK, self._look)
-        return False
+        return self._way.talk(each)
 
     def _refused(self, batch: list[Waiting], error: OSError) -> None:
         for each in batch:
@@ -323,6 +325,25 @@ class Onward:
             self._loop.run_in_executor(None, way.close)
             return
         self._renewing = self._loop.call_later(RENEW, self._renew)
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A hit whose window is known."""
+
+    ts: int
+    ip: str
+    port: int
+    rtt: float | None
+    source: dict[str, Any] | None
+    tcp: dict[str, Any] | None
+
+
+def _whole(hit: HitLike) -> HitLike:
+    """The hit, with a window that any peer has where it does not tell (`extended_file` of old ZMaps)."""
+    if hit.tcp is None or "window" in hit.tcp:
+        return hit
+    return _Whole(hit.ts, hit.ip, hit.port, hit.rtt, hit.source, {**hit.tcp, "window": LEAST_WINDOW})
 
 
 def _offered(hit: HitLike) -> int:

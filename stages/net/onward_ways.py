@@ -8,6 +8,7 @@ is helped by a lease that is taken before it begins: `held`.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import math
 import socket
@@ -93,8 +94,6 @@ class Raw:
     def open(self, half: Any, wscale: int) -> None:
         try:
             lease = self._held.hold(half)
-            quieter = Lease.take(lease.rule.addresses, lease.rule.ports, what="tcp")
-            self._held.add(quieter)
             peer = int(half["peer"])
             way = path.find([(peer, peer)], source=int(half["ours"]))
             link = Link(
@@ -108,8 +107,10 @@ class Raw:
                 on_conversations=self._collect,
                 **self._options,
             )
+            self._held.renew()
+            self._held.add(Lease.take(lease.rule.addresses, lease.rule.ports, what="tcp"))
         except BaseException:
-            self._held.release()
+            self.close()
             raise
 
     def start(
@@ -127,6 +128,8 @@ class Raw:
 
     def talk(self, waiting: Waiting) -> bool:
         assert self._engine is not None
+        if self._engine.error is not None or self._engine.in_flight >= self._options["capacity"]:
+            return False  # or it has ended: `renew` will say so
         return self._engine.talk(waiting.half, waiting.dialogue, waiting.tag, max_bytes=waiting.max_bytes)
 
     def reset(self, half: HalfOpenArray) -> None:
@@ -135,7 +138,7 @@ class Raw:
 
     def renew(self) -> None:
         if self._engine is not None and self._engine.error is not None:
-            raise self._engine.error
+            raise OSError(errno.EIO, f"user-space TCP has ended: {self._engine.error}") from self._engine.error
         self._held.renew()
 
     @property

@@ -8,6 +8,7 @@ that is bound and neither connected nor listening is not in them.
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Iterable
@@ -46,6 +47,24 @@ class Use:
 
     def __str__(self) -> str:
         return f"{self.address} port {self.port} ({self.state})"
+
+
+class PortsInUse(OSError):
+    """Programs of this host use source ports of the scan; the text names some. `errno` is EADDRINUSE."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(errno.EADDRINUSE, text)
+
+
+def check(addresses: Iterable[str], ports: Range) -> str | None:
+    """Before a scan goes on with what it opens from these addresses and ports: a warning, None if all is well.
+
+    Raises PortsInUse; OSError where the kernel does not tell.
+    """
+    said = complaint(in_use(addresses, ports))
+    if said is not None:
+        raise PortsInUse(said)
+    return not_reserved(ports)
 
 
 def parse_ranges(text: str) -> list[Range]:

@@ -8,7 +8,8 @@ packets of strangers, or talks with them, can then do no more than any process o
 The superuser keeps what it needs for files in the folders of others (CAP_DAC_OVERRIDE: output, checkpoint, lists,
 database; CAP_CHOWN: SQLite gives its log the owner of the database), and CAP_NET_BIND_SERVICE for a metrics port below
 1024. `no_new_privs` (prctl(2)) sees to it that no program
-started from here gets back what was dropped, as every program of the superuser otherwise would.
+started from here gets back what was dropped, as every program of the superuser otherwise would. A helper process may
+hold one capability longer, alone (`net.helper`).
 """
 
 from __future__ import annotations

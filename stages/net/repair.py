@@ -6,8 +6,8 @@ MSS, window and scale, SACK, timestamps. connect(2) in repair mode then sends no
 sequence number a peer in SYN-RECEIVED does not take for it (3.10.7.4: it answers with an ACK). So one byte is put into
 the receive queue with the SYN-ACK's own sequence number, and our window is told to be zero; reading that byte opens
 the window, and what announces this is a bare ACK with the numbers that the peer waits for. Was it lost, the peer
-repeats its SYN-ACK, and a socket in ESTABLISHED answers that with an ACK (RFC 5961 4.2), if it gets to see it: the packet filter
-spares what belongs to a socket (`net.firewall_rules`).
+repeats its SYN-ACK, and a socket in ESTABLISHED answers that with an ACK (RFC 5961 4.2), if it gets to see it: the
+packet filter spares what belongs to a socket (`net.firewall_rules`).
 
 What the kernel cannot be told: the timestamp to echo. The first segments carry TSecr 0, until the peer has sent one.
 """
@@ -155,9 +155,10 @@ def _establish(sock: socket.socket, half: Half, own_wscale: int, *, acknowledge:
     if bind:
         sock.bind((str(IPv4Address(half.ours)), half.own_port))
     sock.connect((str(IPv4Address(half.peer)), half.peer_port))
-    options = _OPTION.pack(_MSS, mss)
+    scales = 0  # is told too: connect(2) has chosen one for us
     if half.wscale >= 0 and own_wscale >= 0:  # RFC 7323 2.2: both or none
-        options += _OPTION.pack(_WSCALE, min(half.wscale, _MAX_WSCALE) | min(own_wscale, _MAX_WSCALE) << 16)
+        scales = min(half.wscale, _MAX_WSCALE) | min(own_wscale, _MAX_WSCALE) << 16
+    options = _OPTION.pack(_MSS, mss) + _OPTION.pack(_WSCALE, scales)
     if half.sack:
         options += _OPTION.pack(_SACK, 0)
     if half.has_ts:

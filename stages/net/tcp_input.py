@@ -97,8 +97,10 @@ def stray(t: Any, ours: Any, peer: Any, own_port: Any, peer_port: Any, data: Any
     row = t.closed[hash_of(t.rules[_KEY], peer, peer_port, ours, own_port) & (t.closed.size - 1)]
     if row.how == 0 or not same(row, peer, peer_port, ours, own_port):
         return
-    t.now[tcp.STRAYS] += 1
     seq, ack = np.int64(load32(data, at + 4)), np.int64(load32(data, at + 8))
+    if flags & _SYN and seq != row.irs:
+        return  # the same addresses and ports anew: whoever sent the SYN will continue it, or not
+    t.now[tcp.STRAYS] += 1
     if flags & _ACK == 0:
         length = size + (1 if flags & _FIN else 0) + (1 if flags & _SYN else 0)
         reset(t, ours, peer, own_port, peer_port, np.int64(0), plus(seq, length), True)

@@ -115,7 +115,7 @@ def remember(t: Any, c: Any, how: Any) -> None:
     """Note that this connection was closed, BY_FIN or BY_RESET."""
     row = t.closed[hash_of(t.rules[_KEY], c.peer, c.peer_port, c.ours, c.own_port) & (t.closed.size - 1)]
     row.peer, row.peer_port, row.ours, row.own_port = c.peer, c.peer_port, c.ours, c.own_port
-    row.nxt, row.rcv, row.how = c.top, c.rcv, how
+    row.nxt, row.rcv, row.irs, row.how = c.top, c.rcv, c.irs, how
 
 
 @part

@@ -118,6 +118,8 @@ class Continuing:
             self.not_reset += others.size - self._engine.reset(half_open(others))
 
     def _put(self, answers: AnswerArray) -> int:
+        """Returns how many were taken: as many as are begun at once, so that none is the older for its waiting."""
+        answers = answers[: max(self._grabbing.capacity - self._engine.in_flight, 0)]
         half = half_open(answers)
         if self._render is not None:
             return self._engine.put(half)
@@ -155,7 +157,7 @@ class Continuing:
         return self._engine.in_flight
 
     @property
-    def error(self) -> OSError | None:
+    def error(self) -> Exception | None:
         return self._engine.error
 
     @property

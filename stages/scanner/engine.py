@@ -266,14 +266,16 @@ class PacketEngine:
         if self._pcap is not None:
             self._pcap.begin(ETHERNET if way.ethernet else RAW)
         by_kernel = outlets.name == "ip" or bool(way.near)
-        if plan.hold or self._go_on is not None:
-            self._keep_quiet(plan.source_ips or (way.source,))
-        if self._go_on is not None and self.lease is not None:
+        if self._go_on is not None:
             out = Link(
                 way.interface, way.source_mac, None if by_kernel else way.target_mac, plan.vlan, way.ethernet, plan.ttl,
                 way.mtu,
             )  # fmt: skip
             self.continuing = self._go_on(out, plan.source_ports, own_wscale(plan.probe.template))
+        if plan.hold or self._go_on is not None:  # last: it has to be renewed from now on
+            self._keep_quiet(plan.source_ips or (way.source,))
+        if self.continuing is not None:
+            pass  # it resets what it does not take
         elif plan.send_rst != "never" and is_syn(plan.probe.template) and not (plan.hold and self.lease is not None):
             self._resets = Resets(
                 plan.send_rst, way.interface, source_mac=way.source_mac,
@@ -290,6 +292,9 @@ class PacketEngine:
             )
         except (firewall.Forbidden, firewall.Missing) as error:
             self.not_quiet = error.strerror or str(error)
+            if self.continuing is not None:
+                self.continuing.close()
+                self.continuing = None
 
     def renew(self) -> None:
         """The kernel goes on being quiet; called often. Raises firewall.Lost."""

@@ -67,6 +67,8 @@ banners = st.builds(
     truncated=st.booleans(),
     data=st.binary(max_size=40),
     datagrams=maybe(st.lists(counts, max_size=3)),
+    service=maybe(texts),
+    facts=maybe(objects),
 )
 
 tls = st.builds(

@@ -77,6 +77,9 @@ PLAYS: Final[Mapping[str, Play]] = {
         "simnet", _SMALLER, QUICK, seen=seen.certificates_in_five_commands
     ),
     "docs/scanner.md: The scanner": Play("simnet", environment=QUICK, seen=seen.what_the_scans_found),
+    "docs/continuation.md: In the scan": Play("simnet", environment=QUICK, seen=seen.banners_of_the_scan),
+    "docs/continuation.md: By another stage": Play("simnet", environment=QUICK, seen=seen.banners_of_held_connections),
+    "docs/continuation.md: After ZMap": Play("simnet", {"zmap ": _ZMAP}, QUICK, seen=seen.banners_after_zmap),
     "docs/simnet.md: The simulated Internet": Play(
         "here", environment={**QUICK, "SHELL": "/bin/sh"}, root=True, seen=seen.what_stands_in_simnet
     ),

@@ -87,6 +87,46 @@ def everything_through_kafka(stage: Stage) -> None:
         assert (status, f"longline_{name}_records_taken_total" in body) == (200, True)
 
 
+# --- docs/continuation.md
+
+
+def _records(stage: Stage, name: str, kind: str, port: int, *vias: str) -> list[dict[str, object]]:
+    """The records of one kind in a file: one for each open target, by one of these ways."""
+    lines = [json.loads(line) for line in (stage.folder / name).read_text().splitlines()]
+    records = [each for each in lines if each["kind"] == kind]
+    assert {(each["ip"], each["port"]) for each in records} == _open(stage, "10.0.", port)
+    assert len(records) > 100
+    assert {each["via"] for each in records} == set(vias)
+    return records
+
+
+def banners_of_the_scan(stage: Stage) -> None:
+    """Every open target is told of, over the connection that the probe opened."""
+    http = _records(stage, "http.jsonl", "banner", 80, "raw")
+    assert sum(each["outcome"] == "ok" for each in http) > len(http) / 2
+    ssh = _records(stage, "ssh.jsonl", "banner", 22, "raw")
+    rows = (stage.folder / "open.csv").read_text().splitlines()
+    assert rows[0] == "saddr"
+    assert {each["ip"] for each in ssh} <= set(rows[1:])  # with -O csv refusals stand there too, as in ZMap
+    services = _records(stage, "services.jsonl", "banner", 22, "raw")
+    assert "ssh" in {each["service"] for each in services}
+    assert any(each["chain"] for each in _records(stage, "certificates.jsonl", "tls", 443, "raw"))
+
+
+def banners_of_held_connections(stage: Stage) -> None:
+    """Adopted, and by packets."""
+    adopted = _records(stage, "adopted.jsonl", "banner", 80, "adopt")
+    assert sum(each["outcome"] == "ok" for each in adopted) > len(adopted) / 2
+    # A server that refuses the first hello is asked with another one, which is another connection.
+    raw = _records(stage, "raw.jsonl", "tls", 443, "raw", "connect")
+    assert sum(each["via"] == "raw" for each in raw) > len(raw) / 2
+
+
+def banners_after_zmap(stage: Stage) -> None:
+    """ZMap's own half-open connections, adopted."""
+    _records(stage, "zmap.jsonl", "banner", 80, "adopt")
+
+
 # --- docs/scanner.md
 
 

@@ -11,6 +11,9 @@ from tests.servers.bpf import run
 from tests.servers.tcp_table import ACK, OURS, RST, Segment, ip_packet
 from tests.servers.veth import veth
 
+#: The first test on a machine compiles the kernels.
+pytestmark = pytest.mark.timeout(600)
+
 ETHER = bytes(12) + b"\x08\x00"
 
 
@@ -58,9 +61,6 @@ outlet.close()
 
 _CAPTURE = """
 import socket
-
-#: The first test on a machine compiles the kernels.
-pytestmark = pytest.mark.timeout(600)
 with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as sock:
     sock.setsockopt(socket.SOL_SOCKET, 33, 1 << 22)
     sock.setsockopt(263, 8, 1)

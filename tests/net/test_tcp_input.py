@@ -227,6 +227,9 @@ def test_a_stray_of_a_closed_connection_is_reset_and_what_was_never_ours_is_not_
     for other in (theirs(1006, b"x", sport=81), theirs(1006, b"x", dport=40_001), theirs(1006, b"x", source=PEER + 1)):
         assert hand.feed(other) == []
     assert hand.feed(theirs(1006, flags=RST)) == []
+    assert hand.feed(theirs(77_000, flags=SYN | ACK)) == []  # of another SYN from the same port: not ours to end
+    (answer,) = hand.feed(theirs(1000, flags=SYN | ACK))
+    assert answer.flags == RST
 
 
 def test_a_fin_that_comes_again_gets_the_last_ack() -> None:
