@@ -84,4 +84,5 @@ PLAYS: Final[Mapping[str, Play]] = {
         "here", environment={**QUICK, "SHELL": "/bin/sh"}, root=True, seen=seen.what_stands_in_simnet
     ),
     "docs/simnet.md: The responder": Play("here", environment=QUICK, root=True, seen=seen.what_the_responder_plays),
+    "docs/simnet.md: Behind the handshake": Play("here", environment=QUICK, root=True, seen=seen.what_connections_hear),
 }

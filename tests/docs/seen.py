@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
+from base64 import b64decode
 from collections import Counter
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from stages.simnet.responder_spec import Reaction, Responder
+from stages.simnet.responder_spec import Reaction, Responder, Says
 from stages.simnet.responder_truth import ResponderTruth
 from stages.simnet.spec import Spec
 from stages.simnet.truth import Kind
@@ -245,6 +246,28 @@ def what_the_responder_plays(stage: Stage) -> None:
     kinds = every.reactions(every.addresses(), 80).tolist()
     lines = [line for line in printed.out.splitlines() if line.startswith("10.64.")]
     assert lines == [f"10.64.0.{i},80,{Reaction(kind).name.lower()}" for i, kind in enumerate(kinds) if kind]
+
+
+def what_connections_hear(stage: Stage) -> None:
+    """Every banner that was written is the truth's, the certificates aside, which are the network's own."""
+    _, printed = stage.said
+    spec = Responder(("10.64.0.0/20",), {"synack": 1.0}, says={"close": 0.5, "tls": 0.2, "mute": 0.3})
+    truth = ResponderTruth(1, spec, (b"",))
+    addresses = truth.addresses()
+    says, banners = truth.says(addresses, 80).tolist(), truth.banners(addresses, 80)
+    records = [json.loads(line) for line in (stage.folder / "said.jsonl").read_text().splitlines()]
+    heard = {record["ip"]: record for record in records if record["kind"] == "banner"}
+    right = 0
+    for address, kind, banner in zip(addresses.tolist(), says, banners, strict=True):
+        record = heard.get(str(IPv4Address(address)))
+        if record is None:
+            continue  # its SYN was lost, once
+        right += kind != Says.CLOSE or b64decode(record["data"]) == banner
+    assert right == len(heard) > 0.95 * len(addresses)
+    few = ResponderTruth(1, Responder(("10.64.0.0/28",), {"synack": 1.0}, says={"http": 0.5, "greeting": 0.5}))
+    lines = [line for line in printed.out.splitlines() if line.startswith("10.64.")]
+    kinds = few.says(few.addresses(), 80).tolist()
+    assert lines == [f"10.64.0.{i},80,synack,{Says(kind).name.lower()}" for i, kind in enumerate(kinds)]
 
 
 # --- docs/certificates.md
