@@ -15,6 +15,7 @@ from errno import errorcode
 from hashlib import blake2b, sha256
 from typing import Final
 
+import numpy as np
 import orjson
 
 from stages.core.outcome import Outcome, Phase, Via, of_error
@@ -25,13 +26,16 @@ from stages.net.ended import PHASES, WRITE, Ended
 #: Bytes of a record's id (`stages.core.records.record_id`).
 _ID_BYTES: Final = 16
 
+_MICROSECONDS: Final = 1_000_000
+#: `2026-11-21T07:10:00.`, of an RFC 3339 time with microseconds.
+_SECOND_CHARS: Final = 20
 _BOOL: Final = ("false", "true")
 #: The dotted quad's parts: quicker than formatting integers.
 _OCTETS: Final = tuple(str(octet) for octet in range(256))
 _NULLS: Final = ("null", "null")
 #: Columns of ENDED in the order in which they are unpacked.
 _COLUMNS: Final = (
-    "started", "connected", "first_byte", "ended", "data_at", "data_size", "sent", "peer", "peer_port", "icmp_sender",
+    "connected", "first_byte", "ended", "data_at", "data_size", "sent", "peer", "peer_port", "icmp_sender",
     "errno", "phase", "failed", "has_icmp", "icmp_type", "icmp_code", "truncated", "timed_out", "control", "left_host",
 )  # fmt: skip
 
@@ -70,13 +74,16 @@ class BannerLines:
         What was our own fault (`local`) is counted and is no record.
         """
         rows, data = batch.rows, batch.data
-        columns = [rows[name].tolist() for name in _COLUMNS]
+        whole, rest = np.divmod(rows["started"], _MICROSECONDS)
+        # A batch has one second or two: their text is made once each.
+        seconds = {at: rfc3339(at * _MICROSECONDS)[:_SECOND_CHARS] for at in set(whole.tolist())}
+        columns = [whole.tolist(), rest.tolist(), *(rows[name].tolist() for name in _COLUMNS)]
         head, middle, probe, tail = self._head, self._middle, self._probe, self._tail
         via = tail[2:]
         keyed: list[tuple[bytes, bytes]] = []
         outcomes: list[Outcome] = []
         for (
-            started, connected, first_byte, ended, at, size, sent, peer, port, icmp_sender,
+            second, micros, connected, first_byte, ended, at, size, sent, peer, port, icmp_sender,
             errno, phase, failed, has_icmp, icmp_type, icmp_code, truncated, timed_out, control, left_host,
         ) in zip(*columns, strict=True):  # fmt: skip
             if size and not failed:
@@ -100,7 +107,7 @@ class BannerLines:
                 errno, has_icmp, icmp_type, icmp_code, icmp_sender
             )  # fmt: skip
             line = (
-                f'{head}{own.hexdigest()}{middle}{rfc3339(started)}","ip":"{ip}","port":{port}{probe}{hit.hexdigest()}'
+                f'{head}{own.hexdigest()}{middle}{seconds[second]}{micros:06d}Z","ip":"{ip}","port":{port}{probe}{hit.hexdigest()}'
                 f'","via":"{via}","outcome":"{outcome._value_}","phase":"{PHASES[phase]}","errno":{error},"icmp":{icmp}'
                 f',"connect":{connected:.6f},"first_byte":'
                 f'{f"{first_byte:.6f}" if first_byte == first_byte else "null"},"ended":{ended:.6f}'
