@@ -60,8 +60,8 @@ LOOK_S: Final = 0.05
 COOLDOWN: Final = "4"
 PATIENCE_S: Final = 300.0
 
-MASSCAN_FIRST: Final = 2_000.0
-MASSCAN_STEP: Final = 3.0
+MASSCAN_FIRST: Final = 300.0
+MASSCAN_STEP: Final = 2.0
 #: It goes on with what it has found when its SYNs are out, and takes its time.
 MASSCAN_WAIT: Final = "20"
 #: An even power-of-two range, which masscan wants; the kernel is told to say nothing about it.
@@ -86,6 +86,8 @@ ZGRAB_TARGETS: Final = 20_000
 ZGRAB_AT_ONCE: Final = 1_000
 ROUNDS: Final = 3
 CERTIFICATES: Final = 8_192
+#: Of handshakes, as a scan for certificates has them; dialling goes as fast as it can, and is slower.
+TLS_RATE: Final = "8000"
 #: Prefixes with 200,704 addresses.
 MANY: Final = ("10.64.0.0/15", "10.66.0.0/16", "10.67.0.0/20")
 ADOPTIONS: Final = 2_000
@@ -285,7 +287,7 @@ def tls() -> bool:
         addresses = [str(IPv4Address(BASE + n)) for n in range(CERTIFICATES)]
         (home / "targets").write_text("".join(f"{address}\n" for address in addresses))
         (home / "one").write_text(f"{addresses[0]}\n")
-        scan = [*LONGLINE, "scan", "-p", "443", "--grab", "tls", "-O", "hits", "-c", "3", "-q", "-r", "4000"]
+        scan = [*LONGLINE, "scan", "-p", "443", "--grab", "tls", "-O", "hits", "-c", "3", "-q", "-r", TLS_RATE]
         dial = [
             *LONGLINE, "tlsgrab", "-p", "443", "--mode", "certificate", "-f", "json", "-c", "500", "--per-prefix", "0",
         ]  # fmt: skip
@@ -380,8 +382,14 @@ def adopt_part() -> bool:
 
 
 PARTS: Final[dict[str, Callable[[], bool]]] = {
-    "rates": rates, "masscan": beside_masscan, "loss": loss, "objects": objects, "tls": tls, "memory": memory, "adopt": adopt_part,
-}  # fmt: skip
+    "rates": rates,
+    "masscan": beside_masscan,
+    "loss": loss,
+    "objects": objects,
+    "tls": tls,
+    "memory": memory,
+    "adopt": adopt_part,
+}
 
 
 def main(names: Sequence[str]) -> int:
