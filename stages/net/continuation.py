@@ -297,7 +297,7 @@ class Continuation(threading.Thread):
             self._abort_now()
         self._open_waiting()
         # While something waits to be opened the ring is only looked at.
-        busy = self._to_reset or (self._waiting and self._has_slot())
+        busy = self._has_slot() if self._waiting else self._to_reset
         block = self._ring.wait(0 if busy else WAIT_MS if self.open else _IDLE_MS)
         for _ in range(_BLOCKS_A_TURN):
             if block is None:
@@ -327,7 +327,6 @@ class Continuation(threading.Thread):
             return
         now = self._now()
         wall = int(self._wall() * _MICROSECONDS)
-        self._reset_waiting()
         opened = 0
         while self._puts and opened < _PUT_SLICE:
             half = self._puts[0]
@@ -344,6 +343,9 @@ class Continuation(threading.Thread):
                 break
         if self._talks and self._has_slot():
             self._begin_talks(now, wall)
+        if not self._waiting:
+            # A SYN-ACK that came twice may be of a connection that still waits: the table has to know it first.
+            self._reset_waiting()
 
     def _has_slot(self) -> bool:
         return self.open < self._table.connections.size

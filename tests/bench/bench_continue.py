@@ -11,8 +11,9 @@ The responder answers every SYN and says an HTTP response of some 220 bytes to e
     memory    200,000 connections open at once
     adopt     microseconds of one adoption
 
-A rate is what was really done: banners that the responder began to say, over the time in which it did. What is written
-is compared with the truth, byte for byte. Exit code 1 when a bar is missed.
+A rate is what was really done: banners that the responder said, over the time from the first SYN to the last banner.
+What is written is compared with the truth, byte for byte. masscan meets servers that keep the connection open: of those
+that close with their last byte it finds three of four at any rate. Exit code 1 when a bar is missed.
 """
 
 from __future__ import annotations
@@ -59,8 +60,10 @@ LOOK_S: Final = 0.05
 COOLDOWN: Final = "4"
 PATIENCE_S: Final = 300.0
 
-MASSCAN_FIRST: Final = 500.0
-MASSCAN_WAIT: Final = "5"
+MASSCAN_FIRST: Final = 300.0
+MASSCAN_STEP: Final = 2.0
+#: It goes on with what it has found when its SYNs are out, and takes its time.
+MASSCAN_WAIT: Final = "20"
 #: An even power-of-two range, which masscan wants; the kernel is told to say nothing about it.
 MASSCAN_PORTS: Final = (40_960, 45_055)
 _QUIET: Final = """
@@ -83,6 +86,8 @@ ZGRAB_TARGETS: Final = 20_000
 ZGRAB_AT_ONCE: Final = 1_000
 ROUNDS: Final = 3
 CERTIFICATES: Final = 8_192
+#: Of handshakes, as a scan for certificates has them; dialling goes as fast as it can, and is slower.
+TLS_RATE: Final = "8000"
 #: Prefixes with 200,704 addresses.
 MANY: Final = ("10.64.0.0/15", "10.66.0.0/16", "10.67.0.0/20")
 ADOPTIONS: Final = 2_000
@@ -110,10 +115,10 @@ def prefix(rate: float, seconds: float = SECONDS) -> tuple[str, int]:
     return f"{IPv4Address(BASE)}/{32 - bits}", 1 << bits
 
 
-def observed(net: Simnet, argv: Sequence[str], out: Path, counter: str = "said") -> tuple[float, float, dict[str, int]]:
-    """Run it: (rate of `counter` while it grew, CPU seconds, what the responder counted)."""
+def observed(net: Simnet, argv: Sequence[str], out: Path) -> tuple[float, float, dict[str, int]]:
+    """Run it: (banners a second, CPU seconds, what the responder counted)."""
     before = net.responder_counters()
-    samples = [(time.monotonic(), before[counter])]
+    samples = [(time.monotonic(), before)]
     with (out.parent / "told").open("w+") as told:
         program = net.run(argv, stdin=subprocess.DEVNULL, stdout=told, stderr=told)
         while True:
@@ -121,18 +126,19 @@ def observed(net: Simnet, argv: Sequence[str], out: Path, counter: str = "said")
             if pid:
                 break
             time.sleep(LOOK_S)
-            samples.append((time.monotonic(), net.responder_counters()[counter]))
+            counters = net.responder_counters()
+            samples.append((time.monotonic(), counters))
         program.returncode = os.waitstatus_to_exitcode(status)
         told.seek(0)
         if program.returncode:
             raise SystemExit(f"{argv[:4]} failed:\n{told.read()}")
     after = net.responder_counters()
-    moving = [i for i in range(1, len(samples)) if samples[i][1] > samples[i - 1][1]]
-    if not moving:
-        return 0.0, usage.ru_utime + usage.ru_stime, {k: after[k] - before[k] for k in after}
-    (begin, first), (end, last) = samples[moving[0] - 1], samples[moving[-1]]
-    rate = (last - first) / (end - begin)
-    return rate, usage.ru_utime + usage.ru_stime, {k: after[k] - before[k] for k in after}
+    added = {name: after[name] - before[name] for name in after}
+    syns, said = ([one[name] for _, one in samples] for name in ("syn", "said"))
+    begin = next((i for i, n in enumerate(syns) if n > syns[0]), 1) - 1
+    end = next((i for i, n in enumerate(said) if n == said[-1]), 0)
+    rate = (said[end] - said[begin]) / (samples[end][0] - samples[begin][0]) if end > begin else 0.0
+    return rate, usage.ru_utime + usage.ru_stime, added
 
 
 def records(file: Path) -> dict[str, dict[str, Any]]:
@@ -165,7 +171,7 @@ def grab(net: Simnet, rate: float, payload: bytes = REQUEST, *more: str) -> Run:
 def masscan(net: Simnet, rate: float) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
-        where, targets = prefix(rate, 3.0)
+        where, targets = prefix(rate)
         rate, cpu, counters = observed(net, [
             "masscan", where, "-p80", "--banners", "--rate", f"{rate:.0f}", "--adapter", NEAR_LINK, "--adapter-ip",
             NEAR_ADDRESS, "--adapter-port", "{}-{}".format(*MASSCAN_PORTS), "--router-mac", RESPONDER_MAC,
@@ -176,7 +182,7 @@ def masscan(net: Simnet, rate: float) -> Run:
     return Run(rate, len(found) / targets, cpu, counters)
 
 
-def highest(name: str, run: Callable[[float], Run], first: float, enough: float) -> float:
+def highest(name: str, run: Callable[[float], Run], first: float, enough: float, step: float = STEP) -> float:
     """The highest rate, of banners, at which there were enough; 0 if none was."""
     best, rate = 0.0, first
     for _ in range(MAX_STEPS):
@@ -190,9 +196,9 @@ def highest(name: str, run: Callable[[float], Run], first: float, enough: float)
         if good is None:
             break
         best = max(best, good.rate)
-        if good.rate < 0.6 * rate:  # it goes no faster than that
+        if good.rate < 0.3 * rate:  # it goes no faster than that
             break
-        rate *= STEP
+        rate *= step
     return best
 
 
@@ -235,7 +241,6 @@ def top_rate() -> float:
 
 
 def rates() -> bool:
-    require(shutil.which("masscan") and shutil.which("nft"), "needs Debian's masscan and nftables")
     ours, theirs = top_rate(), zgrab_rate()
     good = measured(
         "banners a second, longline / zgrab2 at its best", [ours / theirs], "", bar=BARS[0], judged=ours / theirs
@@ -243,12 +248,20 @@ def rates() -> bool:
     with responder(says={"close": 1.0}) as net:
         grab(net, FIRST_RATE / 10)
         complete = [100 * grab(net, 0.6 * ours).right for _ in range(ROUNDS)]
-        net.run(["nft", "-f", "-"], stdin=subprocess.PIPE).communicate(_QUIET.format(*MASSCAN_PORTS).encode())
-        other = highest("masscan", lambda rate: masscan(net, rate), MASSCAN_FIRST, MASSCAN_ENOUGH)
     measured("longline: highest rate at which 99.9 % is written, right", [ours], "banners/s")
-    measured("masscan --banners: highest rate at which it finds 90 %", [other], "banners/s")
-    good &= measured("banners a second, longline / masscan", [ours / max(other, 1.0)], "", bar=BARS[1])
     return good & measured("written, right, at 60 % of that rate", complete, "%", bar=100 * ENOUGH)
+
+
+def beside_masscan() -> bool:
+    require(shutil.which("masscan") and shutil.which("nft"), "needs Debian's masscan and nftables")
+    ours = top_rate()
+    with responder(says={"http": 1.0}) as net:
+        net.run(["nft", "-f", "-"], stdin=subprocess.PIPE).communicate(_QUIET.format(*MASSCAN_PORTS).encode())
+        other = highest("masscan", lambda rate: masscan(net, rate), MASSCAN_FIRST, MASSCAN_ENOUGH, MASSCAN_STEP)
+    if not other:
+        raise SystemExit("masscan found 90 % at no rate: there is nothing to compare with")
+    measured("masscan --banners: highest rate at which it finds 90 %", [other], "banners/s")
+    return measured("banners a second, longline / masscan", [ours / other], "", bar=BARS[1])
 
 
 def loss() -> bool:
@@ -274,7 +287,7 @@ def tls() -> bool:
         addresses = [str(IPv4Address(BASE + n)) for n in range(CERTIFICATES)]
         (home / "targets").write_text("".join(f"{address}\n" for address in addresses))
         (home / "one").write_text(f"{addresses[0]}\n")
-        scan = [*LONGLINE, "scan", "-p", "443", "--grab", "tls", "-O", "hits", "-c", "3", "-q", "-r", "4000"]
+        scan = [*LONGLINE, "scan", "-p", "443", "--grab", "tls", "-O", "hits", "-c", "3", "-q", "-r", TLS_RATE]
         dial = [
             *LONGLINE, "tlsgrab", "-p", "443", "--mode", "certificate", "-f", "json", "-c", "500", "--per-prefix", "0",
         ]  # fmt: skip
@@ -369,8 +382,14 @@ def adopt_part() -> bool:
 
 
 PARTS: Final[dict[str, Callable[[], bool]]] = {
-    "rates": rates, "loss": loss, "objects": objects, "tls": tls, "memory": memory, "adopt": adopt_part,
-}  # fmt: skip
+    "rates": rates,
+    "masscan": beside_masscan,
+    "loss": loss,
+    "objects": objects,
+    "tls": tls,
+    "memory": memory,
+    "adopt": adopt_part,
+}
 
 
 def main(names: Sequence[str]) -> int:
