@@ -179,10 +179,10 @@ def _http(name: str) -> Act:
 
 
 def _http_field(config: Config, value: str) -> None:
-    name, colon, text = value.partition(":")
-    if not colon:
-        name, _, text = value.partition("=")
-    if not name.strip() or any(char in value for char in "\r\n\0"):
+    name, parted, text = value.partition(":")
+    if not parted:
+        name, parted, text = value.partition("=")
+    if not parted or not name.strip() or any(char in value for char in "\r\n\0"):
         raise ValueError("not NAME: VALUE on one line")
     config.http_fields.append((name.strip(), text.strip()))
 
