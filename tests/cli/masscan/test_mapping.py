@@ -95,8 +95,10 @@ def test_banners_are_the_grabs() -> None:
 
 
 def test_the_request() -> None:
-    words = ["--http-method", "POST", "--http-url", "/a?b", "--http-version", "1.1", "--http-host", "h.example",
-             "--http-user-agent", "me/1", "--http-cookie", "c=d", "--http-payload", "xyz", "--http-field", "Accept: no"]  # fmt: skip
+    words = [
+        "--http-method", "POST", "--http-url", "/a?b", "--http-version", "1.1", "--http-host", "h.example",
+        "--http-user-agent", "me/1", "--http-cookie", "c=d", "--http-payload", "xyz", "--http-field", "Accept: no",
+    ]  # fmt: skip
     assert mapping.request_of(parse_words(words, system=None)) == (
         b"POST /a?b HTTP/1.1\r\nUser-Agent: me/1\r\nHost: h.example\r\nCookie: c=d\r\nContent-Length: 3\r\n"
         b"Accept: no\r\n\r\nxyz"

@@ -115,11 +115,22 @@ def test_others(read: Any, text: str, found: Any) -> None:
 @pytest.mark.parametrize(
     ("read", "text"),
     [
-        (values.parse_shard, "0/3"), (values.parse_shard, "4/3"), (values.parse_shard, "3"),
-        (values.parse_shard, "a/b"), (values.parse_time, "soon"), (values.parse_time, "5 parsecs"), (values.parse_size, "0"),
-        (values.parse_size, "1.5g"), (values.parse_rate, "0"), (values.parse_rate, "-5"), (values.parse_rate, "nan"),
-        (values.parse_rate, "1e5"), (values.parse_bool, "maybe"), (lambda t: values.source_range(t, "port"), "9-5"),
-        (lambda t: values.source_range(t, "address"), "10.0.0.9-10.0.0.1"), (lambda t: values.whole(t, 9), "10"),
+        (values.parse_shard, "0/3"),
+        (values.parse_shard, "4/3"),
+        (values.parse_shard, "3"),
+        (values.parse_shard, "a/b"),
+        (values.parse_time, "soon"),
+        (values.parse_time, "5 parsecs"),
+        (values.parse_size, "0"),
+        (values.parse_size, "1.5g"),
+        (values.parse_rate, "0"),
+        (values.parse_rate, "-5"),
+        (values.parse_rate, "nan"),
+        (values.parse_rate, "1e5"),
+        (values.parse_bool, "maybe"),
+        (lambda t: values.source_range(t, "port"), "9-5"),
+        (lambda t: values.source_range(t, "address"), "10.0.0.9-10.0.0.1"),
+        (lambda t: values.whole(t, 9), "10"),
     ],
 )  # fmt: skip
 def test_what_is_none(read: Any, text: str) -> None:
