@@ -51,21 +51,25 @@ def found(path: Path) -> set[tuple[str, str, int, str]]:
     return {(item.ip, item.proto, item.port, item.state) for item in items if isinstance(item, Status)}
 
 
-@pytest.mark.parametrize("form", ["xml", "json", "list", "binary"])
+@pytest.mark.parametrize("form", ["json", "binary"])
 def test_the_same_command_finds_the_same(pair: Veth, form: str, tmp_path: Path) -> None:
     """A script that calls masscan works with another name in its place."""
     require(shutil.which("masscan"), "needs masscan")
-    letter = {"xml": "X", "json": "J", "list": "L", "binary": "B"}[form]
+    letter = {"json": "J", "binary": "B"}[form]
     words = [
-        PREFIX, "-p80,81,U:53", "--ping", "--exclude", "10.0.0.7", "--rate", "2000", "--wait", "3", "--show", "closed",
+        "10.0.0.0/28", "-p80,81,U:53", "--ping", "--exclude", "10.0.0.7", "--rate", "200", "--wait", "3",
+        "--show", "closed",
         "-e", "near0", "--router-mac", far_mac(pair).replace(":", "-"), f"-o{letter}",
     ]  # fmt: skip
-    pair.near("masscan", *words, str(tmp_path / "theirs"), "--retries", "1")
+    # It loses some of what comes quickly: it may ask again. And it may go on waiting when all is found: then ^C has
+    # it write its end.
+    patience = ("timeout", "-s", "INT", "-k", str(PATIENCE), str(PATIENCE))
+    pair.near(*patience, "masscan", *words, str(tmp_path / "theirs"), "--retries", "1", check=False, timeout=150)
     told = pair.near(*ours(*words, str(tmp_path / "ours")))
     assert told.stdout == ""
     wanted = {
         (host, proto, port, state)
-        for host in HOSTS
+        for host in HOSTS[:16]
         if host != "10.0.0.7"
         for proto, port, state in (("tcp", 80, "open"), ("tcp", 81, "closed"), ("icmp", 0, "open"), ("udp", 53, "open"))
     }
@@ -133,10 +137,9 @@ def test_a_stopped_scan_goes_on_exactly(pair: Veth, signum: int, code: int, tmp_
         "out.json", "paused.checkpoint", "paused.conf",
     ]  # fmt: skip
     before = json.loads(file.read_text())
-    pair.near(
-        *ours("--resume", "paused.conf", "--rate", "2000"), cwd=tmp_path,
-        env=environment() | {"PYTHONPATH": str(Path.cwd())},
-    )  # fmt: skip
+    again = pair.argv(pair.near_pid, ours("--resume", "paused.conf", "--rate", "2000"))
+    env = environment() | {"PYTHONPATH": str(Path.cwd())}
+    subprocess.run(again, cwd=tmp_path, env=env, timeout=PATIENCE, check=True, capture_output=True)
     after = json.loads(file.read_text())
     assert after[: len(before)] == before
     seen = [(host["ip"], port["proto"], port["port"]) for host in after for port in host["ports"]]
