@@ -21,7 +21,9 @@ ANSWERS = [
 
 
 def answer(kind: int, port: int, bound: int) -> Answer:
-    return connected(0x01020304, port, kind, ts=1, rtt=None, icmp=(3, 3))._replace(bound=bound, seq=7, ack=8)
+    return connected(0x01020304, port, kind, ts=1, rtt=None, icmp=(3, 3))._replace(
+        bound=bound, seq=7, ack=8, window=9, ipid=10
+    )
 
 
 @pytest.mark.parametrize(("kind", "port", "bound", "part"), ANSWERS)
