@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from stages.core import lists as lists_module
@@ -98,5 +100,5 @@ def test_what_is_excluded_by_name_is_blocked_beside_the_files(tmp_path: Path) ->
     assert [str(pair) for pair in lists.block.v4] == [
         str((167772161, 167772161)), str((167772163, 167772164)), str((167772416, 167772671)),
     ]  # fmt: skip
-    with pytest.raises(ListError, match="--exclude:2: '10.0.0.0/99'"):
+    with pytest.raises(ListError, match=r"--exclude:2: '10\.0\.0\.0/99'"):
         read_lists(ListSettings(exclude=("10.0.0.1", "10.0.0.0/99")), lambda name: [])
