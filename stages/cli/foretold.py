@@ -38,15 +38,19 @@ def _prepared(loaded: Loaded) -> Prepared:
 def explain(loaded: Loaded) -> str:
     """What the scan would do, as lines. Raises UsageError as the scan would."""
     from stages.scanner import explain as explaining
+    from stages.scanner.choice import KERNEL_SYN_BYTES
     from stages.scanner.quantities import packets_per_second
 
     prepared = _prepared(loaded)
     try:
-        from stages.scanner.mixed import frame_bytes
-        from stages.scanner.packets import modules_of
+        from stages.scanner.dryrun import FAST_BATCH, frames_of
     except ImportError as error:
         raise MissingCapability(f"the library {error.name}", "making packets", "install it") from None
-    frame = frame_bytes(modules_of(prepared))
+    frame = float(KERNEL_SYN_BYTES)
+    for piece in prepared.slices[:1]:
+        if piece.version == 4 and prepared.settings.engine != "connect":  # the first frames, as they would be sent
+            builder, rows = next(frames_of(prepared, piece, FAST_BATCH))
+            frame = float(builder.length if builder.lengths is None else builder.lengths[:rows].mean())
     settings = prepared.settings
     rate = settings.rate if settings.bandwidth is None else packets_per_second(settings.bandwidth, frame)
     return explaining.text(prepared, explaining.explained(prepared, frame, rate))

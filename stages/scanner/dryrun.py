@@ -101,7 +101,7 @@ def fast_dry_run(prepared: Prepared, write: Callable[[bytes], object]) -> int:
     for part in prepared.slices:
         if part.version == 6:
             raise UsageError("--fast-dryrun", None, "its records have room for IPv4 only, and there are IPv6 targets")
-        for builder, rows in _frames(prepared, part, FAST_BATCH):
+        for builder, rows in frames_of(prepared, part, FAST_BATCH):
             write(builder.targets_of(rows))
             count += rows
     return count
@@ -122,7 +122,7 @@ def _texts(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
     if part.version == 6 or prepared.settings.engine == "connect":
         yield from _connections(prepared, part)
         return
-    for builder, rows in _frames(prepared, part, BATCH):
+    for builder, rows in frames_of(prepared, part, BATCH):
         frames = [builder.frame(row) for row in range(rows)]
         if prepared.settings.verbosity >= SHOW_ALL:
             from stages.scanner import templates
@@ -132,7 +132,7 @@ def _texts(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
             yield "".join(map(describe, frames)), len(frames)
 
 
-def _frames(prepared: Prepared, part: Slice, batch: int) -> Iterator[tuple[FrameBuilder, int]]:
+def frames_of(prepared: Prepared, part: Slice, batch: int) -> Iterator[tuple[FrameBuilder, int]]:
     """(the builder with its rows filled, how many) a batch at a time."""
     try:
         from stages.scanner import order as orders

@@ -69,6 +69,9 @@ PLAYS: Final[Mapping[str, Play]] = {
     ),
     "CONTRIBUTING.md: Set-up": Play("make", seen=seen.make_has_the_verbs),
     "docs/benchmarks.md: How to repeat": Play("make", seen=seen.make_runs_the_benches),
+    "docs/from-masscan.md: From masscan": Play(
+        "simnet", {"10.0.0.0/8": "10.0.0.0/22"}, seen=seen.what_masscans_command_wrote
+    ),
     "docs/settings.md: Settings": Play("here", file=("longline.toml", "toml"), seen=seen.settings_of_the_file),
     "docs/certificates.md: Certificates": Play(
         "simnet", _SMALLER, QUICK, seen=seen.certificates_were_collected_and_judged

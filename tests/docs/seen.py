@@ -9,6 +9,7 @@ from base64 import b64decode
 from collections import Counter
 from ipaddress import IPv4Address
 from pathlib import Path
+from xml.etree import ElementTree
 
 from stages.simnet.responder_spec import Reaction, Responder, Says
 from stages.simnet.responder_truth import ResponderTruth
@@ -159,6 +160,19 @@ def what_the_scans_found(stage: Stage) -> None:
 
 
 # --- make
+
+
+def what_masscans_command_wrote(stage: Stage) -> None:
+    """XML of every open port of the addresses asked, and who answers a ping."""
+    hosts = ElementTree.parse(stage.folder / "scan.xml").getroot().findall("host")
+    found = {
+        (host.find("address").get("addr"), port.get("protocol"), int(port.get("portid", "")))  # type: ignore[union-attr]
+        for host in hosts
+        for port in host.iter("port")
+    }
+    wanted = {pair for pair in _open(stage, "10.0.", 80, 443) if int(pair[0].split(".")[2]) < 4}
+    assert {(ip, port) for ip, proto, port in found if proto == "tcp"} == wanted
+    assert {proto for _, proto, _ in found} <= {"tcp", "udp", "icmp"}
 
 
 def _recipe(verb: str, *more: str) -> str:

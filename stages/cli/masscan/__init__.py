@@ -45,7 +45,7 @@ def run_words(words: Sequence[str]) -> int:
 
 def loaded_of(config: Config) -> Loaded:
     """The settings that the configuration asks for, over those of the machine. Raises UsageError, SettingError."""
-    from stages.cli.masscan.mapping import grab_of, lists_of, scanner_of
+    from stages.cli.masscan.mapping import grab_of, lists_of, request_of, scanner_of
     from stages.cli.sections import SECTIONS
     from stages.core.settings import find_file, load
 
@@ -56,8 +56,21 @@ def loaded_of(config: Config) -> Loaded:
     if grab:
         if "grab" not in SECTIONS:
             raise UsageError("--banners", None, "this program cannot go on with connections: longline bannergrab does")
+        if config.http or config.http_fields:
+            grab["what"] = _kept(request_of(config))
         typed["grab"] = grab
     return load(SECTIONS, argv=typed, environ=os.environ, file=find_file(None, Path.cwd()))
+
+
+def _kept(request: bytes) -> str:
+    """A file that holds the request until this process ends."""
+    import atexit
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(prefix="longline-request-", delete=False) as file:
+        file.write(request)
+    atexit.register(Path(file.name).unlink, missing_ok=True)
+    return file.name
 
 
 def _scan(config: Config) -> int:

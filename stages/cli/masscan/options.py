@@ -13,7 +13,6 @@ from typing import Final, Literal
 
 from stages.cli.masscan import values
 from stages.cli.masscan.config import FOREVER, Config
-from stages.net.headers import MAC_BYTES
 from stages.scanner.masscan.writing import FORMATS
 from stages.scanner.quantities import parse_mac
 from stages.scanner.sharding import MAX_SHARDS
@@ -128,9 +127,7 @@ def _wait(config: Config, value: str) -> None:
 
 def _mac(name: str) -> Act:
     def act(config: Config, value: str) -> None:
-        mac = parse_mac(value)
-        assert len(mac) == MAC_BYTES
-        setattr(config, name, mac.hex("-"))
+        setattr(config, name, parse_mac(value).hex("-"))
 
     return act
 
@@ -179,10 +176,10 @@ def _http(name: str) -> Act:
 
 
 def _http_field(config: Config, value: str) -> None:
-    name, colon, text = value.partition(":")
-    if not colon:
-        name, _, text = value.partition("=")
-    if not name.strip() or any(char in value for char in "\r\n\0"):
+    name, parted, text = value.partition(":")
+    if not parted:
+        name, parted, text = value.partition("=")
+    if not parted or not name.strip() or any(char in value for char in "\r\n\0"):
         raise ValueError("not NAME: VALUE on one line")
     config.http_fields.append((name.strip(), text.strip()))
 
@@ -331,7 +328,7 @@ OPTIONS: Final = (
     Option(("interactive",), "flag", "lines on the screen beside the file", _flag("interactive")),
     Option(("status",), "flag", "the status line", _flag("status")),
     Option(("nostatus",), "flag", "`--quiet`", _flag("status", of=False)),
-    Option(("ndjson-status", "json-status"), "flag", "", ignored="--status-updates-file and metrics have more"),
+    Option(("ndjson-status", "json-status"), "flag", "", ignored="the metrics of longline scan have more"),
     Option(("rotate", "rotate-output", "rotate-every"), "value", "`--rotate`", _set("rotate", values.parse_time)),
     Option(("rotate-offset",), "value", "`--rotate-offset`", _set("rotate_offset", values.parse_time)),
     Option(("rotate-size", "rotate-filesize"), "value", "`--rotate-size`", _set("rotate_size", values.parse_size)),

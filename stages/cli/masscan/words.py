@@ -71,6 +71,8 @@ def _word(config: Config, words: Sequence[str], at: int) -> int:
             if following.isdigit() or (option.takes == "value" and not following.startswith("-")):
                 value, at = following, at + 1
         apply(config, option, name or shown, "" if value is None else value, shown)
+        if shown.startswith(("-vv", "-dd")):
+            config.verbosity += len(shown) - 2
         if option.names[0] == "readscan":
             while at + 1 < len(words) and not words[at + 1].startswith("-"):
                 at += 1

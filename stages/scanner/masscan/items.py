@@ -1,15 +1,11 @@
 """What masscan's files hold: the status of a port, or a banner. Pure.
 
-`reason` is the byte of TCP flags that answered, and its name as masscan writes it (`syn-ack`, `rst-ack`, `none`). Our
-answers do not keep that byte: a SYN-ACK has SYN and ACK, a RST that answers a SYN has RST and ACK (RFC 9293 3.10.7.1).
+`reason` is the byte of TCP flags that answered, and its name as masscan writes it (`syn-ack`, `rst-ack`, `none`).
 """
 
 from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple, TypeAlias
-
-from stages.scanner.answers import ICMP, RST, SUCCESSES, SYNACK
-from stages.scanner.rows import Answer, address_text, transport_of
 
 #: Protocol numbers (IANA) of the names that masscan writes. ARP has none there.
 PROTOCOLS: Final = {"icmp": 1, "tcp": 6, "udp": 17, "sctp": 132, "arp": 0}
@@ -19,9 +15,6 @@ PROTOCOL_NAMES: Final = {number: name for name, number in PROTOCOLS.items()}
 FLAGS: Final = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")
 SYN_ACK: Final = 0x12
 RST_ACK: Final = 0x14
-
-#: ICMP Destination Unreachable, and its code Port Unreachable (RFC 792): a UDP port that is closed.
-_UNREACHABLE: Final = (3, 3)
 
 State = Literal["open", "closed", "arp"]
 
@@ -82,20 +75,3 @@ def protocol_number(name: str) -> int:
     if name.isascii() and name.isdigit() and int(name) < 256:
         return int(name)
     raise ValueError(f"no protocol {name!r}")
-
-
-def status_of(answer: Answer) -> Status | None:
-    """An answer as masscan would report it. None: of what it says nothing (ICMP errors but for a closed UDP port)."""
-    proto = transport_of(answer)
-    if answer.kind in SUCCESSES:
-        state: State = "open"
-        reason = SYN_ACK if answer.kind == SYNACK else RST_ACK if proto == "tcp" else 0
-    elif answer.kind == RST:
-        state, reason = "closed", RST_ACK
-    elif answer.kind == ICMP and proto == "udp" and (answer.icmp_type, answer.icmp_code) == _UNREACHABLE:
-        state, reason = "closed", 0
-    else:
-        return None
-    return Status(
-        answer.ts // 1_000_000, address_text(answer.address), proto, answer.port, state, reason, answer.ttl or 0
-    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-import time
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from typing import Final
@@ -245,4 +245,5 @@ def _number(text: str, most: int = 0xFFFFFFFF) -> int:
 
 def _date(seconds: int) -> str:
     """As ctime(3) has it, in UTC."""
-    return time.strftime("%a %b %e %H:%M:%S %Y", time.gmtime(seconds))
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return f"{moment:%a %b} {moment.day:2} {moment:%H:%M:%S %Y}"

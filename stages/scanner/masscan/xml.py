@@ -6,7 +6,7 @@ the host, and what of the ports was scanned.
 
 from __future__ import annotations
 
-import time
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from typing import Any, Final
@@ -58,7 +58,7 @@ class XmlWriter:
 
     def end(self, now: int) -> bytes:
         elapsed = max(now - self._about.started, 0)
-        shown = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
+        shown = f"{dt.datetime.fromtimestamp(now, dt.UTC):%Y-%m-%d %H:%M:%S}"
         return (
             "<runstats>\n"
             f'<finished time="{now}" timestr="{shown}" elapsed="{elapsed}" />\n'

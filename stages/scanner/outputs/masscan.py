@@ -12,7 +12,8 @@ from functools import partial
 from typing import Final
 
 from stages import __version__
-from stages.scanner.masscan.items import Banner, Item, status_of
+from stages.scanner.masscan.items import Banner, Item
+from stages.scanner.masscan.statuses import status_of
 from stages.scanner.masscan.writing import About, Data, writer
 from stages.scanner.outputs.base import Format
 from stages.scanner.parts import Part
