@@ -24,6 +24,7 @@ from stages.core.settings import ListSettings
 from stages.core.times import rfc3339
 from stages.scanner.checkpoint import SECRET_BYTES, Checkpoint
 from stages.scanner.fields import Field, choose, default_fields
+from stages.scanner.filters import Filter, FilterError, compile_filter
 from stages.scanner.iplist import read_list
 from stages.scanner.ports import ports_text
 from stages.scanner.probes import entry
@@ -37,6 +38,8 @@ from stages.scanner.targets import Targets, choose_listed, choose_targets
 
 #: Bytes of a random seed.
 _SEED_BYTES: Final = 8
+
+EVERYTHING: Final = compile_filter("", "tcp_synscan")
 
 #: What stands for the port of a probe that has none.
 _NO_PORTS: Final = (0,)
@@ -73,6 +76,7 @@ class Prepared:
     fields: tuple[Field, ...]
     checkpoint: Checkpoint  #: where it begins: new, or as it was held
     known: Known | None = None  #: answers that it had before
+    filter: Filter = EVERYTHING  #: which answers are results
 
     @property
     def slices(self) -> list[Slice]:
@@ -106,6 +110,7 @@ def prepare(
     order of the targets is wanted. Raises UsageError."""
     ports = _ports(settings)
     fields = _fields(settings, ports)
+    wanted = _filter(settings)
     _packets_or_connections(settings.engine == "connect", "--engine", "connect", settings.probe_module)
     read = read_lists(lists, resolve if resolve is not None else _nobody)
     if settings.list_of_ips_file is None:
@@ -162,6 +167,7 @@ def prepare(
         max_results=settings.max_results,
         cooldown=settings.cooldown_time,
         publish=settings.publishes,
+        output_filter=wanted.text,
         dedup=settings.dedup_method,
     )
     if held is None:
@@ -174,7 +180,7 @@ def prepare(
     if path is not None and settings.dedup_method != "none":
         known = Known(path.with_name(path.name + SUFFIX), held.seen)
         known.check(held_at)
-    return Prepared(settings, spec, targets, read, ports, fields, held, known)
+    return Prepared(settings, spec, targets, read, ports, fields, held, known, wanted)
 
 
 def scan_name(now_us: int, seed: int) -> str:
@@ -220,6 +226,13 @@ def _fields(settings: ScannerSettings, ports: tuple[int, ...]) -> tuple[Field, .
         return choose(settings.output_fields, settings.probe_module)
     except ValueError as error:
         raise UsageError("-f/--output-fields", settings.output_fields, str(error)) from None
+
+
+def _filter(settings: ScannerSettings) -> Filter:
+    try:
+        return compile_filter(settings.filter_text, settings.probe_module)
+    except FilterError as error:
+        raise UsageError("--output-filter", None, str(error)) from None
 
 
 def _nobody(name: str) -> list[str]:

@@ -18,6 +18,7 @@ from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner import outputs
 from stages.scanner.choice import open_engine
+from stages.scanner.chosen import choosing
 from stages.scanner.connect import ConnectEngine
 from stages.scanner.delivery import Delivery
 from stages.scanner.destination import STDOUT, BusDestination, Destination, FileDestination
@@ -100,7 +101,8 @@ class Session:
             if self._enough:
                 self._state.reason = "max-results"
             for part in [] if self._enough else self._prepared.slices:
-                engine = await open_engine(self._prepared, part, delivery.put, self._setup)
+                put = choosing(self._prepared.filter, delivery.put)
+                engine = await open_engine(self._prepared, part, put, self._setup)
                 try:
                     if self._setup is not None:
                         self._setup.close()  # IPv4 comes first: whatever follows needs no capabilities
@@ -202,7 +204,7 @@ class Session:
         return Writer(
             self._delivery,
             destinations,
-            publish=settings.publishes,
+            publish="all",  # of what the filter has chosen
             max_results=None
             if settings.max_results is None
             else settings.max_results - self._held.counters.get("written", 0),

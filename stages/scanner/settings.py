@@ -29,6 +29,9 @@ DEFAULT_WINDOW: Final = 1_000_000
 #: Connections that the connect engine has open at once, at most.
 DEFAULT_CONNECTIONS: Final = 2_000
 
+#: What --publish success is, as a filter; ZMap's default.
+DEFAULT_FILTER: Final = "success = 1 && repeat = 0"
+
 #: Sender threads beyond this only wait for each other.
 MAX_THREADS: Final = 64
 
@@ -140,6 +143,12 @@ class ScannerSettings(Section):
         metavar="WHAT",
         help="success: open targets, each once; all: every validated answer. Default: success; with -O csv, -O json or "
         "-f given: all, as in ZMap",
+    )
+    output_filter: str | None = opt(
+        None,
+        "--output-filter",
+        metavar="EXPRESSION",
+        help="write only such answers: success = 1 && repeat = 0; `` lets all through. Default: that of --publish",
     )
     engine: str = opt(
         "auto",
@@ -282,8 +291,17 @@ class ScannerSettings(Section):
         ours, and name open targets."""
         if self.publish is not None:
             return self.publish
+        if self.output_filter is not None:
+            return "success" if self.filter_text == DEFAULT_FILTER else "all"
         own = self.output_fields is not None or self.output_module in ("csv", "json")
         return "all" if own and self.output_module not in ("list", "hits") else "success"
+
+    @property
+    def filter_text(self) -> str:
+        """Which answers are results (`stages.scanner.filters`)."""
+        if self.output_filter is not None:
+            return self.output_filter.strip()
+        return DEFAULT_FILTER if self.publishes == "success" else ""
 
     @pydantic.model_validator(mode="after")
     def _together(self) -> ScannerSettings:
@@ -296,6 +314,8 @@ class ScannerSettings(Section):
             )
         if self.attempts > MAX_ATTEMPTS:
             raise ValueError(f"{self.attempts} probes a target ({flags}) are more than {MAX_ATTEMPTS}")
+        if self.output_filter is not None and self.publish is not None:
+            raise ValueError("--publish and --output-filter both say which answers are written: give one of them")
         if self.list_of_ips_file is not None and self.targets:
             raise ValueError(f"-I names the targets: {self.targets[0]!r} besides has no place")
         if self.shard >= self.shards:
