@@ -219,14 +219,14 @@ def alias_of(name: str, known: Container[str]) -> str:
     return plain if plain in known else OLD_NAMES.get(plain, name)
 
 
-def _old_timestamp(answer: Answer) -> str:
+def old_timestamp(answer: Answer) -> str:
     """`2013-08-15 18:55:47.681`, as ZMap 1 wrote `timestamp`; in UTC."""
     return _timestamp(answer.ts).replace("T", " ").removesuffix("+0000")
 
 
 def _named(field: Field, name: str) -> Field:
     """The field under the name that it was asked for by: scripts look for that in the header."""
-    get = _old_timestamp if name == "timestamp" and name != field.name else field.get
+    get = old_timestamp if name == "timestamp" and name != field.name else field.get
     return replace(field, name=name, get=get)
 
 

@@ -29,6 +29,7 @@ from stages.scanner.iplist import read_list
 from stages.scanner.ports import ports_text
 from stages.scanner.probes import entry
 from stages.scanner.quantities import amount_of
+from stages.scanner.results import check_results
 from stages.scanner.seenlog import SUFFIX, Known
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.sharding import own_positions, shard_behind
@@ -111,6 +112,7 @@ def prepare(
     ports = _ports(settings)
     fields = _fields(settings, ports)
     wanted = _filter(settings)
+    check_results(settings)
     _packets_or_connections(settings.engine == "connect", "--engine", "connect", settings.probe_module)
     read = read_lists(lists, resolve if resolve is not None else _nobody)
     if settings.list_of_ips_file is None:

@@ -16,18 +16,17 @@ from stages.core.errors import LonglineError, ReaderGone
 from stages.core.records import Scan
 from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
-from stages.scanner import outputs
 from stages.scanner.choice import open_engine
 from stages.scanner.chosen import choosing
 from stages.scanner.connect import ConnectEngine
 from stages.scanner.delivery import Delivery
-from stages.scanner.destination import STDOUT, BusDestination, Destination, FileDestination
+from stages.scanner.destination import BusDestination, Destination
 from stages.scanner.engines import Engine
 from stages.scanner.hits import HitLines, HitSource
 from stages.scanner.metrics import ScannerMetrics
-from stages.scanner.outputs.base import Format
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes import entry
+from stages.scanner.results import open_results
 from stages.scanner.rows import Answer
 from stages.scanner.seenlog import SeenLog, key_of
 from stages.scanner.steering import rate_signals
@@ -83,12 +82,7 @@ class Session:
             self._bus = BusDestination(
                 publisher, topics, hits, on_retry=metrics.retries.add, give_up=self._out_of_patience
             )
-        # With a bus the results are there; a file as well only where one was asked for.
-        name = settings.output_file if settings.output_file is not None or publisher is not None else STDOUT
-        self._file: FileDestination | None = None
-        if name is not None:
-            module = outputs.get(settings.output_module or "csv")
-            self._file = FileDestination.open(name, module(Format(prepared.fields, hits, settings.header_row)))
+        self._file = open_results(settings, prepared.fields, hits, published=publisher is not None)
 
     async def run(self) -> Summary:
         """To the end of the scan, or until it is stopped. Raises LonglineError."""

@@ -136,13 +136,20 @@ class ScannerSettings(Section):
         metavar="FIELDS",
         help="columns, by ZMap's names, or * for all; default: saddr, and sport with several ports",
     )
+    output_args: str | None = opt(
+        None,
+        "--output-args",
+        metavar="ARGS",
+        help="redis: the server and its list or channel, redis://HOST:6379/0?list=NAME",
+        secret=True,
+    )
     header_row: bool = opt(True, "--header-row", help="csv: names of the columns in the first row")
     publish: Literal["success", "all"] | None = opt(
         None,
         "--publish",
         metavar="WHAT",
-        help="success: open targets, each once; all: every validated answer. Default: success; with -O csv, -O json or "
-        "-f given: all, as in ZMap",
+        help="success: open targets, each once; all: every validated answer. Default: success; with -O csv, "
+        "-O json, -O extended_file or -f given: all, as in ZMap",
     )
     output_filter: str | None = opt(
         None,
@@ -293,7 +300,7 @@ class ScannerSettings(Section):
             return self.publish
         if self.output_filter is not None:
             return "success" if self.filter_text == DEFAULT_FILTER else "all"
-        own = self.output_fields is not None or self.output_module in ("csv", "json")
+        own = self.output_fields is not None or self.output_module in ("csv", "json", "extended_file")
         return "all" if own and self.output_module not in ("list", "hits") else "success"
 
     @property

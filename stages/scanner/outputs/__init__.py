@@ -18,6 +18,8 @@ REGISTRY: Final = {
     "json": ("stages.scanner.outputs.json", "Json"),
     "list": ("stages.scanner.outputs.list", "List"),
     "hits": ("stages.scanner.outputs.hits", "Hits"),
+    "extended_file": ("stages.scanner.outputs.extended_file", "ExtendedFile"),
+    "redis": ("stages.scanner.outputs.redis", "Redis"),
     "null": ("stages.scanner.outputs.null", "Null"),
 }
 

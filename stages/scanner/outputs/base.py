@@ -18,6 +18,7 @@ class Format:
     fields: tuple[Field, ...]  #: -f, or the probe's default
     hits: HitLines  #: renders full hit records
     header_row: bool = True  #: --no-header-row
+    args: str | None = None  #: --output-args
 
 
 class OutputModule(Protocol):

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from stages.scanner.fields import choose
+from stages.scanner.hits import HitLines, HitSource
+from stages.scanner.outputs.base import Format
+from stages.scanner.outputs.extended_file import ExtendedFile
+from stages.scanner.rows import connected
+from tests.servers.answers import rst, synack
+
+WANTED = Format(choose("saddr", "tcp_synscan"), HitLines(HitSource("s", "tcp_synscan")))
+
+
+def test_it_is_the_manuals_table() -> None:
+    """The order and the separators of the older manual's example, which forge-socket scans for."""
+    one = ExtendedFile(WANTED)
+    header, first, second = (
+        (one.begin() + one.render([synack(seq=1, ack=2), rst(ack=9, repeat=1, cooldown=1, dport=40001)]))
+        .decode()
+        .splitlines()
+    )
+    assert header == "response, saddr, daddr, sport, dport, seq, ack, in_cooldown, is_repeat, timestamp"
+    assert first == "synack, 10.0.0.1, 192.0.2.2, 80, 40000, 1, 2, 0, 0,2026-11-21 07:10:00.000"
+    assert second == "rst, 10.0.0.1, 192.0.2.2, 80, 40001, 0, 9, 1, 1,2026-11-21 07:10:00.000"
+
+
+def test_without_a_header_and_what_is_unknown_is_0() -> None:
+    one = ExtendedFile(Format(WANTED.fields, WANTED.hits, header_row=False))
+    assert one.begin() == b""
+    line = one.render([connected("10.0.0.1", 80, 1, ts=0, rtt=None)]).decode()
+    assert line == "synack, 10.0.0.1, 0.0.0.0, 80, 0, 0, 0, 0, 0,1970-01-01 00:00:00.000\n"
