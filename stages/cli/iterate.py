@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Final
 
-from stages.cli.sections import SECTIONS, add_settings, load_settings
+from stages.cli.sections import SECTIONS, add_settings, add_zmap_config, load_settings
 
 #: What decides about targets and their order; the other options of `scan` mean nothing here.
 OPTIONS: Final = frozenset({
@@ -24,11 +24,12 @@ _EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--binary", action="store_true", help="six bytes a target: address and port, network order")
+    add_zmap_config(parser)
     add_settings(parser, "scanner", "lists", omit=set(SECTIONS["scanner"].model_fields) - OPTIONS)
 
 
 def run(args: argparse.Namespace) -> int:
-    loaded = load_settings(args, "scanner", "lists")
+    loaded = load_settings(args, "scanner", "lists", zmap=True)
 
     import fcntl
     import os

@@ -6,16 +6,17 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from stages.cli.sections import add_settings, load_settings
+from stages.cli.sections import add_settings, add_zmap_config, load_settings
 
 if TYPE_CHECKING:
     from stages.core.settings import Loaded
     from stages.net.privileges import Setup
 
-SECTIONS = ("scanner", "lists", "bus", "metrics")
+SECTIONS = ("scanner", "zmap", "lists", "bus", "metrics")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_zmap_config(parser)
     add_settings(parser, *SECTIONS)
     group = parser.add_argument_group("instead of a scan")
     group.add_argument("--self-test", action="store_true", help="check what a scan stands on, on this machine")
@@ -27,11 +28,13 @@ def run(args: argparse.Namespace) -> int:
         from stages.cli import checkup
 
         return checkup.self_test() if args.self_test else checkup.benchmark()
-    loaded = load_settings(args, *SECTIONS)
+    loaded = load_settings(args, *SECTIONS, zmap=True)
 
+    from stages.cli import zmap_ways
     from stages.scanner import listing
     from stages.scanner.settings import ScannerSettings
 
+    loaded = zmap_ways.applied(loaded)
     asked = listing.text(loaded.get("scanner", ScannerSettings))
     if asked is not None:
         print(asked, end="")
@@ -45,12 +48,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _scan(loaded: Loaded, setup: Setup) -> int:
     import asyncio
-    import os
 
-    from stages.cli.assembly import LEVELS, started, topics_of, watched
+    from stages.cli import zmap_ways
+    from stages.cli.assembly import started, topics_of, watched
     from stages.core.bus.urls import open_publisher
     from stages.core.lifecycle import Life, launch
-    from stages.core.logs import set_up
     from stages.core.metrics import Metrics
     from stages.core.resolving import resolver
     from stages.core.settings import PIPE, BusSettings, ListSettings, MetricsSettings
@@ -59,11 +61,12 @@ def _scan(loaded: Loaded, setup: Setup) -> int:
     from stages.scanner.metrics import ScannerMetrics
     from stages.scanner.prepare import prepare
     from stages.scanner.settings import ScannerSettings
+    from stages.scanner.zmap_settings import ZmapSettings
 
     settings = loaded.get("scanner", ScannerSettings)
     bus = loaded.get("bus", BusSettings)
     lists = loaded.get("lists", ListSettings)
-    set_up(os.environ, default=LEVELS[settings.verbosity])
+    log_name = zmap_ways.begin_log(loaded)
 
     async def main(life: Life) -> int:
         if bus.sink != PIPE:
@@ -94,6 +97,8 @@ def _scan(loaded: Loaded, setup: Setup) -> int:
                     resume=settings.checkpoint is not None,
                     status=sys.stderr if publisher is None else None,  # on a log metrics take its place
                     setup=setup,
+                    zmap=loaded.get("zmap", ZmapSettings),
+                    log_name=log_name,
                 )
             finally:
                 if publisher is not None:

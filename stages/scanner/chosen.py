@@ -15,18 +15,22 @@ from stages.scanner.answers import Answers
 from stages.scanner.rows import LeftOut
 
 if TYPE_CHECKING:
+    from stages.scanner.counting import Counts
     from stages.scanner.filters import Filter
 
 T = TypeVar("T")
 
 
-def choosing(wanted: Filter, put: Callable[[T], None]) -> Callable[[T], None]:
-    """`put`, after every answer was judged by `wanted`. What is neither an array nor a list of rows goes as it is."""
-    if wanted.everything:
+def choosing(wanted: Filter, put: Callable[[T], None], counts: Counts | None = None) -> Callable[[T], None]:
+    """`put`, after every answer was judged by `wanted`, and counted. What is neither an array nor a list of rows goes
+    as it is."""
+    if wanted.everything and counts is None:
         return put
 
     def judged(answers: T) -> None:
-        put(_judged(answers, wanted))
+        if counts is not None and isinstance(answers, np.ndarray | list):
+            counts.add(answers)
+        put(answers if wanted.everything else _judged(answers, wanted))
 
     return judged
 

@@ -50,3 +50,10 @@ def check_results(settings: ScannerSettings) -> None:
             raise UsageError("-o/--output-file", settings.output_file, "-O redis writes to no file: see --output-args")
     elif settings.output_args is not None:
         raise UsageError("--output-args", masked(settings.output_args), f"the output module {name} takes none")
+
+
+def to_stdout(settings: ScannerSettings) -> bool:
+    """Whether there are data on standard output (of a scan without a bus)."""
+    if settings.dryrun or settings.fast_dryrun:
+        return True
+    return settings.output_module not in ("redis", "null") and settings.output_file in (None, STDOUT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from stages.scanner.hits import HitLines, HitSource
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.probes import entry
+from stages.scanner.reports import FAILED, Reports
 from stages.scanner.results import open_results
 from stages.scanner.rows import Answer
 from stages.scanner.seenlog import SeenLog, key_of
@@ -58,6 +60,7 @@ class Session:
         checkpoint: Path | None,
         resumed: bool,
         setup: Setup | None = None,
+        reports: Reports | None = None,
     ) -> None:
         """Opens the output file, and changes nothing in it. Raises UsageError when it cannot be written."""
         settings, spec = prepared.settings, prepared.spec
@@ -68,6 +71,7 @@ class Session:
         self._path = checkpoint
         self._resumed = resumed
         self._setup = setup
+        self._reports = reports
         self._tally = Tally()
         self._state = State(position=prepared.checkpoint.position)
         self._held = prepared.checkpoint
@@ -95,7 +99,9 @@ class Session:
             if self._enough:
                 self._state.reason = "max-results"
             for part in [] if self._enough else self._prepared.slices:
-                put = choosing(self._prepared.filter, delivery.put)
+                put = choosing(
+                    self._prepared.filter, delivery.put, None if self._reports is None else self._reports.counts
+                )
                 engine = await open_engine(self._prepared, part, put, self._setup)
                 try:
                     if self._setup is not None:
@@ -123,6 +129,10 @@ class Session:
             return summary
         finally:
             self._metrics.end()
+            if self._reports is not None:
+                failed = sys.exc_info()[0] is not None and self._state.reason == "complete"
+                reason = FAILED if failed else self._state.reason
+                self._reports.end(self._state.counters, self._tally, self._state.position, reason)
             if task is not None and not task.done():
                 task.cancel()
                 with suppress(asyncio.CancelledError, LonglineError):
@@ -170,6 +180,7 @@ class Session:
             status=self._status,
             marks=self._path is not None,
             report=self._progress if self._bus is not None else None,
+            on_look=self._look if self._reports is not None else None,
         )
         with rate_signals(engine):
             await watch.run(self._stop, task)
@@ -192,6 +203,8 @@ class Session:
             await asyncio.to_thread(checkpoints.write, self._path, self._held)
         if self._file is not None:
             await self._file.begin(append=self._resumed)
+        if self._reports is not None:
+            self._reports.begin(spec, engine)
         await self._record("start", spec=spec.record())
         assert self._delivery is not None
         destinations: list[Destination] = [each for each in (self._bus, self._file) if each is not None]
@@ -248,6 +261,10 @@ class Session:
         except ReaderGone as error:
             log.info("%s", error)
             self._state.reason = "reader-gone"
+
+    def _look(self, now: float, engine: Engine) -> None:
+        assert self._reports is not None
+        self._reports.look(now, engine, self._state.counters, self._tally, self._state.position)
 
     async def _progress(self, counters: dict[str, Any]) -> None:
         try:

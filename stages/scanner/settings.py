@@ -67,7 +67,12 @@ class ScannerSettings(Section):
         help="network (10.0.0.0/8), range (10.0.0.1-10.0.0.9), address or host name; none at all: the whole IPv4 space",
     )
     target_ports: Text | None = opt(
-        None, "-p", "--target-ports", metavar="PORTS", help="ports to scan: 80,443,8000-8100, or * for all"
+        None,
+        "-p",
+        "--target-ports",
+        "--target-port",
+        metavar="PORTS",
+        help="ports to scan: 80,443,8000-8100, or * for all",
     )
     output_file: str | None = opt(
         None, "-o", "--output-file", metavar="FILE", help="write results there; -: standard output, the default"

@@ -60,8 +60,10 @@ class Watch:
         status: TextIO | None,
         marks: bool,
         report: Report | None,
+        on_look: Callable[[float, Engine], None] | None = None,
     ) -> None:
-        """`marks`: whether there is a checkpoint that wants them. `report` publishes a progress record."""
+        """`marks`: whether there is a checkpoint that wants them. `report` publishes a progress record.
+        `on_look` is called at every look; what it raises ends the scan."""
         self._prepared = prepared
         self._part = part
         self._engine = engine
@@ -72,6 +74,7 @@ class Watch:
         self._status = status
         self._marks = marks
         self._report = report
+        self._on_look = on_look
         self._before = state.counters
         self._reporting: asyncio.Task[None] | None = None
         self._warned = False
@@ -88,6 +91,8 @@ class Watch:
                 await asyncio.wait([writer], timeout=TICK)
                 now = time.monotonic()
                 self._look()
+                if self._on_look is not None:
+                    self._on_look(now, engine)
                 if not engine.sending:
                     progress.sent_all(now)
                 if engine.failure is not None:
