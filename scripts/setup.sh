@@ -64,7 +64,8 @@ programs() {
     case $1 in
         demo) echo nft:nftables ;;
         test) echo nft:nftables ip:iproute2 zmap:zmap nginx:nginx-light sshd:openssh-server redis-server:redis-server \
-            postfix:postfix tor:tor java:openjdk-17-jdk-headless mvn:maven gnutls-serv:gnutls-bin go:golang-go ;;
+            postfix:postfix tor:tor java:openjdk-17-jdk-headless mvn:maven gnutls-serv:gnutls-bin go:golang-go \
+            zsh:zsh fish:fish ;;
         bench) echo nft:nftables ip:iproute2 zmap:zmap masscan:masscan nginx:nginx-light java:openjdk-17-jdk-headless \
             mvn:maven go:golang-go ;;
         *) die "no such verb: $1" ;;

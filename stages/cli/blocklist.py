@@ -34,21 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import os
 
-    from stages.cli.assembly import LEVELS
+    from stages.cli.zmap_ways import begin_plain_log
     from stages.core.errors import ReaderGone, UsageError
     from stages.core.lists import read_lists
-    from stages.core.logs import set_up
     from stages.core.resolving import resolver
     from stages.core.settings import ListSettings
     from stages.scanner.sieve import Sieve
 
     loaded = load_settings(args, "lists")
     lists = loaded.get("lists", ListSettings)
-    try:
-        log = open(args.log_file, "a", buffering=1) if args.log_file else None  # noqa: SIM115 - until the end
-    except OSError as error:
-        raise UsageError("-l/--log-file", args.log_file, f"cannot be written: {error.strerror}") from None
-    set_up(os.environ, default=LEVELS[args.verbosity], stream=log)
+    begin_plain_log(args.log_file, args.verbosity)
     if not lists.blocklist_file and not lists.allowlist_file and not args.default_blocklist:
         raise UsageError("-b/--blocklist-file", None, "give a blocklist, an allowlist (-w), or --default-blocklist")
     sieve = Sieve(

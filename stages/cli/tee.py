@@ -11,6 +11,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Final
+
+#: Level of its log, as ZMap counts (`stages.cli.assembly.LEVELS`).
+INFO: Final = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,18 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import os
-
     from stages.cli.buffered import Tee
+    from stages.cli.zmap_ways import begin_plain_log
     from stages.core.errors import UsageError
-    from stages.core.logs import set_up
     from stages.scanner.tee import Rows
 
-    try:
-        log = open(args.log_file, "a", buffering=1) if args.log_file else None  # noqa: SIM115 - until the end
-    except OSError as error:
-        raise UsageError("-l/--log-file", args.log_file, f"cannot be written: {error.strerror}") from None
-    set_up(os.environ, stream=log)
+    begin_plain_log(args.log_file, INFO)
     if args.raw and args.success_only:
         raise UsageError("--success-only", None, "--raw reads no columns: give one of them")
     tee = Tee(

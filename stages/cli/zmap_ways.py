@@ -22,6 +22,9 @@ log = logging.getLogger("longline.cli.scan")
 #: Name of the log in --log-directory, as ZMap gives it.
 LOG_NAME: Final = "zmap-%Y-%m-%dT%H%M%S%z.log"
 
+#: Bytes of a payload that are looked at: more than a packet holds.
+MAX_PAYLOAD: Final = 1 << 16
+
 #: Source ports below this are the system's (RFC 6335 section 6): one of them alone is rather a seed.
 _FIRST_USER_PORT: Final = 1024
 
@@ -53,19 +56,38 @@ def begin_log(loaded: Loaded) -> str | None:
     if zmap.log_directory is not None:
         option = "-L/--log-directory"
         name = str(Path(zmap.log_directory) / time.strftime(LOG_NAME))
-    stream: TextIO | None = None
+    begin_plain_log(name, scanner.verbosity, option)
+    for line in system.said(loaded):
+        log.info("%s", line)
+    for hint in (seed_hint(loaded), template_hint(loaded)):
+        if hint is not None:
+            log.warning("%s", hint)
+    return name
+
+
+def begin_plain_log(name: str | None, verbosity: int, option: str = "-l/--log-file") -> None:
+    """Set the log up, in the file called `name` if there is one. Raises UsageError that names `option`."""
+    stream: TextIO = sys.stderr
     if name is not None:
         try:
             stream = Path(name).open("a", buffering=1, encoding="utf-8")  # noqa: SIM115 - until the process ends
         except OSError as error:
             raise UsageError(option, name, f"cannot be written: {error.strerror}") from None
-    set_up(os.environ, default=LEVELS[scanner.verbosity], stream=stream if stream is not None else sys.stderr)
-    for line in system.said(loaded):
-        log.info("%s", line)
-    hint = seed_hint(loaded)
-    if hint is not None:
-        log.warning("%s", hint)
-    return name
+    set_up(os.environ, default=LEVELS[verbosity], stream=stream)
+
+
+def template_hint(loaded: Loaded) -> str | None:
+    """For who gives a template as a payload: `file:` sends it as it stands."""
+    args = loaded.get("scanner", ScannerSettings).probe_args or ""
+    kind, _, name = args.partition(":")
+    if kind != "file":
+        return None
+    try:
+        with Path(name).open("rb") as stream:
+            held = stream.read(MAX_PAYLOAD)
+    except OSError:
+        return None  # said better by who needs it
+    return f"{name} holds ${{...}}, which file: sends as it stands; template: fills it in" if b"${" in held else None
 
 
 def seed_hint(loaded: Loaded) -> str | None:

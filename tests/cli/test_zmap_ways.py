@@ -81,3 +81,13 @@ def test_a_log_file_leaves_standard_error_alone(tmp_path: Path) -> None:
     ran = longline("scan", "-d", "-n", "1", "-p", "80", "-s", "3", "-l", tmp_path / "log", "10.0.0.0/24")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "-s 3 is the source port" in (tmp_path / "log").read_text()
+
+
+def test_a_template_that_is_sent_as_it_stands_is_hinted_at(tmp_path: Path) -> None:
+    (tmp_path / "a.tpl").write_text("OPTIONS sip:${DADDR}")
+    (tmp_path / "b.pkt").write_bytes(bytes(50))
+    for args, hinted in ((f"file:{tmp_path}/a.tpl", True), (f"file:{tmp_path}/b.pkt", False), ("text:${X}", False),
+                         (f"template:{tmp_path}/a.tpl", False), ("file:/none", False)):  # fmt: skip
+        hint = zmap_ways.template_hint(loaded(scanner={"probe_module": "udp", "probe_args": args}))
+        assert (hint is not None) is hinted, args
+        assert hint is None or hint.endswith("which file: sends as it stands; template: fills it in")

@@ -29,7 +29,7 @@ anything is sent or a file changed.
 alias zmap='longline scan'
 zmap -p 80 -r 10000 -o results.csv 10.0.0.0/16
 zmap -p 80 -q -O json -f saddr,classification,ttl --output-filter 'success = 1 && ttl < 65' 10.0.0.0/16 > open.jsonl
-zmap -p 80 -q 10.0.0.0/16 | longline tee all.csv | longline bannergrab --ports 80 -d http-req -o banners.jsonl
+zmap -p 80 -q 10.0.0.0/16 | longline tee all.csv | longline bannergrab -p 80 -d http-req > banners.jsonl
 ```
 
 `zblocklist` is `longline blocklist`, `ziterate` is `longline iterate`, `ztee` is `longline tee`; each takes the options

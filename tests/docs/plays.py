@@ -77,6 +77,9 @@ PLAYS: Final[Mapping[str, Play]] = {
         "simnet", _SMALLER, QUICK, seen=seen.certificates_in_five_commands
     ),
     "docs/scanner.md: The scanner": Play("simnet", environment=QUICK, seen=seen.what_the_scans_found),
+    "docs/from-zmap.md: For those who come from ZMap": Play(
+        "simnet", {**_SMALLER, "zmap -p": "longline scan -p"}, QUICK, seen=seen.what_zmaps_users_typed
+    ),
     "docs/simnet.md: The simulated Internet": Play(
         "here", environment={**QUICK, "SHELL": "/bin/sh"}, root=True, seen=seen.what_stands_in_simnet
     ),
