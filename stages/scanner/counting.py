@@ -6,13 +6,14 @@ It stands between engine and delivery (`stages.scanner.chosen`), on the engine's
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
 from stages.scanner.answers import ICMP, KNOCK, RST, SUCCESSES, AnswerArray
-from stages.scanner.rows import Answer
+from stages.scanner.rows import Answer, rows
 
 #: Values of a byte.
 _BYTE: Final = 256
@@ -39,6 +40,9 @@ class Counts:
     rst_total: int = 0
     rst_unique: int = 0
     icmp_total: int = 0
+    app: Callable[[Answer], object] | None = None  #: says of an answer whether the application meant yes, where it can
+    app_total: int = 0
+    app_unique: int = 0
     ports: Counter[int] = field(default_factory=Counter)  #: unique successes by the target's port
 
     def add(self, answers: AnswerArray | list[Answer]) -> None:
@@ -60,5 +64,10 @@ class Counts:
         self.rst_total += int(rst.sum())
         self.rst_unique += int((rst & first).sum())
         self.icmp_total += int((kind == ICMP).sum())
+        if self.app is not None:
+            for row in answers if isinstance(answers, list) else rows(answers):
+                if self.app(row):
+                    self.app_total += 1
+                    self.app_unique += not row.repeat
         ports, many = np.unique(port[success & first], return_counts=True)
         self.ports.update(dict(zip(ports.tolist(), many.tolist(), strict=True)))

@@ -88,7 +88,9 @@ def _asked(told: Told) -> dict[str, Any]:
 def _found(told: Told) -> dict[str, Any]:
     counters, counts, times = told.counters, told.counts, told.times
     allowed = told.spec.addresses
+    app = {} if counts.app is None else {"app_success_total": counts.app_total, "app_success_unique": counts.app_unique}
     return {
+        **app,
         "hitrate": round(told.hit_rate, 6),
         "pcap_recv": counters.received,
         "pcap_drop": counters.ring_drops,

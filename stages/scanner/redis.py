@@ -42,6 +42,8 @@ MAX_BACKOFF: Final = 5.0
 class RedisDestination:
     """An output module on a server."""
 
+    pipe: Final = False  #: nobody reads along as it is written
+
     def __init__(self, module: Redis) -> None:
         """Connects to nothing yet. Raises MissingCapability without the client, Confined."""
         if _missing is not None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from stages.core.errors import HostError
 from stages.scanner.counting import Counts
 from stages.scanner.engines import Engine
+from stages.scanner.fields import fields_of
 from stages.scanner.metadata import metadata
 from stages.scanner.prepare import Prepared
 from stages.scanner.progress import Progress, Sample
@@ -53,6 +54,8 @@ class Reports:
             prepared, zmap, prepared.spec, (host, host), log_name, plain, processors=os.cpu_count() or 1,
             tally=Tally(), position=prepared.checkpoint.position,
         )  # fmt: skip
+        of_application = [field for field in fields_of(prepared.spec.probe) if field.name == "app_success"]
+        self.told.counts.app = of_application[0].get if of_application else None
         self._metadata = _open("-m/--metadata-file", zmap.metadata_file)
         self._status = _open("-u/--status-updates-file", zmap.status_updates_file)
         self._rows: Rows | None = None
@@ -70,7 +73,8 @@ class Reports:
         """The first engine stands; `spec` says with what. Raises HostError."""
         told = self.told
         told.spec, told.sender = spec, engine.describe()
-        told.first_scanned = _first(told.prepared)
+        if self.counts is not None:
+            told.first_scanned = _first(told.prepared)
         told.times.send_start = told.times.recv_start = _now_us()
         if self._status is not None:
             self._status.begin()

@@ -28,3 +28,10 @@ def test_batches_add_up_and_nothing_is_nothing() -> None:
     counts.add(ANSWERS[:3])
     counts.add(ANSWERS[3:])
     assert (counts.success_total, counts.failure_total) == (4, 3)
+
+
+def test_what_the_application_says_is_counted_where_it_can() -> None:
+    for given in (ANSWERS, rows(ANSWERS)):
+        counts = Counts(app=lambda row: row.port == 443)
+        counts.add(given)
+        assert (counts.app_total, counts.app_unique) == (2, 1)

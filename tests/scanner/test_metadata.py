@@ -54,3 +54,10 @@ def test_values() -> None:
 def test_times_are_zmaps() -> None:
     assert iso(None) is None
     assert iso(0) == "1970-01-01T00:00:00+0000"
+
+
+def test_a_module_that_knows_what_the_application_says() -> None:
+    one = told()
+    assert "app_success_total" not in metadata(one)
+    one.counts.app, one.counts.app_total = (lambda row: True), 7
+    assert (metadata(one)["app_success_total"], metadata(one)["app_success_unique"]) == (7, 0)

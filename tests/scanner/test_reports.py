@@ -98,3 +98,10 @@ def test_a_file_that_cannot_be(tmp_path: Path) -> None:
 
 def test_nobody_counts_for_nobody() -> None:
     assert Reports(prepared("10.0.0.0/28"), ZmapSettings()).counts is None
+
+
+def test_modules_whose_answers_say_yes_or_no() -> None:
+    one = Reports(prepared("10.0.0.0/28", probe_module="dns", target_ports="53"), ZmapSettings(summary=True))
+    assert one.counts is not None
+    assert one.counts.app is not None
+    assert Reports(prepared("10.0.0.0/28"), ZmapSettings()).told.counts.app is None
