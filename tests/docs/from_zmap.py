@@ -21,9 +21,9 @@ _HEAD: Final = """\
 
 Written by `python -m tests.docs.from_zmap` from the code; a test holds it to what the code says.
 
-`alias zmap='longline scan'`: options, output and configuration files are what ZMap's manuals promise, 4 and older ones, and
-where ZMap does otherwise than its manual says, the manual holds. Bad input ends with exit code 2 (ZMap: 1) before anything
-is sent or a file changed; SIGINT and SIGTERM end a scan in order, with the cooldown and whole files.
+`alias zmap='longline scan'`: options, output and configuration files are what ZMap's manuals promise, 4 and older ones,
+and where ZMap does otherwise than its manual says, the manual holds. Bad input ends with exit code 2 (ZMap: 1) before
+anything is sent or a file changed; SIGINT and SIGTERM end a scan in order, with the cooldown and whole files.
 
 ```sh
 alias zmap='longline scan'
