@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from stages.scanner.fields import fields_of
+from stages.scanner.fields import Field, fields_of
 from stages.scanner.filters import check as checks
 from stages.scanner.filters.columns import Bools, Column, column_of, table
 from stages.scanner.filters.parser import parse
@@ -57,13 +57,14 @@ class Filter:
         return self._mask is None
 
 
-def compile_filter(text: str, probe: str) -> Filter:
-    """The filter `text` over the fields of `probe`; an empty one lets all through. Raises FilterError (a ValueError)
-    that shows where the mistake is."""
+def compile_filter(text: str, probe: str, fields: Sequence[Field] | None = None) -> Filter:
+    """The filter `text` over the fields of `probe` (or `fields`, where there are others); an empty one lets all
+    through. Raises FilterError (a ValueError) that shows where the mistake is."""
     tree = parse(text)
     if tree is None:
         return Filter("", None, None)
-    checked = checks.check(tree, text, {field.name: field for field in fields_of(probe)}, probe)
+    known = fields_of(probe) if fields is None else fields
+    checked = checks.check(tree, text, {field.name: field for field in known}, probe)
     return Filter(text, _mask(checked, probe), _keeps(checked))
 
 

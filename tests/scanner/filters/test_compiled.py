@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.scanner.fields import Field
 from stages.scanner.filters import Filter, FilterError, compile_filter
 from stages.scanner.probes import NAMES
 from stages.scanner.rows import connected, rows
@@ -67,6 +68,15 @@ def test_rows_of_connections_have_fields_unknown_and_ipv6() -> None:
         ("rtt < 9", False), ("success = 1 && repeat = 0", True), ("window != 5", False),
     ):  # fmt: skip
         assert compile_filter(text, "tcp_synscan").keeps(row) is kept, text
+
+
+def test_other_fields_than_a_modules_own() -> None:
+    """As a scan of several modules has them: what is no column is asked row by row."""
+    own = Field("twice", "int", "", lambda a: 2 * (a.ttl or 0))
+    wanted = compile_filter("twice = 122", "several modules", [own])
+    assert wanted.mask(THREE).tolist() == [True, False, True]
+    with pytest.raises(FilterError, match="several modules has no field 'ttl'"):
+        compile_filter("ttl = 1", "several modules", [own])
 
 
 _FIELDS = (
