@@ -19,25 +19,23 @@ class Known:
     difference: str = ""
 
 
-_SAME_CALL: Final = "0 is as fast as it goes; K, M and fractions too"
-
 OPTIONS: Final = (
     Known("-p --target-ports --target-port", "", "80,443,8000-8100",
           "a port given twice is probed once; what is no number is an error"),
     Known("-o --output-file", "standard output", "-",
-          "in version 1, whose manual says that without it nothing is written, too"),
+          "without it results go to standard output, and nothing else does"),
     Known("-b --blocklist-file --blacklist-file", "/etc/zmap/blocklist.conf", "/dev/null",
           "may be given many times; adds to the system's lists; the special-purpose ranges of IANA are blocked without "
           "a file (`--no-default-blocklist`), and a target written inside one lifts it"),
     Known("-w --allowlist-file --whitelist-file", "", "/dev/null", "allows, and names the targets where none are "
           "written; targets must be on it too (ZMap probes both)"),
     Known("-I --list-of-ips-file", "", "/dev/null", "exact with many ports; no memory for the rest of the space"),
-    Known("-r --rate", "10000", "10K", _SAME_CALL),
+    Known("-r --rate", "10000", "10K", "0 is as fast as it goes; K, M and fractions too"),
     Known("-B --bandwidth", "", "10M", "wins over -r, as the manual has it; 1.5M too"),
     Known("--batch", "64", "64", "understood and left alone: batches fit the rate"),
     Known("-n --max-targets", "", "0.1%", "a share is of what is left to scan after the lists, as the manual has it"),
     Known("-t --max-runtime", "", "60"),
-    Known("-N --max-results", "", "100", "of several probe threads exactly so many"),
+    Known("-N --max-results", "", "100"),
     Known("-P --probes", "1", "2"),
     Known("-c --cooldown-time", "8", "4"),
     Known("-e --seed", "random", "5", "0 is a seed like others; the order is another than ZMap's"),
@@ -58,7 +56,7 @@ OPTIONS: Final = (
     Known("-X --iplayer --vpn", "off", None, "the same as `--engine ip`, which is chosen by itself where it must be"),
     Known("--netmap-wait-ping", "", "10.0.0.1", "understood and left alone: AF_XDP takes netmap's place"),
     Known("-M --probe-module", "tcp_synscan", "tcp_synscan",
-          "the module bacnet and ipip are missing; a module may be installed (docs/recipes/probe.md)"),
+          "there is no bacnet and no ipip; modules may be installed (docs/recipes/probe.md)"),
     Known("--probe-args", "", "linux"),
     Known("--probe-ttl", "64", "64"),
     Known("--list-probe-modules", "", None),
@@ -88,7 +86,7 @@ OPTIONS: Final = (
           "the block list of the system's file holds all the same; `--settings` names a longline.toml"),
     Known("--max-sendto-failures", "-1", "10"),
     Known("--min-hitrate", "0", "0.5", "percent, as shown"),
-    Known("-T --sender-threads", "min(4, cores - 1)", "2", "one suffices for 10 GbE's headers on most machines"),
+    Known("-T --sender-threads", "min(4, cores - 1)", "2", "one, as in versions 1 and 2"),
     Known("--cores", "all", "0", "all threads run on these"),
     Known("--ignore-blocklist-errors --ignore-blacklist-errors --ignore-invalid-hosts", "off", None,
           "each line that is left out is warned of"),
