@@ -8,6 +8,9 @@ from stages.core.errors import SettingError
 from stages.scanner.zmapconf import Line, parse_conf
 from tests.fuzzing import fuzz, inputs
 
+#: Inputs of the fuzz, read before the tests take LONGLINE_... out of the environment.
+COUNT = inputs()
+
 #: The older manual's example, verbatim.
 EXAMPLE = """\
 interface "eth1"
@@ -81,7 +84,7 @@ def test_any_text_is_read_or_refused_with_its_place() -> None:
     rnd = random.Random(5)
     pieces = ["rate", " ", "=", '"', "'", "#", "\n", "\r", "\t", "-", "_", "5", "ü", "\0", "quiet", "\\", "\u2028"]
     read = 0
-    for _ in range(inputs()):
+    for _ in range(COUNT):
         text = "".join(rnd.choices(pieces, k=rnd.randrange(20)))
         error = None
         try:

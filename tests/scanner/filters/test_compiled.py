@@ -13,6 +13,9 @@ from tests.fuzzing import fuzz, inputs
 from tests.scanner.filters.test_columns import answers
 from tests.servers.answers import array
 
+#: Inputs of the fuzz, read before the tests take LONGLINE_... out of the environment.
+COUNT = inputs()
+
 THREE = array(
     {"address": "10.0.0.1", "ttl": 61, "rtt": 0.1},
     {"address": "10.0.0.2", "kind": 2, "ttl": 9, "rtt": float("nan"), "mss": 0, "port": 443},
@@ -133,7 +136,7 @@ def test_any_text_is_a_filter_or_an_error() -> None:
     ]
     pieces = [*_FIELDS, *_OPERATORS, *_VALUES, '"', "\\", "\n", "\0", "ü", "9" * 90, "1e400", "&", "::::", "1.2.3.4.5"]
     compiled = 0
-    for number in range(inputs()):
+    for number in range(COUNT):
         text = seeds[number % len(seeds)]
         for _ in range(random.integers(0, 4)):
             at, cut = random.integers(0, len(text) + 1), random.integers(0, 5)
@@ -143,4 +146,4 @@ def test_any_text_is_a_filter_or_an_error() -> None:
             continue
         compiled += 1
         assert wanted.mask(THREE).shape == (3,)
-    assert compiled > inputs() // 20
+    assert compiled > COUNT // 20
