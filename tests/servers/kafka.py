@@ -186,6 +186,7 @@ class KafkaServer:
         """It hangs: connections stay open and nothing answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)  # its threads stop one after the other
 
     def resume(self) -> None:
         assert self._process is not None
