@@ -13,13 +13,14 @@ _OPEN = """
 import json, sys
 from dataclasses import replace
 from stages.net import path
+from stages.net.spans import Spans
 from stages.scanner import probes, wires
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.permutation import Permutation
 from stages.scanner.space import Space
 asked = json.loads(sys.argv[1])
 target = asked['target']
-way = path.find([(target, target)], vlan=asked.get('vlan'), gateway_mac=bytes(6))
+way = path.find(Spans.of([(target, target)]), vlan=asked.get('vlan'), gateway_mac=bytes(6))
 space = Space.build([(target, target + 9)], (80,))
 def make(**more):
     return FrameBuilder(space, Permutation(10, 1), probes.get('tcp_synscan'), bytes(16), source_ips=(1,),
