@@ -3,6 +3,9 @@
 Every SYN-ACK validates under SECRET. They go to a MAC address that is nobody's, so the near kernel drops them at once
 and what is measured is the receive path alone. Standard input has a line `rate seconds` for each flood (0: as fast as
 it goes); after each, `sent seconds` is printed.
+
+The kernel carries a packet to the near end on the core of who sent it: one process alone does not fill the other end's
+ring. So there can be several: `xdp` by AF_XDP, one for each queue, and `packet` by a packet socket.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from stages.net import xsk
-from stages.net.packetsocket import Frames
+from stages.net.packetsocket import Frames, FrameSender, Wire
 from stages.scanner import order, probes
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.permutation import Permutation
@@ -67,11 +70,19 @@ def answers() -> np.ndarray:
     return out
 
 
-def main() -> None:
-    blocks = TARGETS // BATCH
-    memory = xsk.memory(TARGETS * _STRIDE)[: TARGETS * _STRIDE].reshape(blocks, BATCH, _STRIDE)
-    memory[:] = answers().reshape(blocks, BATCH, _STRIDE)
-    wire = xsk.open_best("far0", Frames(memory, _LENGTH))
+def open_wire(engine: str) -> tuple[Wire, int]:
+    """What sends, and how many rows a block of it has."""
+    rows = BATCH if engine == "xdp" else TARGETS
+    shape = (TARGETS // rows, rows, _STRIDE)
+    memory = xsk.memory(TARGETS * _STRIDE)[: TARGETS * _STRIDE].reshape(shape)
+    memory[:] = answers().reshape(shape)
+    frames = Frames(memory, _LENGTH)
+    return (xsk.open_best("far0", frames) if engine == "xdp" else FrameSender("far0", frames)), rows
+
+
+def main(engine: str) -> None:
+    wire, rows = open_wire(engine)
+    first = 0
     print("ready", flush=True)
     for line in sys.stdin:
         rate, seconds = map(float, line.split())
@@ -84,8 +95,9 @@ def main() -> None:
                 time.sleep(20e-6)
             done = 0
             while done < BATCH:
-                done += wire.send(done, BATCH - done)[0]
+                done += wire.send(first + done, BATCH - done)[0]
             sent += BATCH
+            first = (first + BATCH) % rows
         while not wire.drain():
             time.sleep(1e-4)
         print(sent, time.monotonic() - begin, flush=True)
@@ -93,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])
