@@ -2,6 +2,7 @@
 #
 #   make demo    the main job on the embedded default: a simulated Internet, scanned, grabbed, stored, compared
 #   make test    all tests (as root on Debian it installs the servers they talk to; otherwise it names what is missing)
+#                (JOBS=N: in so many processes; PYTEST_ARGS=tests/core: a part)
 #   make check   lint, types, import contracts
 #   make fuzz    a million inputs that nobody meant, into every parser (FUZZ=N: as many)
 #   make bench   speed, beside the peers, as ratios in one run
@@ -17,6 +18,8 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 FUZZ ?= 1000000
+# Test processes side by side: one a processor where each may have a network of its own (tests/alone.py), else one.
+JOBS ?= $(shell unshare -n true 2>/dev/null && nproc || echo 0)
 
 .PHONY: help demo test check fuzz bench lock clean
 
@@ -35,7 +38,8 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@scripts/setup.sh system test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m tests.servers.fetch
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -7,6 +7,10 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests.alone import leave_for_own_network
+
+leave_for_own_network()
+
 # Before anything of ours is imported: the guard reads the environment once.
 os.environ["LONGLINE_CONFINE"] = "1"
 
@@ -26,3 +30,8 @@ def _settings_of_the_machine_do_not_matter(monkeypatch: pytest.MonkeyPatch, requ
     for name in list(os.environ):
         if name.startswith("LONGLINE_") and name != "LONGLINE_CONFINE":
             monkeypatch.delenv(name)
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes may be drawn anew in each process, and processes side by side must call the same test by the same name."""
+    return argname if isinstance(val, bytes) else None

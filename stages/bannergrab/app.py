@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from stages.bannergrab.formats import formatter
 from stages.bannergrab.metrics import BannergrabMetrics
-from stages.bannergrab.stage import BannergrabStage, OpenEngine
+from stages.bannergrab.stage import BannergrabStage, GoOn, OpenEngine
 from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
 from stages.core.errors import UsageError
 from stages.core.grab import Reader
@@ -26,6 +26,7 @@ from stages.core.routing import Routing
 from stages.core.runner import DEFAULT_HORIZON, Runner, RunnerMetrics
 from stages.proto import ready
 from stages.proto.banner import Script
+from stages.proto.dialogues.registry import Named, talk_of
 from stages.proto.payload import Payload
 from stages.proto.until import parse_until
 
@@ -63,7 +64,7 @@ def load_payload(file: str) -> Payload:
         raise UsageError(_DATA, file, str(error)) from None
 
 
-def script_of(settings: BannergrabSettings) -> Script:
+def script_of(settings: BannergrabSettings) -> Script | Named:
     """What is said on every connection. Raises UsageError."""
     payload = load_payload(settings.data) if settings.data is not None else None
     if settings.over == "udp" and payload is not None:
@@ -72,7 +73,7 @@ def script_of(settings: BannergrabSettings) -> Script:
             raise UsageError(_DATA, settings.data, "an empty datagram cannot be sent")
         if size > MAX_DATAGRAM:
             raise UsageError(_DATA, settings.data, f"{size} bytes; a datagram has at most {MAX_DATAGRAM}")
-    return Script(
+    script = Script(
         payload=payload,
         wait=settings.wait,
         first=settings.first,
@@ -81,6 +82,7 @@ def script_of(settings: BannergrabSettings) -> Script:
         until=parse_until(settings.until) if settings.until is not None else None,
         secret=secrets.token_bytes(_SECRET_BYTES),
     )
+    return talk_of(settings.talk, script)
 
 
 def reader_of(settings: BannergrabSettings, *, shared: bool, scan: str, vantage: str) -> Reader:
@@ -111,19 +113,23 @@ def make_stage(
     scan: str = "",
     vantage: str = "",
     metrics: Metrics | None = None,
+    go_on: GoOn | None = None,
+    alone: bool = False,
 ) -> BannergrabStage:
     """The stage. `shared`: a log that other stages read too (routing, records); otherwise a pipe. `text`: results go
-    to a pipe, where `--format` holds. `scan`, `vantage`: of hits whose line does not name them. Raises UsageError."""
+    to a pipe, where `--format` holds. `scan`, `vantage`: of hits whose line does not name them. `go_on`: with the
+    scanner's connections. `alone`: the log has no other reader, so that all of it is ours. Raises UsageError."""
     return BannergrabStage(
         settings,
         script_of(settings),
         topic=topics.banners,
         read=reader_of(settings, shared=shared, scan=scan, vantage=vantage),
-        routing=Routing.for_banners(settings.ports, shared=shared),
+        routing=Routing.for_banners(settings.ports, shared=shared and not alone),
         blocked=blocked,
         render=formatter((settings.format or "json") if text else "json", settings.port),
         metrics=BannergrabMetrics(metrics),
         open_engine=engine_of(settings),
+        go_on=go_on,
     )
 
 
@@ -144,6 +150,8 @@ def make_runner(
     scan: str = "",
     vantage: str = "",
     metrics: Metrics | None = None,
+    go_on: GoOn | None = None,
+    alone: bool = False,
 ) -> Runner:
     """The runner of one bannergrab.
 
@@ -163,6 +171,8 @@ def make_runner(
         scan=scan,
         vantage=vantage,
         metrics=metrics,
+        go_on=go_on,
+        alone=alone,
     )
     gate: Gate[Job] | None = Gate(limits) if limits is not None else None
     return Runner(

@@ -8,6 +8,7 @@ import pydantic
 
 from stages.core.routing import MAX_PORT, parse_ports
 from stages.core.settings import Seconds, Section, Size, opt
+from stages.proto.dialogues.registry import DIALOGUES, NAMES, unfit
 from stages.proto.until import parse_until
 
 #: Connections open at once. What a default soft descriptor limit of 1,024 would hold is doubled by raising it.
@@ -48,6 +49,14 @@ class BannergrabSettings(Section):
         "--data",
         metavar="FILE",
         help="what to send; %s in it is the target's address, %% is one %. template:FILE: with ZMap's fields instead",
+    )
+    talk: str | None = opt(
+        None,
+        "--talk",
+        metavar="NAME",
+        help="the dialogue: http, ssh (to the host key), esmtp (to the answer to EHLO), identify (whatever it is); "
+        "default: wait, send or wait-send, as --data and --wait say",
+        choices=NAMES,
     )
     wait: Seconds = opt(
         0.0,
@@ -124,6 +133,14 @@ class BannergrabSettings(Section):
 
     @pydantic.model_validator(mode="after")
     def _together(self) -> BannergrabSettings:
+        if self.talk is not None:
+            why = unfit(self.talk, payload=self.data is not None, wait=self.wait > 0)
+            if why is not None:
+                raise ValueError(why)
+            if self.talk in DIALOGUES and self.until is not None:
+                raise ValueError(f"--talk {self.talk} knows when it has heard enough: no --until")
+            if self.talk in DIALOGUES and self.over == "udp":
+                raise ValueError(f"--talk {self.talk} is spoken over TCP")
         if self.wait and self.data is None:
             raise ValueError("--wait is about what is sent, and there is no --data")
         if self.over == "udp" and self.data is None:

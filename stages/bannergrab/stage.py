@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from stages.bannergrab.endings import banner_of, blocked, outcome_of
+from stages.bannergrab.endings import banner_of, blocked, expired, outcome_of, told_of
 from stages.core.bus.base import Output
 from stages.core.connecting import connect_timeout
 from stages.core.grab import Grab, Reader
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from stages.core.records import Banner, Hit
     from stages.core.routing import Routing
     from stages.net.conversation import Conversation, Dialogue
+    from stages.net.dialing import Dialer
+    from stages.net.onward import Onward
     from stages.proto.banner import Script
+    from stages.proto.dialogues.registry import Named
 
 
 class Engine(Protocol):
-    """`net.dialing.Dialer`, `bannergrab.udp.UdpDialer`."""
+    """`net.dialing.Dialer`, `net.onward.Onward`, `bannergrab.udp.UdpDialer`."""
 
     @property
     def open(self) -> int: ...
@@ -40,6 +43,9 @@ class Engine(Protocol):
 
 OpenEngine = Callable[[Callable[[list["Conversation"]], None]], Engine]
 
+#: (dialer, on_end, on_spent) -> an engine that goes on with the scanner's connections. Called in the loop.
+GoOn = Callable[["Dialer", Callable[[list["Conversation"]], None], Callable[[Any], None]], "Onward"]
+
 
 class BannergrabStage(Grab[Engine, "Conversation"]):
     """`stages.core.job.Stage`."""
@@ -49,7 +55,7 @@ class BannergrabStage(Grab[Engine, "Conversation"]):
     def __init__(
         self,
         settings: BannergrabSettings,
-        script: Script,
+        script: Script | Named,
         *,
         topic: str,
         read: Reader,
@@ -58,15 +64,18 @@ class BannergrabStage(Grab[Engine, "Conversation"]):
         render: Format,
         metrics: BannergrabMetrics,
         open_engine: OpenEngine,
+        go_on: GoOn | None = None,
     ) -> None:
         """`topic`: where banners go. `render`: None for what is not printed. `open_engine` is called at `start`, inside
-        the loop. The rest is described at `Grab`."""
+        the loop; with `go_on`, what that makes of a Dialer is used instead. The rest is described at `Grab`."""
         super().__init__(read=read, routing=routing, transport=settings.over, blocked=blocked, opened=metrics.open)
         self._script = script
         self._topic = topic
         self._render = render
         self._metrics = metrics
         self._open_engine = open_engine
+        self._go_on = go_on
+        self._onward: Onward | None = None
         self._lowest = settings.conn_timeout_min
         self._highest = settings.conn_timeout
         self._max_bytes = settings.max_bytes
@@ -74,23 +83,27 @@ class BannergrabStage(Grab[Engine, "Conversation"]):
         self._shared = script.begin("") if script.stateless else None
 
     def open_engine(self) -> Engine:
-        return self._open_engine(self.on_end)
+        if self._go_on is None:
+            return self._open_engine(self.on_end)
+        from stages.net.dialing import Dialer
+
+        self._onward = self._go_on(Dialer(self.on_end), self.on_end, self.on_spent)
+        return self._onward
 
     def dial(self, engine: Engine, job: Job, hit: Hit) -> None:
         shared = self._shared
-        engine.dial(
-            hit.ip,
-            hit.port,
-            shared if shared is not None else self._script.begin(hit.ip, hit.port),
-            job,
-            connect_timeout=connect_timeout(hit.rtt, self._lowest, self._highest),
-            max_bytes=self._max_bytes,
-        )
+        dialogue = shared if shared is not None else self._script.begin(hit.ip, hit.port, hit.name)
+        timeout = connect_timeout(hit.rtt, self._lowest, self._highest)
+        if self._onward is not None:
+            self._onward.begin(hit, dialogue, job, connect_timeout=timeout, max_bytes=self._max_bytes, dials=job.tries)
+            return
+        engine.dial(hit.ip, hit.port, dialogue, job, connect_timeout=timeout, max_bytes=self._max_bytes)
 
     def finish(self, job: Job, conversation: Conversation) -> None:
         transport = self._transport
-        outcome = outcome_of(conversation, datagrams=transport == "udp")
-        banner = banner_of(conversation, job.record, outcome, self._probe, transport)
+        told = told_of(conversation.dialogue)
+        outcome = outcome_of(conversation, told, datagrams=transport == "udp")
+        banner = banner_of(conversation, job.record, outcome, self._probe, transport, told)
         self._metrics.ended(banner)
         if outcome is Outcome.LOCAL:
             self.local(job, conversation)
@@ -99,6 +112,11 @@ class BannergrabStage(Grab[Engine, "Conversation"]):
 
     def refusal(self, hit: Hit, ts: int) -> Sequence[Output]:
         banner = blocked(hit, ts, self._probe, self._transport)
+        self._metrics.ended(banner)
+        return self._outputs(banner)
+
+    def spent(self, hit: Hit, ts: int) -> Sequence[Output]:
+        banner = expired(hit, ts, self._probe)
         self._metrics.ended(banner)
         return self._outputs(banner)
 

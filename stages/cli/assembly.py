@@ -37,6 +37,7 @@ from stages.core.settings import (
 
 if TYPE_CHECKING:
     from stages.bannergrab.settings import BannergrabSettings
+    from stages.cli.continued import GoOn
     from stages.tlsgrab.settings import TlsgrabSettings
 
 log = logging.getLogger("longline.cli")
@@ -141,12 +142,23 @@ class Grounds:
     shared: bool  #: the input is a log that other stages read too
     text: bool  #: the output is a pipe
     metrics: Metrics
+    alone: bool = False  #: the input is the log of one scanner, and has no other reader
+    go_on: GoOn | None = None  #: with the connections of that scanner
 
 
 def grounds_of(
-    loaded: Loaded, stage: str, concurrent: int, policy: Policy, metrics: Metrics, *, shares: int = 1
+    loaded: Loaded,
+    stage: str,
+    concurrent: int,
+    policy: Policy,
+    metrics: Metrics,
+    *,
+    shares: int = 1,
+    of_scanner: str | None = None,
+    go_on: GoOn | None = None,
 ) -> Grounds:
-    """The logs and limits of a grab stage. `shares`: stages of this process that share its descriptors."""
+    """The logs and limits of a grab stage. `shares`: stages of this process that share its descriptors. `of_scanner`:
+    the topic to read, if it is not that of all hits. `go_on`: how the connections of that scanner are gone on with."""
     bus = loaded.get("bus", BusSettings)
     politeness = loaded.get("politeness", PolitenessSettings)
     topics = topics_of(bus)
@@ -155,7 +167,7 @@ def grounds_of(
     shared = bus.source != PIPE
     soft, _ = raise_descriptor_limit()
     return Grounds(
-        source=open_source(bus.source, (topics.hits,), group, bus),
+        source=open_source(bus.source, (of_scanner or topics.hits,), group, bus),
         publisher=open_publisher(bus.sink, bus, main=out, stage=stage),
         later=open_source(bus.source, (topics.later(stage),), f"{group}.later", bus) if shared else None,
         topics=topics,
@@ -168,6 +180,8 @@ def grounds_of(
         shared=shared,
         text=bus.sink == PIPE,
         metrics=metrics,
+        alone=shared and of_scanner is not None,
+        go_on=go_on,
     )
 
 
@@ -189,6 +203,8 @@ def bannergrab_runner(settings: BannergrabSettings, grounds: Grounds, scan: str)
         capacity=grounds.capacity,
         scan=scan,
         metrics=grounds.metrics,
+        go_on=grounds.go_on,
+        alone=grounds.alone,
     )
 
 
@@ -210,6 +226,8 @@ def tlsgrab_runner(settings: TlsgrabSettings, grounds: Grounds, scan: str) -> Ru
         capacity=grounds.capacity,
         scan=scan,
         metrics=grounds.metrics,
+        go_on=grounds.go_on,
+        alone=grounds.alone,
     )
 
 

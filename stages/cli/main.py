@@ -20,6 +20,7 @@ from stages.core.errors import LonglineError
 #: command -> what it does. Its module is `stages.cli.<command>`.
 COMMANDS: Final = {
     "scan": "probe every target once; hits out",
+    "masscan": "masscan's command line",
     "iterate": "the targets of a scan in its order, and nothing sent",
     "bannergrab": "one conversation per hit; banners out",
     "tlsgrab": "one TLS handshake per hit; certificates out",
@@ -107,6 +108,8 @@ def command(words: Sequence[str], called: str) -> int:
         sys.stderr.write(f"longline: unknown command {name!r}" + (f"; did you mean {near[0]!r}?\n" if near else "\n"))
         return EXIT_USAGE
     module = importlib.import_module(f"stages.cli.{name}")
+    if hasattr(module, "run_words"):  # a command line of another program's manner
+        return int(module.run_words(words[1:]))
     parser = Parser(prog=called, description=COMMANDS[name], allow_abbrev=False)
     parser.add_argument("-V", "--version", action="version", version=f"longline {__version__}")
     module.add_arguments(parser)

@@ -6,19 +6,27 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from stages.cli import spec
 from stages.cli.sections import add_settings, load_settings
 
 if TYPE_CHECKING:
     from stages.core.settings import Loaded
     from stages.net.privileges import Setup
 
-SECTIONS = ("scanner", "lists", "bus", "metrics")
+SECTIONS = ("scanner", "grab", "continue", "lists", "bus", "metrics")
+
+#: What of `continue` is about the hits of another process.
+OF_CONSUMERS = ("via", "max_hit_age", "held_ports")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_settings(parser, *SECTIONS)
+    add_settings(parser, *SECTIONS, omit=OF_CONSUMERS)
     group = parser.add_argument_group("instead of a scan")
     group.add_argument("--self-test", action="store_true", help="check what a scan stands on, on this machine")
+    group.add_argument("--explain", action="store_true", help="what the scan would do, and nothing sent")
+    group.add_argument("--echo", action="store_true", help="the scan as a file for --spec")
+    parser.add_argument("--spec", metavar="FILE", help="the whole scan from this file; what is typed besides wins")
+    parser.add_argument("--confirm-over", metavar="N", type=int, help="ask before a scan of more than N targets")
     group.add_argument("--benchmark", action="store_true", help="frames built and answers validated a second")
 
 
@@ -27,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         from stages.cli import checkup
 
         return checkup.self_test() if args.self_test else checkup.benchmark()
-    loaded = load_settings(args, *SECTIONS)
+    loaded = load_settings(args, *SECTIONS, spec=None if args.spec is None else spec.read(args.spec))
 
     from stages.scanner import listing
     from stages.scanner.settings import ScannerSettings
@@ -37,17 +45,27 @@ def run(args: argparse.Namespace) -> int:
         print(asked, end="")
         return 0
 
+    if args.echo or args.explain or args.confirm_over is not None:
+        from stages.cli import foretold
+
+        if args.echo or args.explain:
+            print(spec.echo(loaded) if args.echo else foretold.explain(loaded), end="")
+            return 0
+        foretold.confirm(loaded, args.confirm_over)
+
     from stages.net.privileges import Setup
 
     with Setup() as setup:  # before there are other threads: numpy starts some when it is imported
-        return _scan(loaded, setup)
+        return carry_out(loaded, setup)
 
 
-def _scan(loaded: Loaded, setup: Setup) -> int:
+def carry_out(loaded: Loaded, setup: Setup) -> int:
+    """Do the scan that the settings ask for; the exit code."""
     import asyncio
     import os
 
     from stages.cli.assembly import LEVELS, started, topics_of, watched
+    from stages.cli.grabbing import onward_of
     from stages.core.bus.urls import open_publisher
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
@@ -64,6 +82,7 @@ def _scan(loaded: Loaded, setup: Setup) -> int:
     bus = loaded.get("bus", BusSettings)
     lists = loaded.get("lists", ListSettings)
     set_up(os.environ, default=LEVELS[settings.verbosity])
+    onward = onward_of(loaded, topics_of(bus))
 
     async def main(life: Life) -> int:
         if bus.sink != PIPE:
@@ -94,6 +113,7 @@ def _scan(loaded: Loaded, setup: Setup) -> int:
                     resume=settings.checkpoint is not None,
                     status=sys.stderr if publisher is None else None,  # on a log metrics take its place
                     setup=setup,
+                    onward=onward,
                 )
             finally:
                 if publisher is not None:

@@ -15,6 +15,7 @@ from stages.core.errors import SettingError
 from stages.core.options import add_section, given
 from stages.core.settings import (
     BusSettings,
+    ContinueSettings,
     ListSettings,
     Loaded,
     MetricsSettings,
@@ -26,6 +27,7 @@ from stages.core.settings import (
     load,
 )
 from stages.derive.settings import CertsSettings
+from stages.scanner.grab_settings import GrabSettings
 from stages.scanner.settings import ScannerSettings
 from stages.sink.settings import ExportSettings, QuerySettings, SinkSettings
 from stages.tlsgrab.settings import TlsgrabSettings
@@ -37,7 +39,9 @@ SECTIONS: Mapping[str, type[Section]] = {
     "lists": ListSettings,
     "politeness": PolitenessSettings,
     "runner": RunnerSettings,
+    "continue": ContinueSettings,
     "scanner": ScannerSettings,
+    "grab": GrabSettings,
     "bannergrab": BannergrabSettings,
     "tlsgrab": TlsgrabSettings,
     "sink": SinkSettings,
@@ -65,13 +69,20 @@ def add_settings(parser: argparse.ArgumentParser, *names: str, omit: Collection[
 
 
 def load_settings(
-    args: argparse.Namespace, *names: str, prefixes: Mapping[str, str] | None = None, own_file: bool = False
+    args: argparse.Namespace,
+    *names: str,
+    prefixes: Mapping[str, str] | None = None,
+    own_file: bool = False,
+    spec: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Loaded:
     """All sections: defaults < file < environment < what was typed for `names` (and under `prefixes`: section ->
     prefix of its options). Raises SettingError, and Confined where LONGLINE_CONFINE is set and the bus or store in
-    `names` is on another host; `own_file`: the command's one log is its store's file, whatever is set."""
+    `names` is on another host; `own_file`: the command's one log is its store's file, whatever is set.
+    `spec`: values below what was typed (`stages.cli.spec`)."""
     typed = {name: given(args, SECTIONS[name]) for name in names}
     typed |= {name: given(args, SECTIONS[name], prefix=prefix) for name, prefix in (prefixes or {}).items()}
+    if spec is not None:
+        typed = _under(typed, spec)
     explicit = Path(args.settings) if getattr(args, "settings", None) else None
     loaded = load(SECTIONS, argv=typed, environ=os.environ, file=find_file(explicit, Path.cwd()))
     bus = loaded.get("bus", BusSettings)
@@ -89,6 +100,22 @@ def load_settings(
         if not own_file:
             reach.check(url)
     return loaded
+
+
+def _under(
+    typed: Mapping[str, Mapping[str, object]], spec: Mapping[str, Mapping[str, object]]
+) -> dict[str, dict[str, object]]:
+    """What is typed over what the specification says; what adds up is joined."""
+    merged = {section: dict(values) for section, values in typed.items()}
+    for section, values in spec.items():
+        into = merged.setdefault(section, {})
+        for name, value in values.items():
+            own = into.get(name)
+            if own is None:
+                into[name] = value
+            elif SECTIONS[section].option(name).adds_up and isinstance(own, tuple) and isinstance(value, tuple):
+                into[name] = (*value, *own)
+    return merged
 
 
 def _folder_of(option: str, url: str) -> None:

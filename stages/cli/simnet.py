@@ -34,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--loss", type=float, default=0.0, metavar="SHARE", help="share of all probes that never reach it"
     )
     parser.add_argument(
+        "--says", metavar="LIST", help="what its connections hear, as http=share,...; docs/simnet.md names them"
+    )
+    parser.add_argument(
+        "--loss-back", type=float, default=0.0, metavar="SHARE", help="share of its TCP answers that are lost"
+    )
+    parser.add_argument(
         "--truth", action="store_true", help="print what stands where as `ip,port,kind` lines, and build nothing"
     )
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run there; default: your shell")
@@ -58,8 +64,9 @@ def _responder(args: argparse.Namespace) -> Responder | None:
     from stages.simnet.responder_spec import DEFAULT_SHARES, Responder, parse_shares
 
     if args.responder is None:
-        if args.reactions is not None:
-            raise UsageError("--reactions", args.reactions, "there is no --responder")
+        for flag, given in (("--reactions", args.reactions), ("--says", args.says)):
+            if given is not None:
+                raise UsageError(flag, given, "there is no --responder")
         return None
     try:
         shares = dict(DEFAULT_SHARES) if args.reactions is None else parse_shares(args.reactions)
@@ -69,7 +76,11 @@ def _responder(args: argparse.Namespace) -> Responder | None:
         delays = tuple(float(part) for part in args.delays.split(","))
     except ValueError:
         raise UsageError("--delays", args.delays, "not a list of numbers") from None
-    return Responder(tuple(args.responder.split(",")), shares, delays, args.loss)
+    try:
+        says = {} if args.says is None else parse_shares(args.says)
+    except ValueError as error:
+        raise UsageError("--says", args.says, str(error)) from None
+    return Responder(tuple(args.responder.split(",")), shares, delays, args.loss, says=says, back=args.loss_back)
 
 
 def _print_truth(spec: Spec) -> None:
@@ -79,15 +90,18 @@ def _print_truth(spec: Spec) -> None:
         return
     from ipaddress import IPv4Address
 
-    from stages.simnet.responder_spec import Reaction
+    from stages.simnet.responder_spec import Reaction, Says
     from stages.simnet.responder_truth import ResponderTruth
 
-    truth = ResponderTruth(spec.seed, spec.responder)
+    # Certificates are made when the network is: here only who shows one is known.
+    truth = ResponderTruth(spec.seed, spec.responder, (b"",) if spec.responder.says.get("tls") else ())
     addresses = truth.addresses()
     for port in spec.ports:
-        for address, kind in zip(addresses.tolist(), truth.reactions(addresses, port).tolist(), strict=True):
+        kinds, says = truth.reactions(addresses, port).tolist(), truth.says(addresses, port).tolist()
+        for address, kind, hears in zip(addresses.tolist(), kinds, says, strict=True):
             if kind != Reaction.SILENCE:
-                sys.stdout.write(f"{IPv4Address(address)},{port},{Reaction(kind).name.lower()}\n")
+                more = f",{Says(hears).name.lower()}" if spec.responder.says else ""
+                sys.stdout.write(f"{IPv4Address(address)},{port},{Reaction(kind).name.lower()}{more}\n")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,8 +10,9 @@ from stages.cli.sections import add_settings, load_settings
 
 if TYPE_CHECKING:
     from stages.core.settings import Loaded
+    from stages.net.privileges import Setup
 
-SECTIONS = ("tlsgrab", "bus", "lists", "politeness", "runner", "metrics")
+SECTIONS = ("tlsgrab", "continue", "bus", "lists", "politeness", "runner", "metrics")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,21 +39,40 @@ def run(args: argparse.Namespace) -> int:
 
 def run_one(loaded: Loaded, scan: str) -> int:
     """One tlsgrab in this process."""
+    from stages.cli.continued import needs_setup
+
+    if not needs_setup(loaded):
+        return _run(loaded, scan, None)
+
+    from stages.net.privileges import Setup
+
+    with Setup() as setup:  # before there are other threads
+        return _run(loaded, scan, setup)
+
+
+def _run(loaded: Loaded, scan: str, setup: Setup | None) -> int:
     import os
 
-    from stages.cli.assembly import grounds_of, run_stage, tlsgrab_runner
+    from stages.cli.assembly import grounds_of, run_stage, tlsgrab_runner, topics_of
+    from stages.cli.continued import check, go_on_of, of_scanner
     from stages.core.lifecycle import launch
     from stages.core.logs import set_up
+    from stages.core.settings import BusSettings
     from stages.tlsgrab.settings import TlsgrabSettings
 
     settings = loaded.get("tlsgrab", TlsgrabSettings)
     set_up(os.environ)
+    check(loaded, workers=settings.workers, jarm=settings.mode == "jarm")
+    topic = of_scanner(loaded, topics_of(loaded.get("bus", BusSettings)))
+    go_on = go_on_of(loaded, setup, capacity=settings.concurrent, keep_data=False)
     return launch(
         lambda life: run_stage(
             life,
             loaded,
             lambda policy, metrics: tlsgrab_runner(
-                settings, grounds_of(loaded, "tlsgrab", settings.concurrent, policy, metrics), scan
+                settings,
+                grounds_of(loaded, "tlsgrab", settings.concurrent, policy, metrics, of_scanner=topic, go_on=go_on),
+                scan,
             ),
             "tlsgrab",
         )

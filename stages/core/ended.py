@@ -9,8 +9,9 @@ from __future__ import annotations
 from errno import errorcode
 from typing import Any, Final, Protocol
 
-from stages.core.outcome import Outcome, Phase, of_error
+from stages.core.outcome import Outcome, Phase, Via, of_error
 
+_VIAS: Final = {str(via): via for via in Via}
 _PHASES: Final = {"connect": Phase.CONNECT, "write": Phase.WRITE, "read": Phase.READ}
 
 #: Digits of a duration: the clock of a batch is no better than a microsecond.
@@ -33,6 +34,10 @@ class Ended(Protocol):
     data: list[bytes]
     truncated: bool
     timed_out: bool
+    control: bool | None
+
+    @property
+    def via(self) -> str: ...
 
     @property
     def phase(self) -> str: ...
@@ -62,7 +67,9 @@ def silence_of(conversation: Ended, *, datagrams: bool = False) -> Outcome | Non
     """What it means that it ended without an error, by the peer's close or by a deadline; None when bytes had come and
     the peer closed, or we did: the bytes tell.
 
-    `datagrams`: over UDP silence is `timeout`, as nothing shows that anybody is there.
+    `datagrams`: over UDP silence is `timeout`, as nothing shows that anybody is there. On a connection of the scanner's
+    (`raw`) a peer that acknowledged none of our bytes is `silent`: it has sent a SYN-ACK and then nothing, as
+    middleboxes do that answer for every address.
     """
     if not conversation.timed_out:
         return None if conversation.data or conversation.size else Outcome.EMPTY
@@ -70,7 +77,8 @@ def silence_of(conversation: Ended, *, datagrams: bool = False) -> Outcome | Non
         return Outcome.UNREACHABLE  # an ICMP error, the only thing that is told without ending a connection
     if conversation.size or conversation.data:
         return Outcome.TIMEOUT
-    return Outcome.TIMEOUT if datagrams or phase_of(conversation) is not Phase.READ else Outcome.SILENT
+    heard = phase_of(conversation) is Phase.READ or conversation.via == Via.RAW
+    return Outcome.TIMEOUT if datagrams or not heard else Outcome.SILENT
 
 
 def seconds(value: float | None) -> float | None:
@@ -78,7 +86,7 @@ def seconds(value: float | None) -> float | None:
 
 
 def fields_of(conversation: Ended) -> dict[str, Any]:
-    """The fields that the records of all grabs share: ts, errno, icmp, connect, first_byte, ended."""
+    """The fields that the records of all grabs share: ts, via, errno, icmp, connect, first_byte, ended, control."""
     icmp: dict[str, Any] | None = None
     if conversation.icmp is not None:
         kind, code, responder = conversation.icmp
@@ -86,9 +94,11 @@ def fields_of(conversation: Ended) -> dict[str, Any]:
     errno = conversation.errno
     return {
         "ts": conversation.started,
+        "via": _VIAS[conversation.via],
         "errno": None if errno is None else errorcode.get(errno, str(errno)),
         "icmp": icmp,
         "connect": seconds(conversation.connected),
         "first_byte": seconds(conversation.first_byte),
         "ended": seconds(conversation.ended),
+        "control": conversation.control,
     }

@@ -94,6 +94,10 @@ class Grab(ABC, Generic[E, C]):
     def refusal(self, hit: Hit, ts: int) -> Sequence[Output]:
         """What to publish about a target that is blocked. `ts` in microseconds."""
 
+    def spent(self, hit: Hit, ts: int) -> Sequence[Output]:
+        """What to publish about a target that may be sent no SYN any more. `ts` in microseconds."""
+        return ()
+
     # -- intake -------------------------------------------------------------------------------------------------
 
     def decode(self, line: bytes) -> Hit | None:
@@ -148,6 +152,11 @@ class Grab(ABC, Generic[E, C]):
                 except Exception as error:
                     fault = error
             job.dead(DeadReason.BUG, f"{type(fault).__name__}: {fault}")
+
+    def on_spent(self, tag: Any) -> None:
+        """For the engine: a target that may not be dialled, as it has been sent all the SYNs that it may be."""
+        job: Job = tag
+        job.done(self.spent(job.record, int(time() * _MICROSECONDS)), Outcome.EXPIRED)
 
     @staticmethod
     def local(job: Job, conversation: Ended) -> None:

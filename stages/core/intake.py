@@ -5,6 +5,7 @@
     192.0.2.1,example.org          192.0.2.1,example.org,tag   192.0.2.1,,tag,443      zgrab2's and LZR's order
     saddr,sport,ttl                192.0.2.1,443,57            CSV under ZMap's header, columns in any order
     {"saddr": "192.0.2.1", "sport": 443}                       ZMap's JSON
+    synack, 192.0.2.1, 192.0.2.9, 80, 40000, ...   ZMap's `extended_file`, with its header or without
     {"kind": "hit", ...}                                       our own
 
 A second column that is a number is a port, as no host name is one. A header may stand anywhere, and holds until the
@@ -14,6 +15,7 @@ next. In an answer the target is the source: `saddr` and `sport`.
 from __future__ import annotations
 
 import csv
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv6Address
@@ -45,8 +47,18 @@ MAX_DIGITS: Final = 20
 #: The last second that RFC 3339 can write.
 MAX_SECONDS: Final = 253_402_300_799
 
-#: ZMap's fields of the answer -> keys of `Hit.tcp`.
+#: Columns of ZMap's `extended_file`, which forge-socket read without its header too.
+EXTENDED_FILE: Final = (
+    "response", "saddr", "daddr", "sport", "dport", "seq", "ack", "in_cooldown", "is_repeat", "timestamp",
+)  # fmt: skip
+#: What its first column says: a success and a failure.
+_SYNACK: Final = "synack"
+_RESPONSES: Final = frozenset({_SYNACK, "rst"})
+
+#: ZMap's fields of the answer -> keys of `Hit.tcp`. `seq` and `ack` are those of `extended_file`.
 _TCP: Final = {
+    "seq": "seq",
+    "ack": "ack",
     "seqnum": "seq",
     "acknum": "ack",
     "window": "window",
@@ -137,6 +149,8 @@ class LineReader:
             return None
         if self._columns is not None:
             return self._row(fields, ts_us)
+        if len(fields) == len(EXTENDED_FILE) and fields[0] in _RESPONSES:
+            return self._answer(dict(zip(EXTENDED_FILE, fields, strict=True)), ts_us)
         return self._plain(fields, ts_us)
 
     def _json(self, line: bytes, ts_us: int) -> Hit | None:
@@ -176,7 +190,7 @@ class LineReader:
         port = _first(values, PORT_COLUMNS)
         name = _first(values, NAME_COLUMNS)
         tcp = {ours: _integer(values, theirs) for theirs, ours in _TCP.items() if _present(values, theirs)}
-        classification = values.get("classification")
+        classification = values.get("classification") or values.get("response")
         return Hit(
             scan=self._scan,
             vantage=self._vantage,
@@ -187,9 +201,9 @@ class LineReader:
             name=_name(name, literal=self._literal),
             probe=self._probe,
             classification=str(classification) if classification else LISTED,
-            success=_flag(values, "success", default=True),
-            repeat=_flag(values, "repeat", default=False),
-            cooldown=_flag(values, "cooldown", default=False),
+            success=_flag(values, "success", default=values.get("response", _SYNACK) == _SYNACK),
+            repeat=_flag(values, "repeat", default=_flag(values, "is_repeat", default=False)),
+            cooldown=_flag(values, "cooldown", default=_flag(values, "in_cooldown", default=False)),
             ttl=_integer(values, "ttl"),
             source={"ip": values["daddr"], "port": _integer(values, "dport")} if _present(values, "daddr") else None,
             tcp=tcp if tcp and self._transport == "tcp" else None,
@@ -296,10 +310,18 @@ def _time(values: Mapping[str, Any], ts_us: int) -> int:
     """When the answer came, microseconds since the epoch; `ts_us` if the line does not say."""
     seconds = _integer(values, "timestamp_ts")
     if seconds is None:
-        return ts_us
+        return _local_time(values["timestamp"]) if _present(values, "response") else ts_us
     if seconds > MAX_SECONDS:
         raise RecordError(DeadReason.SCHEMA, f"timestamp_ts is {seconds}, after the year 9999")
     return seconds * 1_000_000 + (_integer(values, "timestamp_us") or 0) % 1_000_000
+
+
+def _local_time(value: object) -> int:
+    """`extended_file` writes the time of its host, `2013-08-11 19:16:05.799`, without saying which that is: ours."""
+    try:
+        return int(dt.datetime.fromisoformat(str(value)).timestamp() * 1_000_000)
+    except (ValueError, OverflowError, OSError):
+        raise RecordError(DeadReason.SCHEMA, f"timestamp is {value!r}, not a time") from None
 
 
 def _flag(values: Mapping[str, Any], key: str, *, default: bool) -> bool:

@@ -35,6 +35,9 @@ def read_lists(settings: ListSettings, resolve: Resolve) -> Lists:
     Raises UsageError for a file that cannot be read and for an allowlist that allows nothing, ListError for a line.
     """
     block, _, named = _read(settings.blocklist_file, "--blocklist-file", resolve, lifting=False)
+    if settings.exclude:
+        spans = list(parse_lines(settings.exclude, "--exclude", resolve))
+        block, named = block.union(NetSet.of(spans)), named or any(span.named for span in spans)
     if not settings.allowlist_file:
         return Lists(block=block, named=named)
     allow, lifts, also_named = _read(settings.allowlist_file, "--allowlist-file", resolve, lifting=True)

@@ -48,6 +48,14 @@ def flag(d: dict[str, Any], key: str) -> bool:
     return value is True
 
 
+def optional_flag(d: dict[str, Any], key: str) -> bool | None:
+    """true, false, or None where there is neither."""
+    value = d.get(key)
+    if value is not None and not isinstance(value, bool):
+        bad(f"{key} is {value!r}, not true or false")
+    return value
+
+
 def time(d: dict[str, Any], key: str = "ts") -> int:
     """Microseconds since the epoch, of an RFC 3339 time that must be there."""
     try:

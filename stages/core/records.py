@@ -21,7 +21,20 @@ import orjson
 
 from stages.core.errors import RecordError
 from stages.core.outcome import DeadReason, Outcome, Phase, Via
-from stages.core.record_fields import bad, count, decoded, flag, issuer, lengths, optional, text, time, word, words
+from stages.core.record_fields import (
+    bad,
+    count,
+    decoded,
+    flag,
+    issuer,
+    lengths,
+    optional,
+    optional_flag,
+    text,
+    time,
+    word,
+    words,
+)
 from stages.core.times import rfc3339
 
 #: Version of the record schema, in every record as `v`.
@@ -148,6 +161,9 @@ class Banner:
     truncated: bool = False
     data: bytes = b""
     datagrams: list[int] | None = None  #: UDP: length of each datagram of `data`, in order
+    service: str | None = None  #: what speaks there, as a named dialogue has recognised it
+    facts: dict[str, Any] | None = None  #: what that dialogue knows of it (`stages.proto.dialogues.facts`)
+    control: bool | None = None  #: whether a port that nobody serves answers there in the same way; None: not asked
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -186,6 +202,9 @@ class Banner:
                 "data": b2a_base64(data, newline=False).decode("ascii"),
                 "sha256": sha256(data).hexdigest(),
                 "datagrams": self.datagrams,
+                "service": self.service,
+                "facts": self.facts,
+                "control": self.control,
             }
         )
 
@@ -231,6 +250,7 @@ class Tls:
     jarm: str | None = None  #: of ten hellos (mode jarm)
     answers: list[str] | None = None  #: to these, in their order, as JARM writes them
     rules: list[str] | None = None  #: names of the rules that hold; None: none were judged
+    control: bool | None = None  #: as of a banner
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -280,6 +300,7 @@ class Tls:
                 "jarm": self.jarm,
                 "answers": self.answers,
                 "rules": self.rules,
+                "control": self.control,
             }
         )
 
@@ -379,6 +400,7 @@ def _ending(d: dict[str, Any]) -> dict[str, Any]:
     ending["hit"] = optional(d, "hit", str)
     ending["errno"] = optional(d, "errno", str)
     ending["icmp"] = optional(d, "icmp", dict)
+    ending["control"] = optional_flag(d, "control")
     return ending
 
 
@@ -391,6 +413,8 @@ def _banner(d: dict[str, Any]) -> Banner:
         truncated=flag(d, "truncated"),
         data=decoded(d.get("data", ""), "data"),
         datagrams=lengths(d, "datagrams"),
+        service=optional(d, "service", str),
+        facts=optional(d, "facts", dict),
     )
 
 

@@ -105,6 +105,7 @@ class ConversationModel(TargetModel):
     connect: float | None = None
     first_byte: float | None = None
     ended: float | None = None
+    control: bool | None = None
 
 
 class BannerModel(ConversationModel):
@@ -118,6 +119,8 @@ class BannerModel(ConversationModel):
     data: Base64 = b""
     sha256: Any = None  #: of `data`; derived, not read
     datagrams: list[int] | None = None
+    service: str | None = None
+    facts: dict[str, Any] | None = None
 
 
 class TlsModel(ConversationModel):

@@ -7,7 +7,8 @@ reads all sections.
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Final, Literal
 
 import pydantic
 
@@ -17,6 +18,7 @@ from stages.core.section import Option, Section, masked, opt, option_of
 
 __all__ = [
     "BusSettings",
+    "ContinueSettings",
     "Effective",
     "ListSettings",
     "Loaded",
@@ -44,6 +46,15 @@ BUS_SCHEMES: Final = ("sqlite:", "kafka://", "memory:")
 
 #: A SQLite log holds at most this much before its producers wait: some ten million hits.
 DEFAULT_LOG_BYTES: Final = 2**30
+
+#: A name that may stand in the name of a topic (Kafka's own rule), with room for what stands around it.
+_SCANNER_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII).fullmatch
+
+_PORTS: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII).fullmatch
+_MAX_PORT: Final = 65_535
+
+#: SYNs that a kernel sends for one connection, at most: TCP_SYNCNT takes 127 repeats (tcp(7)).
+MAX_SYNS: Final = 128
 
 #: How much of the inputs a stage may have taken before it is told to wait, and where it goes on (of the high water).
 DEFAULT_HIGH_WATER: Final = 8_192
@@ -198,6 +209,14 @@ class ListSettings(Section):
         adds_up=True,
         help="addresses, ranges, networks and names never to touch; may be given many times; all of them hold",
     )
+    exclude: tuple[str, ...] = opt(
+        (),
+        "--exclude",
+        metavar="TARGET",
+        repeat=True,
+        adds_up=True,
+        help="an address, range, network or name never to touch; may be given many times",
+    )
     allowlist_file: tuple[str, ...] = opt(
         (),
         "-w",
@@ -236,3 +255,65 @@ class RunnerSettings(Section):
         if self.low_water > self.high_water:
             raise ValueError(f"low_water {self.low_water} is above high_water {self.high_water}")
         return self
+
+
+class ContinueSettings(Section):
+    """Continue: going on with the connections that the scanner opened"""
+
+    via: Literal["connect", "raw", "adopt"] = opt(
+        "connect",
+        "--via",
+        help="connect dials anew; the others go on with the scanner's own connection, on its host: raw by packets,"
+        " adopt by a socket of the kernel. What cannot be continued is dialled",
+    )
+    scanner: str | None = opt(
+        None,
+        "--scanner",
+        metavar="NAME",
+        help="whose hits are continued: they have a topic of their own; default: this host's name",
+    )
+    max_hit_age: Seconds = opt(
+        10.0, "--max-hit-age", metavar="SECONDS", help="an older hit is reset and dialled instead of continued", gt=0
+    )
+    held_ports: str | None = opt(
+        None,
+        "--source-port",
+        metavar="PORT[-PORT]",
+        help="source ports of a scanner that does not --hold (ZMap): this host resets nothing that they open",
+    )
+    close: Literal["fin", "rst"] = opt("fin", "--close", help="how a continued connection is ended by us")
+    max_syn_per_target: int | None = opt(
+        None,
+        "--max-syn-per-target",
+        metavar="N",
+        help="SYNs to one target, at most: probes, retries and those of connections together",
+        ge=1,
+        le=MAX_SYNS,
+    )
+    control_port: bool = opt(
+        False, "--control-port", help="ask each host that answers on a random port too, and note whether it does"
+    )
+
+    @property
+    def source_ports(self) -> tuple[int, int] | None:
+        """First and last source port."""
+        if self.held_ports is None:
+            return None
+        found = _PORTS(self.held_ports)
+        assert found is not None
+        return int(found[1]), int(found[2] or found[1])
+
+    @pydantic.field_validator("held_ports")
+    @classmethod
+    def _ports_in_order(cls, value: str | None) -> str | None:
+        found = None if value is None else _PORTS(value)
+        if value is not None and (found is None or not 0 < int(found[1]) <= int(found[2] or found[1]) <= _MAX_PORT):
+            raise ValueError("a port or a range of ports between 1 and 65535")
+        return value
+
+    @pydantic.field_validator("scanner")
+    @classmethod
+    def _name_of_a_topic(cls, value: str | None) -> str | None:
+        if value is not None and not _SCANNER_NAME(value):
+            raise ValueError("a name has letters, digits, dots, hyphens and underscores, 200 at most")
+        return value

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from stages.derive.sshkeys import fingerprint, host_key
+from stages.derive.sshkeys import ssh_key_of
 
 Document = Mapping[str, Any]
 
@@ -73,6 +73,6 @@ def _things(o: Document, keys: Mapping[str, str]) -> Iterable[tuple[Thing, str]]
             if leaf in keys:
                 yield Thing.KEY, keys[leaf]
     elif o["kind"] == "banner":
-        key = host_key(o.get("data") or b"")
+        key = ssh_key_of(o)
         if key is not None:
-            yield Thing.SSH, fingerprint(key[1])
+            yield Thing.SSH, key

@@ -1,4 +1,7 @@
-"""The host key in what an SSH server said (RFC 4253), where the conversation came so far. Pure.
+"""The host key that an SSH server showed (RFC 4253), where the conversation came so far. Pure.
+
+`bannergrab --talk ssh` and `--talk identify` go to the host key and say its fingerprint in the record's `facts`; in
+what others have read it is looked for.
 
 Behind the identification line come binary packets (section 6), in the clear until NEWKEYS; the server's answer to a key
 exchange carries its host key first: KEXDH_REPLY and KEX_ECDH_REPLY (31, RFC 4253 section 8, RFC 5656 section 4) and
@@ -7,8 +10,10 @@ KEX_DH_GEX_REPLY (33, RFC 4419 section 3). A banner grab that sent nothing has n
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 #: Packets looked at; KEXINIT, perhaps a group, and the reply are the first three.
 MAX_PACKETS: Final = 8
@@ -19,8 +24,21 @@ MAX_PACKET: Final = 35_000
 #: Lines before the identification (section 4.2) that are skipped.
 MAX_LINES: Final = 32
 
+#: A fingerprint as it is stored.
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
+
 _GROUP_OR_REPLY: Final = 31
 _GEX_REPLY: Final = 33
+
+
+def ssh_key_of(observation: Mapping[str, Any]) -> str | None:
+    """The fingerprint of the host key in a banner observation; None: there is none."""
+    facts = observation.get("facts")
+    said = facts.get("fingerprint") if isinstance(facts, Mapping) else None
+    if isinstance(said, str) and _FINGERPRINT.fullmatch(said):
+        return said
+    key = host_key(observation.get("data") or b"")
+    return None if key is None else fingerprint(key[1])
 
 
 def host_key(data: bytes) -> tuple[str, bytes] | None:

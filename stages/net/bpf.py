@@ -23,6 +23,7 @@ LDX_IP: Final = 0xB1  # X = 4 * (byte at k & 0xf): the length of an IPv4 header
 LD_H_X: Final = 0x48  # A = u16 at X + k
 LD_B_X: Final = 0x50
 AND: Final = 0x54
+JA: Final = 0x05  # go on k instructions further
 JEQ: Final = 0x15
 JGT: Final = 0x25
 JGE: Final = 0x35
@@ -99,6 +100,21 @@ def of_vlan(code: bytes, vlan: int) -> bytes:
     tagged: list[Op | str] = [] if vlan == 0 else [Op(LD_W, _VLAN_PRESENT), Op(JEQ, 1, "tagged"), Op(RET, 0), "tagged"]
     ours: list[Op | str] = [Op(LD_W, _VLAN_ID), Op(AND, _VLAN_MASK), Op(JEQ, vlan, "ours"), Op(RET, 0), "ours"]
     return assemble([*tagged, *ours]) + code
+
+
+def either(programs: Sequence[bytes]) -> bytes:
+    """The program that keeps what any of them keeps: where one would drop, the next one is asked."""
+    *before, last = programs
+    code = last
+    for program in reversed(before):
+        ops = list(_INSTRUCTION.iter_unpack(program))
+        out = b""
+        for i, (operation, yes, no, k) in enumerate(ops):
+            if operation == RET and k == 0:
+                operation, k = JA, len(ops) - i - 1
+            out += _INSTRUCTION.pack(operation, yes, no, k)
+        code = out + code
+    return code
 
 
 def attach(sock: socket.socket, code: bytes) -> None:

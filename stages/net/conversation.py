@@ -65,8 +65,10 @@ class Conversation:
         "_max_bytes",
         "_out",
         "_sock",
+        "_syns",
         "closed_by",
         "connected",
+        "control",
         "data",
         "deadline",
         "ended",
@@ -86,6 +88,7 @@ class Conversation:
         "tick",
         "timed_out",
         "truncated",
+        "via",
     )
 
     def __init__(
@@ -94,6 +97,8 @@ class Conversation:
         self.host = host
         self.port = port
         self.tag = tag
+        self.via: Literal["connect", "raw", "adopt"] = "connect"  #: how the connection came to be
+        self.control: bool | None = None  #: whether a port that nobody serves answers there too; None: not asked
         self.started: int = 0  #: microseconds since the epoch
         self.connected: float | None = None
         self.first_byte: float | None = None
@@ -120,6 +125,7 @@ class Conversation:
         self._out: bytes = b""
         self._connect_timeout = connect_timeout
         self._max_bytes = max_bytes
+        self._syns: int | None = None
 
     @property
     def dialogue(self) -> Dialogue:

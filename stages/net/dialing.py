@@ -51,6 +51,10 @@ LAUNCH_SLICE: Final = 64
 #: Bytes asked of the kernel at once. A banner fits; a short read then shows that the socket is empty.
 READ_BYTES: Final = 65_536
 
+#: Seconds that a connection has whose SYN must not be repeated: the kernel does so after 1 s (RFC 6298 2.1).
+ONE_SYN: Final = 0.8
+
+_SYNCNT: Final = getattr(_socketmodule, "TCP_SYNCNT", None)
 _MICROSECONDS: Final = 1_000_000
 _PORTS: Final = 65_536
 _NON_BLOCKING: Final = getattr(_socketmodule, "SOCK_NONBLOCK", 0)
@@ -112,9 +116,18 @@ class Dialer:
         return len(self._by_fd)
 
     def dial(
-        self, host: str, port: int, dialogue: Dialogue, tag: object, *, connect_timeout: float, max_bytes: int
+        self,
+        host: str,
+        port: int,
+        dialogue: Dialogue,
+        tag: object,
+        *,
+        connect_timeout: float,
+        max_bytes: int,
+        syns: int | None = None,
     ) -> None:
-        """Open a connection to an address; `tag` comes back in the conversation.
+        """Open a connection to an address; `tag` comes back in the conversation. `syns`: SYNs that may leave for it, at
+        least 1; None: as many as the kernel repeats.
 
         Raises ValueError when `host` is no address or `port` no port, ConfinedError (an OSError) when confined.
         """
@@ -127,12 +140,40 @@ class Dialer:
         confine.check_address(host)
         if self._closed:
             raise ValueError("the dialer is closed")
-        self._waiting.append(Conversation(host, port, dialogue, tag, connect_timeout, max_bytes))
+        if syns is not None and (syns == 1 or _SYNCNT is None):  # the option takes one repeat at least
+            connect_timeout = min(connect_timeout, ONE_SYN)
+        conversation = Conversation(host, port, dialogue, tag, connect_timeout, max_bytes)
+        conversation._syns = syns
+        self._waiting.append(conversation)
+        if self._launching is None:
+            self._launching = self._loop.call_soon(self._launch)
+
+    def adopt(
+        self, sock: Socket, host: str, port: int, dialogue: Dialogue, tag: object, *,
+        started: int, connected: float, max_bytes: int,
+    ) -> None:  # fmt: skip
+        """Talk on a connection that is there: `sock`, non-blocking, is the engine's from now on, whatever is raised.
+
+        `started` (microseconds since the epoch) is when it was begun, `connected` how many seconds that took. Times of
+        the conversation, and its deadlines, go on from there: what lay between is not counted. Raises ValueError.
+        """
+        if self._closed:
+            sock.close()
+            raise ValueError("the dialer is closed")
+        conversation = Conversation(host, port, dialogue, tag, 0.0, max_bytes)
+        conversation.via = "adopt"
+        conversation.started = started
+        conversation.connected = connected
+        conversation._sock = sock
+        self._waiting.append(conversation)
         if self._launching is None:
             self._launching = self._loop.call_soon(self._launch)
 
     def abort_all(self) -> None:
         """Drop everything in flight: sockets are closed, nothing is handed over."""
+        for conversation in self._waiting:
+            if conversation._sock is not None:
+                conversation._sock.close()
         self._waiting.clear()
         self._ended.clear()
         for conversation in list(self._by_fd.values()):
@@ -157,6 +198,9 @@ class Dialer:
         waiting = self._waiting
         for _ in range(min(len(waiting), LAUNCH_SLICE)):
             conversation = waiting.popleft()
+            if conversation._sock is not None:
+                self._take_up(conversation, conversation._sock, now)
+                continue
             conversation.started = started
             conversation._begun = now
             self._open(conversation, now)
@@ -178,6 +222,8 @@ class Dialer:
             if not _NON_BLOCKING:
                 sock.setblocking(False)
             errqueue.enable(sock, family)
+            if _SYNCNT is not None and conversation._syns is not None and conversation._syns > 1:
+                sock.setsockopt(IPPROTO_TCP, _SYNCNT, conversation._syns - 1)
             error = sock.connect_ex(address)
             if error and error != EINPROGRESS:
                 icmp = errqueue.drain(sock)
@@ -202,6 +248,29 @@ class Dialer:
         conversation._fd = fd
         self._by_fd[fd] = conversation
         self._wheel.schedule(conversation, now + conversation._connect_timeout)
+
+    def _take_up(self, conversation: Conversation, sock: Socket, now: float) -> None:
+        """Begin on a socket that is connected."""
+        conversation._begun = now - (conversation.connected or 0.0)
+        fd = sock.fileno()
+        try:
+            errqueue.enable(sock, sock.family)
+            self._poller.add(fd)
+        except OSError as failure:
+            sock.close()
+            conversation._sock = None
+            conversation.failed = True
+            conversation.errno = failure.errno
+            conversation.left_host = False
+            self._finish(conversation, "us", now)
+            return
+        conversation._fd = fd
+        self._by_fd[fd] = conversation
+        try:
+            self._connected(conversation, now)
+        except Exception as fault:  # as in _on_ready
+            conversation.fault = fault
+            self._end(conversation, "us", now)
 
     # -- what is ready ------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""numba, set up the same way everywhere: `@kernel` for what Python calls, `@piece` for what kernels are made of.
+"""numba, set up the same way everywhere: `@kernel` for what Python calls, `@piece` and `@part` for what it is made of.
 
 Kernels release the GIL and are cached on disk, so that only the first start after an installation compiles. Two things
 numba's cache does not do by itself are done here: where no directory can be written (a read-only image) the kernel
@@ -20,6 +20,12 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def piece(function: _F) -> _F:
     """A small function that is merged into each kernel that calls it (LLVM `alwaysinline`: loops still vectorise)."""
     compiled: _F = numba.njit(forceinline=True)(function)
+    return compiled
+
+
+def part(function: _F) -> _F:
+    """A larger function that only kernels call, in several places: compiled once and called, not merged."""
+    compiled: _F = numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     return compiled
 
 

@@ -8,7 +8,8 @@ packets of strangers, or talks with them, can then do no more than any process o
 The superuser keeps what it needs for files in the folders of others (CAP_DAC_OVERRIDE: output, checkpoint, lists,
 database; CAP_CHOWN: SQLite gives its log the owner of the database), and CAP_NET_BIND_SERVICE for a metrics port below
 1024. `no_new_privs` (prctl(2)) sees to it that no program
-started from here gets back what was dropped, as every program of the superuser otherwise would.
+started from here gets back what was dropped, as every program of the superuser otherwise would. A helper process may
+hold one capability longer, alone (`net.helper`).
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ _T = TypeVar("_T")
 CAP_CHOWN: Final = 0
 CAP_DAC_OVERRIDE: Final = 1
 CAP_NET_BIND_SERVICE: Final = 10
+CAP_NET_ADMIN: Final = 12
 
 #: What is kept of what there was.
 KEPT: Final = 1 << CAP_CHOWN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_NET_BIND_SERVICE
 
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_PR_CAP_AMBIENT: Final = 47
+_PR_CAP_AMBIENT_RAISE: Final = 2
 _CAPABILITY_VERSION_3: Final = 0x20080522  # linux/capability.h: 64 bits in two halves
 _HALF: Final = 32
 
@@ -50,8 +54,8 @@ def capabilities() -> int:
     return _read()[1] if sys.platform == "linux" else 0
 
 
-def drop() -> None:
-    """Take all capabilities but KEPT from the calling thread, and from the threads that it will start, for good.
+def drop(kept: int = KEPT) -> None:
+    """Take all capabilities but `kept` from the calling thread, and from the threads that it will start, for good.
 
     Does nothing where there is no such thing. Raises OSError.
     """
@@ -61,12 +65,19 @@ def drop() -> None:
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise _error()
     effective, permitted, _ = _read()
-    data = (_Half * 2)()
-    for number, half in enumerate(data):
-        half.effective = (effective & KEPT) >> (number * _HALF) & 0xFFFFFFFF
-        half.permitted = (permitted & KEPT) >> (number * _HALF) & 0xFFFFFFFF
-    if libc.capset(ctypes.byref(_Header(_CAPABILITY_VERSION_3, 0)), ctypes.byref(data)):
-        raise _error()
+    _write(libc, effective & kept, permitted & kept, 0)
+
+
+def hand_down(capability: int) -> None:
+    """Let the programs that the calling thread starts have one capability, whoever runs it (ambient, capabilities(7)).
+
+    The superuser's have it anyway. Raises OSError: EPERM, the thread does not have it.
+    """
+    libc = _libc()
+    effective, permitted, inheritable = _read()
+    _write(libc, effective, permitted, inheritable | 1 << capability & permitted)
+    if libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0):
+        raise _error("capabilities cannot be handed down")
 
 
 class Setup:
@@ -83,14 +94,15 @@ class Setup:
         self._keeper.submit(capabilities).result()
         drop()
 
-    def run(self, work: Callable[[], _T]) -> _T:
-        """Do `work` with the capabilities that the process began with, once; later calls do it without."""
+    def run(self, work: Callable[[], _T], *, last: bool = True) -> _T:
+        """Do `work` with the capabilities that the process began with; after the `last` one it is done without."""
         if self._keeper is None:
             return work()
         try:
             return self._keeper.submit(work).result()
         finally:
-            self.close()
+            if last:
+                self.close()
 
     def close(self) -> None:
         """Nobody has capabilities any more. Idempotent."""
@@ -120,10 +132,20 @@ def _read() -> tuple[int, int, int]:
     )
 
 
+def _write(libc: Any, effective: int, permitted: int, inheritable: int) -> None:
+    data = (_Half * 2)()
+    for number, half in enumerate(data):
+        half.effective = effective >> (number * _HALF) & 0xFFFFFFFF
+        half.permitted = permitted >> (number * _HALF) & 0xFFFFFFFF
+        half.inheritable = inheritable >> (number * _HALF) & 0xFFFFFFFF
+    if libc.capset(ctypes.byref(_Header(_CAPABILITY_VERSION_3, 0)), ctypes.byref(data)):
+        raise _error()
+
+
 def _libc() -> Any:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _error() -> OSError:
+def _error(what: str = "capabilities cannot be dropped") -> OSError:
     number = ctypes.get_errno()
-    return OSError(number, f"capabilities cannot be dropped: {os.strerror(number)}")
+    return OSError(number, f"{what}: {os.strerror(number)}")

@@ -1,4 +1,5 @@
-"""Two machine instructions that numba does not offer: the high half of a 64 x 64-bit product, and byte reversal."""
+"""What numba does not offer: the high half of a 64 x 64-bit product, byte reversal, loads and stores of words, copying
+of bytes, and arrays that are not counted."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 
@@ -63,3 +65,32 @@ def store_bytes(_context: Any, array: Any, _row: Any, _offset: Any, _value: Any)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64, types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def copy_bytes(_context: Any, target: Any, _at: Any, source: Any, _first: Any, _count: Any) -> Any:
+    """target[at : at + count] = source[first : first + count], of u8 arrays (1-d, C-contiguous) that do not overlap. No
+    bounds are checked."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        places = []
+        for array, offset, kind in ((args[0], args[1], signature.args[0]), (args[2], args[3], signature.args[2])):
+            data = context.make_array(kind)(context, builder, array).data
+            places.append(builder.gep(builder.bitcast(data, ir.IntType(8).as_pointer()), [offset]))
+        cgutils.raw_memcpy(builder, places[0], places[1], args[4], 1)
+        return context.get_dummy_value()
+
+    return types.void(target, types.int64, source, types.int64, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lent(_context: Any, array: Any) -> Any:
+    """The same array without its owner: inside a kernel, whose caller holds the array, nothing need be counted."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        same = context.make_array(signature.args[0])(context, builder, args[0])
+        same.meminfo = cgutils.get_null_value(same.meminfo.type)
+        same.parent = cgutils.get_null_value(same.parent.type)
+        return same._getvalue()
+
+    return array(array), generate

@@ -118,8 +118,8 @@ class Script:
         constant = self.payload is None or self.payload.constant is not None
         return constant and self.until is None and not (self.payload is not None and self.wait > 0)
 
-    def begin(self, address: str, port: int = 0) -> Talk:
-        """The dialogue with one target. The port is needed where the payload has fields."""
+    def begin(self, address: str, port: int = 0, name: str | None = None) -> Talk:
+        """The dialogue with one target. The port is needed where the payload has fields; no payload has the name."""
         if self.payload is not None and self.payload.fields is not None:
             return FieldsTalk(self, address, port)
         return Talk(self, self.payload.render(address) if self.payload is not None else b"")

@@ -34,6 +34,7 @@ from stages.scanner.checkpoint import Checkpoint
 from stages.scanner.dryrun import dry_run, fast_dry_run
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.prepare import Prepared, prepare
+from stages.scanner.said import Onward
 from stages.scanner.session import Session
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.summary import Counters, Summary, Tally
@@ -55,6 +56,7 @@ async def scan(
     resolve: Resolve | None = None,
     on_policy: Callable[[Policy], None] | None = None,
     setup: Setup | None = None,
+    onward: Onward | None = None,
 ) -> Summary:
     """Do a scan, to its end or until `stop` is set; then sending ends and the cooldown is kept.
 
@@ -62,6 +64,7 @@ async def scan(
     stream for the status line. `checkpoint`: the file, if the settings name none; `resume`: go on from it if it is
     there. `on_policy`: takes the scan's address policy, and with it the duty to update it; without it the lists are
     watched here. `setup`: who has the capabilities for packets; None: this process.
+    `onward`: what becomes of the connections that are opened; None: they are reset.
 
     Raises UsageError, MissingCapability, Confined, HostError, and what the publisher raises for good.
     """
@@ -92,6 +95,7 @@ async def scan(
         checkpoint=path,
         resumed=held is not None,
         setup=setup,
+        onward=onward,
     )
     if on_policy is not None:
         on_policy(prepared.targets.policy)

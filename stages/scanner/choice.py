@@ -24,6 +24,7 @@ from stages.scanner.prepare import CONNECT_PROBE, Prepared, Slice
 from stages.scanner.quantities import packets_per_second
 
 if TYPE_CHECKING:
+    from stages.scanner.engine import GoOn
     from stages.scanner.packets import Packets
 
 log = logging.getLogger("longline.scanner.engine")
@@ -33,17 +34,25 @@ KERNEL_SYN_BYTES: Final = 74
 
 
 async def open_engine(
-    prepared: Prepared, part: Slice, on_answers: Callable[[Any], None], setup: Setup | None = None
+    prepared: Prepared,
+    part: Slice,
+    on_answers: Callable[[Any], None],
+    setup: Setup | None = None,
+    *,
+    hold: bool = False,
+    go_on: GoOn | None = None,
+    syns: int | None = None,
 ) -> Engine:
     """The engine for a slice, opened. `on_answers` takes batches, possibly in another thread. `setup` has the
-    capabilities that packets need; None: this process has.
+    capabilities that packets need; None: this process has. `hold`, `go_on`: what becomes of the connections that
+    packets open (`stages.scanner.engine`). `syns`: that an ordinary connection may take.
 
     Raises UsageError, MissingCapability, Confined, HostError.
     """
     settings = prepared.settings
     if settings.engine != "connect" and part.version == 4:
         try:
-            return _told(await _open_packets(prepared, part, on_answers, setup))
+            return _told(await _open_packets(prepared, part, on_answers, setup, hold, go_on))
         except (MissingCapability, NotByPackets) as error:
             wish = _only_packets(prepared)
             if settings.engine != "auto" or wish is not None:
@@ -52,18 +61,23 @@ async def open_engine(
     wish = _only_packets(prepared)
     if settings.engine == "connect" and wish is not None:
         raise UsageError("--engine", "connect", f"{wish} needs packets; ordinary connections have nothing like it")
-    return _connect(prepared, part, on_answers)
+    return _connect(prepared, part, on_answers, syns)
 
 
 async def _open_packets(
-    prepared: Prepared, part: Slice, on_answers: Callable[[Any], None], setup: Setup | None
+    prepared: Prepared,
+    part: Slice,
+    on_answers: Callable[[Any], None],
+    setup: Setup | None,
+    hold: bool,
+    go_on: GoOn | None,
 ) -> Packets:
     if not hasattr(socket, "AF_PACKET"):
         raise MissingCapability("AF_PACKET", "sending packets", "this system has none; use --engine connect")
     try:
         from stages.scanner.packets import Packets
 
-        return await Packets.open(prepared, part, on_answers, setup)
+        return await Packets.open(prepared, part, on_answers, setup, hold=hold, go_on=go_on)
     except ImportError as error:
         raise MissingCapability(f"the library {error.name}", "sending packets", "use --engine connect") from None
 
@@ -76,7 +90,7 @@ def _told(engine: Packets) -> Packets:
     return engine
 
 
-def _connect(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None]) -> Engine:
+def _connect(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None], syns: int | None) -> Engine:
     settings = prepared.settings
     targets: Targeted
     if part.version == 4:
@@ -98,6 +112,7 @@ def _connect(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None])
         rate=rate,
         connections=fit_concurrency(settings.connections, raise_descriptor_limit()[0]),
         timeout=settings.connect_timeout,
+        syns=syns,
         first=part.first,
         last=part.last,
         max_runtime=settings.max_runtime,
@@ -112,8 +127,8 @@ def _connect(prepared: Prepared, part: Slice, on_answers: Callable[[Any], None])
 def _only_packets(prepared: Prepared) -> str | None:
     """What the user asked for that only packets can give."""
     settings = prepared.settings
-    if settings.probe_module != CONNECT_PROBE:
-        return settings.probe_module
+    if prepared.spec.probe != CONNECT_PROBE:
+        return prepared.spec.probe
     asked = (
         ("-i", settings.interface),
         ("-S", settings.source_ip),

@@ -110,6 +110,7 @@ class ConnectPlan:
     rate: float  #: connections per second; 0: unlimited
     connections: int  #: open at once, at most
     timeout: float  #: seconds to be established
+    syns: int | None = None  #: that one try may take; None: as many as the kernel repeats
     retries: int = 0  #: so many times more to a target that stays silent
     retry_interval: float = 1.0  #: seconds from the end of one try to the next
     first: int = 0  #: positions [first, last) of the shard
@@ -221,6 +222,20 @@ class ConnectEngine:
     def resume(self) -> None:
         self._paused = False
 
+    def cut_short(self) -> None:
+        self.stop_sending()
+
+    def renew(self) -> None:
+        """There is nothing to keep up."""
+
+    @property
+    def continuing(self) -> None:
+        """A connection that was made is closed at once."""
+
+    @property
+    def not_quiet(self) -> str:
+        return "ordinary connections leave nothing half open"
+
     def stop_sending(self) -> None:
         """Dial nothing new any more."""
         self._stopped = True
@@ -300,6 +315,7 @@ class ConnectEngine:
                     self._dialogue,
                     probe,
                     connect_timeout=self._plan.timeout,
+                    syns=self._plan.syns,
                     max_bytes=_MAX_BYTES,
                 )
             except ConfinedError as error:

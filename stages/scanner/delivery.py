@@ -11,12 +11,14 @@ before each checkpoint, and the task that takes the queue finds it when all that
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stages.scanner.rows import Answer, rows
+from stages.scanner.said import Said
 
 if TYPE_CHECKING:
     from stages.scanner.answers import AnswerArray
@@ -31,6 +33,16 @@ class Mark:
     """`position` is settled once all that was put before is acknowledged."""
 
     position: int
+    ripe: bool = True  #: what was said with the targets before it is in, too
+    met: asyncio.Event | None = None  #: set by the writer; then nothing is settled
+
+
+class Taken(NamedTuple):
+    """What `Delivery.take` gives."""
+
+    answers: list[Answer]
+    mark: Mark | None  #: that comes next
+    said: list[Said]
 
 
 class Delivery:
@@ -48,16 +60,17 @@ class Delivery:
         self._on_room: Callable[[], None] = _nothing
         self._high = high_water
         self._low = low_water
-        self._items: deque[AnswerArray | list[Answer] | Mark] = deque()
+        self._items: deque[AnswerArray | list[Answer] | Said | Mark] = deque()
         self._wake = asyncio.Event()
-        self._put = 0  # answers put so far; one thread at a time
+        self._lock = threading.Lock()
+        self._put = 0  # answers and conversations put so far
         self._taken = 0
         self._closed = False
         self.full = False
 
     @property
     def waiting(self) -> int:
-        """Answers put and not yet taken."""
+        """Answers and conversations put and not yet taken."""
         return self._put - self._taken
 
     def steer(self, on_full: Callable[[], None], on_room: Callable[[], None]) -> None:
@@ -67,10 +80,11 @@ class Delivery:
         if self.full:
             on_full()
 
-    def put(self, answers: AnswerArray | list[Answer]) -> None:
-        """From any one thread at a time. The array becomes ours."""
+    def put(self, answers: AnswerArray | list[Answer] | Said) -> None:
+        """From any thread. The array becomes ours."""
         self._items.append(answers)
-        self._put += len(answers)
+        with self._lock:
+            self._put += len(answers)
         try:
             self._loop.call_soon_threadsafe(self._look)
         except RuntimeError:
@@ -78,36 +92,54 @@ class Delivery:
                 raise
             # The loop is gone, and with it everybody who could take this.
 
-    def mark(self, position: int) -> None:
+    def say(self, said: Said) -> None:
+        """Conversations that have ended. From any thread."""
+        self.put(said)
+
+    def mark(self, position: int, *, ripe: bool = True) -> None:
         """From the loop's thread."""
-        self._items.append(Mark(position))
+        self._items.append(Mark(position, ripe))
         self._wake.set()
+
+    def meet(self) -> asyncio.Event:
+        """Set when the writer has done with all that was put until now. From the loop's thread."""
+        met = asyncio.Event()
+        self._items.append(Mark(0, met=met))
+        self._wake.set()
+        return met
 
     def close(self) -> None:
         """Nothing more will be put: `take` says so once it has given everything."""
         self._closed = True
         self._wake.set()
 
-    async def take(self, at_most: int) -> tuple[list[Answer], Mark | None] | None:
-        """About `at_most` answers in order, and the mark behind them if one comes next; None at the end."""
+    async def take(self, at_most: int) -> Taken | None:
+        """About `at_most` answers and conversations in order, and the mark behind them if one comes next; None at the
+        end."""
         while not self._items:
             if self._closed:
                 return None
             self._wake.clear()
             await self._wake.wait()
         answers: list[Answer] = []
+        said: list[Said] = []
         mark: Mark | None = None
-        while self._items and len(answers) < at_most:
+        count = 0
+        while self._items and count < at_most:
             item = self._items.popleft()
             if isinstance(item, Mark):
                 mark = item
                 break
-            answers.extend(item if isinstance(item, list) else rows(item))
-        self._taken += len(answers)
+            count += len(item)
+            if isinstance(item, Said):
+                said.append(item)
+            else:
+                answers.extend(item if isinstance(item, list) else rows(item))
+        self._taken += count
         if self.full and self.waiting <= self._low:
             self.full = False
             self._on_room()
-        return answers, mark
+        return Taken(answers, mark, said)
 
     def _look(self) -> None:
         self._wake.set()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import mmap
 import os
 import stat
 import sys
@@ -17,7 +18,7 @@ from stages.core.errors import HostError, LonglineError, ReaderGone, Unavailable
 from stages.core.pacing import backoff
 from stages.core.records import Scan
 from stages.scanner.hits import HitLines
-from stages.scanner.outputs.base import OutputModule
+from stages.scanner.outputs.base import Ending, OutputModule
 from stages.scanner.rows import Answer
 
 log = logging.getLogger("longline.scanner.destination")
@@ -55,19 +56,21 @@ class FileDestination:
         self._name = name
         self._file = file
         self._module = module
-        self._failed = False
-        self._regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        self._failed = self._begun = False
+        mode = os.fstat(file.fileno()).st_mode
+        self._regular = stat.S_ISREG(mode)
+        self.pipe = stat.S_ISFIFO(mode)
 
     @classmethod
-    def open(cls, name: str, module: OutputModule) -> FileDestination:
-        """Open for writing, and change nothing yet. Raises UsageError when it cannot be written."""
+    def open(cls, name: str, module: OutputModule, place: str = "-o/--output-file") -> FileDestination:
+        """Open for writing, and change nothing yet. Raises UsageError when it cannot be written; `place` named it."""
         if name == STDOUT:
             descriptor = os.dup(sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
         else:
             try:
                 descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
             except OSError as error:
-                raise UsageError("-o/--output-file", name, f"cannot be written: {error.strerror}") from None
+                raise UsageError(place, name, f"cannot be written: {error.strerror}") from None
         return cls(name, open(descriptor, "wb", closefd=True), module)
 
     async def begin(self, *, append: bool) -> None:
@@ -78,12 +81,19 @@ class FileDestination:
         if answers:
             await asyncio.to_thread(self._write, self._module.render(answers))
 
+    async def write_lines(self, lines: Sequence[tuple[bytes, bytes]]) -> None:
+        """Records of conversations, as (key, line)."""
+        if lines:
+            await asyncio.to_thread(self._write, b"".join([line + b"\n" for _, line in lines]))
+
     async def settle(self) -> None:
         if self._regular:
             await asyncio.to_thread(self._sync)
 
     async def close(self) -> None:
         try:
+            if self._begun and not self._failed:
+                await asyncio.to_thread(self._finish)
             self._file.close()
         except OSError as error:
             if not self._failed:  # what a failed write left in the buffer fails again, and was told
@@ -94,19 +104,48 @@ class FileDestination:
         if self._regular and self._name != STDOUT:
             if append:
                 size = self._file.seek(0, os.SEEK_END)
+                if size and isinstance(self._module, Ending):
+                    size = self._go_on(self._module, size)
             else:
                 self._file.truncate(0)
+        self._begun = True
         if not size:
-            self._write(self._module.begin())
+            self._write(self._module.begin(), anyway=True)
 
-    def _write(self, data: bytes) -> None:
-        if not data:
+    def _go_on(self, module: Ending, size: int) -> int:
+        """Cut the end off a file that is gone on with."""
+        with open(self._name, "rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
+            kept = module.keep(data)
+        self._file.truncate(kept)
+        self._file.seek(kept)
+        return kept
+
+    def _write(self, data: bytes, *, anyway: bool = False) -> None:
+        """One system call writes rows and, where the format is whole only with it, the end, which the next rows
+        overwrite: the file is whole whenever none is under way."""
+        if not data and not anyway:
             return
         try:
+            module = self._module
+            if self._regular and isinstance(module, Ending) and module.closed:
+                end = module.end()
+                self._file.write(data + end)
+                self._file.flush()
+                self._file.seek(-len(end), os.SEEK_CUR)
+                return
             self._file.write(data)
             self._file.flush()
         except OSError as error:
             raise self._mapped(error) from None
+
+    def _finish(self) -> None:
+        """Write what stands at the end of the format."""
+        if not isinstance(self._module, Ending):
+            return
+        self._file.write(self._module.end())
+        self._file.flush()
+        if self._regular and self._name != STDOUT:
+            self._file.truncate()
 
     def _sync(self) -> None:
         try:
@@ -137,15 +176,22 @@ class BusDestination:
         self._publisher = publisher
         self._topics = topics
         self._hits = hits
+        self.topic_of_hits = topics.hits
+        self.topic_of_lines = topics.banners
         self._on_retry = on_retry
         self._give_up = give_up
 
     async def write(self, answers: Sequence[Answer]) -> None:
         """Publish hits; returns when all are acknowledged. Raises what is not to be tried again."""
-        topic = self._topics.hits
+        topic = self.topic_of_hits
         for at in range(0, len(answers), PUBLISH_BATCH):
             keyed = self._hits.keyed(answers[at : at + PUBLISH_BATCH])
             await self._publish([Output(topic, key, line) for key, line in keyed])
+
+    async def write_lines(self, lines: Sequence[tuple[bytes, bytes]]) -> None:
+        """Publish records of conversations, as (key, line), to `topic_of_lines`."""
+        for at in range(0, len(lines), PUBLISH_BATCH):
+            await self._publish([Output(self.topic_of_lines, *each) for each in lines[at : at + PUBLISH_BATCH]])
 
     async def record(self, scan: Scan) -> None:
         """Publish the start, the progress or the end of a scan."""

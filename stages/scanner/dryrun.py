@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stages.core.errors import MissingCapability, UsageError
 from stages.scanner.prepare import Prepared, Slice
@@ -101,7 +101,7 @@ def fast_dry_run(prepared: Prepared, write: Callable[[bytes], object]) -> int:
     for part in prepared.slices:
         if part.version == 6:
             raise UsageError("--fast-dryrun", None, "its records have room for IPv4 only, and there are IPv6 targets")
-        for builder, rows in _frames(prepared, part, FAST_BATCH):
+        for builder, rows in frames_of(prepared, part, FAST_BATCH):
             write(builder.targets_of(rows))
             count += rows
     return count
@@ -122,7 +122,7 @@ def _texts(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
     if part.version == 6 or prepared.settings.engine == "connect":
         yield from _connections(prepared, part)
         return
-    for builder, rows in _frames(prepared, part, BATCH):
+    for builder, rows in frames_of(prepared, part, BATCH):
         frames = [builder.frame(row) for row in range(rows)]
         if prepared.settings.verbosity >= SHOW_ALL:
             from stages.scanner import templates
@@ -132,25 +132,28 @@ def _texts(prepared: Prepared, part: Slice) -> Iterator[tuple[str, int]]:
             yield "".join(map(describe, frames)), len(frames)
 
 
-def _frames(prepared: Prepared, part: Slice, batch: int) -> Iterator[tuple[FrameBuilder, int]]:
+def frames_of(prepared: Prepared, part: Slice, batch: int) -> Iterator[tuple[FrameBuilder, int]]:
     """(the builder with its rows filled, how many) a batch at a time."""
     try:
         from stages.scanner import order as orders
         from stages.scanner.frames import FrameBuilder
-        from stages.scanner.packets import probe_of
+        from stages.scanner.mixed import MixedFrames
+        from stages.scanner.packets import modules_of
         from stages.scanner.permutation import Permutation
 
-        probe = probe_of(prepared.settings)
+        modules = modules_of(prepared)
     except ImportError as error:
         raise MissingCapability(f"the library {error.name}", "making packets", "try --engine connect") from None
     settings = prepared.settings
     space = prepared.targets.space(prepared.ports)
     permutation = Permutation(space.size, prepared.spec.seed)
     sources = (_own_address(prepared),) if settings.source_ip is None else parse_source_ips(settings.source_ip)
-    builder = FrameBuilder(
-        space,
-        permutation,
-        probe,
+    kind: Callable[..., FrameBuilder] = FrameBuilder
+    what: tuple[Any, ...] = (space, permutation, modules[0].probe)
+    if len(modules) > 1:
+        kind, what = MixedFrames, (modules, space, permutation)
+    builder = kind(
+        *what,
         prepared.checkpoint.secret,
         source_ips=sources,
         source_ports=settings.source_ports,

@@ -19,16 +19,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stages.net import confine, headers, link, neighbours, path, siphash
+from stages.net import confine, firewall, headers, link, neighbours, path, siphash
+from stages.net.continuation import Link
 from stages.net.ring import Ring
 from stages.net.spans import Spans
 from stages.scanner import order as orders
 from stages.scanner.answered import Silent
 from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, AnswerArray
 from stages.scanner.claims import Claims
+from stages.scanner.continuing import Continuing, own_wscale
 from stages.scanner.dedup import Method, Seen
 from stages.scanner.drops import MAX_RECEIVE_THREADS
 from stages.scanner.frames import FrameBuilder
+from stages.scanner.mixed import MixedFrames, Module
 from stages.scanner.nexthop import NextHops
 from stages.scanner.pcap import ETHERNET, RAW, Pcap, Recorded
 from stages.scanner.permutation import Permutation
@@ -58,6 +61,13 @@ MAX_THREADS: Final = 64
 _RESETS_S: Final = 5.0
 #: The rate shown is that of about the last second.
 _RATE_SPAN_S: Final = 1.0
+#: How often it is looked whether the last conversation has ended.
+_LOOK_S: Final = 0.02
+#: Seconds between two renewals of the lease on the kernel's silence (`stages.net.firewall.EXPIRY` is a minute).
+_RENEW_S: Final = 5.0
+
+#: Makes what goes on with the connections of a scan: (the way out, source ports, window scale that the SYNs offer).
+GoOn = Callable[[Link, tuple[int, int], int], Continuing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +101,10 @@ class Plan:
     window: int = 1_000_000  #: answers that dedup "window" remembers at least
     max_sendto_failures: int = -1  #: -1: no limit
     receive_threads: int = 1
+    modules: tuple[Module, ...] = ()  #: of a mixed scan, whose space is of slots; `probe` is `mixed.joined` of them
     pcap_sent: bool = False  #: the probes too are written to the engine's pcap
     send_rst: ResetMode = "auto"  #: whether we reset what answers with a SYN-ACK (`stages.scanner.resets`)
+    hold: bool = False  #: leave what answers to another process: the kernel is kept from resetting it, nobody does
 
     def __post_init__(self) -> None:
         low, high = self.source_ports
@@ -124,6 +136,11 @@ class Plan:
     def attempts(self) -> int:
         """Packets that a silent target is sent in all."""
         return self.probes * (self.retries + 1)
+
+    @property
+    def opens(self) -> bool:
+        """Whether probes open connections."""
+        return any(is_syn(probe.template) for probe in (self.probe, *(module.probe for module in self.modules)))
 
     @property
     def size(self) -> int:
@@ -161,9 +178,11 @@ class PacketEngine:
         *,
         mask: Callable[[FrameBuilder], Rows] = lambda rows: rows,
         pcap: Pcap | None = None,
+        go_on: GoOn | None = None,
     ) -> None:
         """`mask` stands between the frames that are built and the sender (`stages.scanner.mask`). `pcap`: what passed
-        the filter is written there; the engine closes it."""
+        the filter is written there; the engine closes it. `go_on`: go on with what was opened, where the kernel can be
+        kept quiet; `continuing` is None after `open` where it cannot, and `not_quiet` says why."""
         self.plan = plan
         self._on_answers = on_answers
         self._mask = mask
@@ -177,8 +196,14 @@ class PacketEngine:
         self._claims: Claims | None = None
         self._seen = Seen(plan.dedup, plan.window)
         self._resets: Resets | None = None
+        self._go_on = go_on
+        self.continuing: Continuing | None = None
+        self.lease: firewall.Lease | None = None  #: on the silence of this host's kernel
+        self.not_quiet: str | None = None  #: why there is none although it was wished for
+        self._renew_at = 0.0
         self._order = orders.build(plan.permutation, plan.space, plan.shard, plan.shards)
         self._closing = threading.Event()
+        self._enough = False
         self._sending_ended: float | None = None
         self._last_answer = math.inf  # no answer comes after it (seconds since the epoch)
         self._rate_mark = (0.0, 0)
@@ -218,9 +243,12 @@ class PacketEngine:
         batch = max(batch_size(plan.rate) // plan.probes, 1)
 
         def rows(**more: Any) -> FrameBuilder:
-            return FrameBuilder(
-                plan.space, plan.permutation, plan.probe, plan.secret,
-                source_ips=plan.source_ips or (way.source,), source_ports=plan.source_ports,
+            kind: Callable[..., FrameBuilder] = FrameBuilder
+            what: tuple[Any, ...] = (plan.space, plan.permutation, plan.probe, plan.secret)
+            if plan.modules:
+                kind, what = MixedFrames, (plan.modules, plan.space, plan.permutation, plan.secret)
+            return kind(
+                *what, source_ips=plan.source_ips or (way.source,), source_ports=plan.source_ports,
                 source_mac=way.source_mac, gateway_mac=way.target_mac or headers.NO_MAC, vlan=plan.vlan, ttl=plan.ttl,
                 probes=plan.probes, retries=plan.retries, batch=batch, order=self._order, **more,
             )  # fmt: skip
@@ -241,6 +269,7 @@ class PacketEngine:
                 cooling=lambda: not self.sending, over=self._over,
                 until=lambda: 0.0 if self._closing.is_set() else self._last_answer, lock=lock,
                 tap=None if self._pcap is None else self._pcap.block,
+                readings=mixed.readings() if isinstance(mixed := outlets.rows[0], MixedFrames) else (),
             )  # fmt: skip
 
         def ring() -> Ring:
@@ -250,16 +279,48 @@ class PacketEngine:
         self._receiver.warm_up()
         if self._pcap is not None:
             self._pcap.begin(ETHERNET if way.ethernet else RAW)
-        if plan.send_rst != "never" and is_syn(plan.probe.template):
-            by_kernel = outlets.name == "ip" or bool(way.near)
+        by_kernel = outlets.name == "ip" or bool(way.near)
+        if self._go_on is not None:
+            out = Link(
+                way.interface, way.source_mac, None if by_kernel else way.target_mac, plan.vlan, way.ethernet, plan.ttl,
+                way.mtu,
+            )  # fmt: skip
+            self.continuing = self._go_on(out, plan.source_ports, own_wscale(plan.probe.template))
+        if plan.hold or self._go_on is not None:  # last: it has to be renewed from now on
+            self._keep_quiet(plan.source_ips or (way.source,))
+        if self.continuing is not None:
+            pass  # it resets what it does not take
+        elif plan.send_rst != "never" and plan.opens and not (plan.hold and self.lease is not None):
             self._resets = Resets(
                 plan.send_rst, way.interface, source_mac=way.source_mac,
                 gateway_mac=None if by_kernel else way.target_mac, source_ports=plan.source_ports, vlan=plan.vlan,
                 link_header=way.ethernet, ttl=plan.ttl,
             )  # fmt: skip
 
+    def _keep_quiet(self, sources: tuple[int, ...]) -> None:
+        """Take the lease. Raises what is no want of privilege or program (ConfinedError, a rule that does not hold)."""
+        addresses = [_text(source) for source in sources]
+        try:
+            self.lease = firewall.Lease.take(
+                addresses, self.plan.source_ports, what="synack" if self.plan.hold else "tcp"
+            )
+        except (firewall.Forbidden, firewall.Missing) as error:
+            self.not_quiet = error.strerror or str(error)
+            if self.continuing is not None:
+                self.continuing.close()
+                self.continuing = None
+
+    def renew(self) -> None:
+        """The kernel goes on being quiet; called often. Raises firewall.Lost."""
+        now = time.monotonic()
+        if self.lease is not None and now >= self._renew_at:
+            self._renew_at = now + _RENEW_S
+            self.lease.renew()
+
     def _deliver(self, answers: AnswerArray) -> None:
         """On the receive thread."""
+        if self.continuing is not None:
+            self.continuing.put(answers)
         if self._resets is not None:
             self._resets.put(answers)
         self._on_answers(answers)
@@ -279,6 +340,8 @@ class PacketEngine:
         self._rate_mark = (time.monotonic(), 0)
         if self._resets is not None:
             self._resets.start()
+        if self.continuing is not None:
+            self.continuing.start()
         self._receiver.start()
         for number, (rows, wire) in enumerate(zip(self._outlets.rows, self._outlets.wires, strict=True)):
             if self._pcap is not None and self.plan.pcap_sent:
@@ -307,6 +370,11 @@ class PacketEngine:
         """Send nothing more; the cooldown begins."""
         if self._claims is not None:
             self._claims.stop()
+
+    def cut_short(self) -> None:
+        """Enough is known: no cooldown either. Conversations under way come to their end."""
+        self.stop_sending()
+        self._enough = True
 
     def change_rate(self, factor: float) -> float:
         """Multiply the rate; returns the new one. 0: there is no limit to change."""
@@ -359,6 +427,8 @@ class PacketEngine:
         threads: list[Sender | Receivers] = [*self._senders]
         if self._receiver is not None:
             threads.append(self._receiver)
+        if self.continuing is not None and self.continuing.error is not None:
+            return self.continuing.error
         return next((thread.error for thread in threads if thread.error is not None), None)
 
     def join(self, timeout: float | None = None) -> bool:
@@ -372,6 +442,12 @@ class PacketEngine:
                 thread.join(None if end is None else max(end - time.monotonic(), 0.0))
                 if thread.is_alive():
                     return False
+        if self.continuing is not None:
+            self.continuing.finish()
+            while self.continuing.alive:
+                if end is not None and time.monotonic() >= end:
+                    return False
+                self._closing.wait(_LOOK_S)
         if self._resets is not None and self._resets.ident is not None:
             self._resets.finish()
             self._resets.join(None if end is None else max(end - time.monotonic(), 0.0))
@@ -391,6 +467,10 @@ class PacketEngine:
                 thread.join()
         if self._resets is not None:
             self._resets.close(_RESETS_S)
+        if self.continuing is not None:
+            self.continuing.close(_RESETS_S)
+        if self.lease is not None:
+            self.lease.release()
         if self._outlets is not None:
             self._outlets.close()
         if self._receiver is not None:
@@ -418,7 +498,7 @@ class PacketEngine:
         about: dict[str, object] = {
             "engine": self._outlets.name,
             "interface": self._path.interface,
-            "source_ip": ",".join(socket.inet_ntoa(address.to_bytes(4, "big")) for address in sources),
+            "source_ip": ",".join(_text(address) for address in sources),
             "source_ports": "{}-{}".format(*self.plan.source_ports),
             "threads": len(self._outlets.rows),
         }
@@ -439,8 +519,14 @@ class PacketEngine:
             return True
         if self.sending or not self._senders:
             return False
+        if self._enough:
+            return True
         now = time.monotonic()
         if self._sending_ended is None:
             self._sending_ended = now
             self._last_answer = time.time() + self.plan.cooldown
         return now - self._sending_ended >= self.plan.cooldown
+
+
+def _text(address: int) -> str:
+    return socket.inet_ntoa(address.to_bytes(4, "big"))

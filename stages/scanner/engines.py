@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from stages.core.errors import HostError
 from stages.scanner.summary import EngineCounters
+
+if TYPE_CHECKING:
+    from stages.scanner.continuing import Continuing
 
 
 class NotByPackets(HostError):
@@ -26,6 +29,20 @@ class Engine(Protocol):
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def stop_sending(self) -> None: ...
+    def cut_short(self) -> None:
+        """Enough is known: stop sending, and wait for nothing but conversations under way."""
+
+    def renew(self) -> None:
+        """Called often; keeps up what has to be kept up. Raises HostError."""
+
+    @property
+    def continuing(self) -> Continuing | None:
+        """Who goes on with the connections that the scan opens; None: nobody."""
+
+    @property
+    def not_quiet(self) -> str | None:
+        """Why nobody does although it was asked for."""
+
     def change_rate(self, factor: float) -> None:
         """Multiply the rate; without a limit nothing changes."""
 

@@ -224,13 +224,18 @@ def default_fields(probe: str, ports: int) -> tuple[Field, ...]:
 
 def choose(text: str, probe: str) -> tuple[Field, ...]:
     """The fields of `-f`: a comma list of names, or `*`. Raises ValueError that names the field and the nearest one."""
-    known = {field.name: field for field in fields_of(probe)}
+    return pick(text, fields_of(probe), probe)
+
+
+def pick(text: str, fields: Sequence[Field], owner: str) -> tuple[Field, ...]:
+    """The fields that `text` names, out of those that there are. Raises ValueError."""
+    known = {field.name: field for field in fields}
     if text.strip() == EVERY:
         return tuple(known.values())
     chosen = []
     for name in (part.strip() for part in text.split(",")):
         if name not in known:
-            raise ValueError(f"{probe} has no field {name!r}{_nearest(name, tuple(known))}")
+            raise ValueError(f"{owner} has no field {name!r}{_nearest(name, tuple(known))}")
         chosen.append(known[name])
     return tuple(chosen)
 

@@ -150,7 +150,18 @@ class FrameBuilder:
         self._there = None
         address, port = self.address[:count], self.port[:count]
         orders.targets(self._order, np.uint64(first), address, port)
-        rows = count * self._probes
+        return self.write(address, port, milliseconds, attempt, block)
+
+    def write(
+        self,
+        address: npt.NDArray[np.uint64],
+        port: npt.NDArray[np.uint64],
+        milliseconds: int = 0,
+        attempt: int = 0,
+        block: int = 0,
+    ) -> int:
+        """As `fill`, for these targets."""
+        rows = address.size * self._probes
         self.frames, words = self._by_block[block]
         constants = self.constants._replace(milliseconds=np.uint64(milliseconds), first_attempt=np.uint64(attempt))
         if self.probe.stamp_at is not None:

@@ -11,11 +11,11 @@ from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
-from stages.core.records import VERSION, prefix_key
+from stages.core.records import VERSION, Hit, prefix_key
 from stages.core.times import rfc3339
 from stages.scanner.answers import ECHOREPLY, ICMP, KIND_NAMES, SUCCESSES, UDP, UDP_OTHER
 from stages.scanner.rows import VALIDATED, Answer, address_text
@@ -31,6 +31,10 @@ _KINDS: Final = {
 }
 
 
+#: Option set of tcp_synscan -> the window scale that its SYN offers (a test holds them equal to the templates).
+WSCALES: Final = {"": 8, "windows": 8, "linux": 7, "bsd": 6, "smallest-probes": None}
+
+
 @dataclass(frozen=True, slots=True)
 class HitSource:
     """What all hits of one scan have in common."""
@@ -40,6 +44,8 @@ class HitSource:
     transport: str = "tcp"  #: tcp | udp | icmp
     vantage: str = ""
     host: str = ""  #: the scanner's host: who may continue the connection
+    syns: int = 1  #: SYNs that a target is sent, at most
+    wscale: int | None = None  #: window scale that they offer; None: none
 
 
 class HitLines:
@@ -54,7 +60,8 @@ class HitLines:
         self._head = f'{{"kind":"hit","v":{VERSION},"id":"'
         self._middle = f'","scan":{_json(source.scan)},"vantage":{_json(source.vantage)},"ts":"'
         self._probe = f',"transport":{_json(source.transport)},"name":null,"probe":{_json(source.probe)},'
-        self._host = f',"host":{_json(source.host)}}},'
+        wscale = "null" if source.wscale is None else source.wscale
+        self._host = f',"host":{_json(source.host)},"syns":{source.syns},"wscale":{wscale}}},'
 
     def line(self, answer: Answer) -> bytes:
         """One hit, without its line end."""
@@ -110,6 +117,53 @@ class HitLines:
             f',"ttl":{"null" if ttl is None else ttl},"rtt":{_seconds(rtt)},'
             f'"source":{own}"tcp":{tcp},"icmp":{icmp},"udp":{udp}}}'
         ).encode()
+
+
+def hit_of(answer: Answer, source: HitSource) -> Hit:
+    """The record of a SYN-ACK, or of a connection that stood, as `HitLines` writes it."""
+    tcp: dict[str, Any] | None = None
+    if answer.seq is not None:
+        tcp = {
+            "seq": answer.seq,
+            "ack": answer.ack,
+            "window": answer.window,
+            "mss": answer.mss or None,
+            "wscale": None if answer.wscale < 0 else answer.wscale,
+            "sack": bool(answer.sack),
+            "ts_val": answer.ts_val if answer.has_ts else None,
+            "ts_ecr": answer.ts_ecr if answer.has_ts else None,
+            "ipid": answer.ipid,
+        }
+    own: dict[str, Any] | None = None
+    if answer.daddr is not None:
+        own = {
+            "ip": address_text(answer.daddr),
+            "port": answer.dport,
+            "validated": answer.validated,
+            "bits": answer.bits,
+            "host": source.host,
+            "syns": source.syns,
+            "wscale": source.wscale,
+        }
+    rtt = answer.rtt
+    return Hit(
+        source.scan,
+        answer.ts,
+        address_text(answer.address),
+        answer.port,
+        vantage=source.vantage,
+        transport=source.transport,
+        probe=source.probe,
+        classification=answer.classification,
+        success=answer.success,
+        repeat=bool(answer.repeat),
+        cooldown=bool(answer.cooldown),
+        attempt=answer.attempt,
+        ttl=answer.ttl,
+        rtt=None if rtt is None or rtt != rtt else round(rtt, 6),
+        source=own,
+        tcp=tcp,
+    )
 
 
 def _seconds(value: float | None) -> str:

@@ -5,10 +5,11 @@ Classifications are a closed vocabulary; nothing here is labelled by an address.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 from stages.core.metrics import Metrics
+from stages.core.outcome import Outcome
 
 if TYPE_CHECKING:
     from stages.scanner.rows import Answer
@@ -16,6 +17,24 @@ if TYPE_CHECKING:
 
 #: The classifications of answers (`stages.scanner.answers.KIND_NAMES`; a test holds them equal).
 CLASSIFICATIONS: Final = ("synack", "rst", "icmp", "echoreply", "udp", "other")
+
+
+#: What becomes of a half-open connection where the scan goes on with what it opens: it is continued, there is no room
+#: for it and it is reset, or it is left to the server because not even a RST could be queued.
+CONTINUED: Final = ("taken", "refused", "not_reset")
+
+
+class Continued(Protocol):
+    """What `stages.scanner.continuing.Continuing` counts."""
+
+    @property
+    def taken(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+    @property
+    def not_reset(self) -> int: ...
+    @property
+    def open(self) -> int: ...
 
 
 class ScannerMetrics:
@@ -42,7 +61,18 @@ class ScannerMetrics:
         self.waiting = gauge("longline_scanner_answers_waiting", "Answers received and not yet published")
         self.paused = gauge("longline_scanner_paused", "1 while sending waits for those who take the hits")
         self.running = gauge("longline_scanner_running", "1 while a scan runs")
+        self.conversations = counter(
+            "longline_scanner_conversations",
+            "Conversations on connections that the scan opened, by outcome",
+            "outcome",
+            Outcome,
+        )
+        self.continued = counter(
+            "longline_scanner_continued", "Connections that the scan went on with, or could not", "how", CONTINUED
+        )
+        self.open = gauge("longline_scanner_connections_open", "Connections that the scan goes on with now")
         self._before: tuple[int, ...] = (0,) * 5
+        self._continued: tuple[int, ...] = (0,) * len(CONTINUED)
 
     def begin(self, targets: int, limit: float) -> None:
         """A scan begins."""
@@ -50,6 +80,7 @@ class ScannerMetrics:
         self.limit.set(limit)
         self.running.set(1)
         self._before = (0,) * 5
+        self._continued = (0,) * len(CONTINUED)
 
     def end(self) -> None:
         self.running.set(0)
@@ -65,6 +96,19 @@ class ScannerMetrics:
         self._before = now
         self.position.set(position)
         self.rate.set(counters.rate)
+
+    def going_on(self, continued: Continued) -> None:
+        """A new look at the connections that are continued."""
+        now = (continued.taken, continued.refused, continued.not_reset)
+        for how, new, before in zip(CONTINUED, now, self._continued, strict=True):
+            self.continued.add(new - before, how)
+        self._continued = now
+        self.open.set(continued.open)
+
+    def said(self, outcomes: Mapping[Outcome, int]) -> None:
+        """A batch of conversations that have ended."""
+        for outcome, number in outcomes.items():
+            self.conversations.add(number, outcome)
 
     def answered(self, answers: Sequence[Answer]) -> None:
         """A batch of validated answers."""

@@ -24,6 +24,8 @@ Word: TypeAlias = Any  # a u64 inside a kernel
 #: About this many entries (as a power of two) in the table that shortens the search: 256 KiB, within a level-2 cache.
 _TABLE_BITS: Final = 16
 
+_PORTS: Final = 1 << 16
+
 _M1, _M2 = np.uint64(C1), np.uint64(C2)
 _ONE, _S32 = np.uint64(1), np.uint64(32)
 #: "No such position".
@@ -45,7 +47,7 @@ class Order(NamedTuple):
     shift: Any  # u64
     listed: npt.NDArray[np.uint32]  # an exact list, sorted; empty: the ranges count
     ports: U64Array
-    port_index: npt.NDArray[np.int32]  # index of each of the 65,536 ports; -1: not in the space
+    port_index: npt.NDArray[np.int32]  # index of each of the 65,536 ports (of each part); -1: not in the space
     reciprocal: Any  # u64, floor(2^64 / ports), or 2^64 - 1 for one port
     shard: Any  # u64; the positions of this order are shard, shard + shards, shard + 2 * shards ... of the whole
     shards: Any  # u64
@@ -65,7 +67,7 @@ def build(permutation: Permutation, space: Space, shard: int = 0, shards: int = 
     corners = np.arange((space.addresses >> shift) + 1, dtype=np.uint64) << np.uint64(shift)
     table = np.searchsorted(space.prefix, corners, side="right") - 1
     ports = len(space.ports)
-    port_index = np.full(1 << 16, -1, np.int32)
+    port_index = np.full((max(space.ports) // _PORTS + 1) * _PORTS, -1, np.int32)
     port_index[np.array(space.ports, np.intp)] = np.arange(ports)
     return Order(
         n=np.uint64(permutation.n),

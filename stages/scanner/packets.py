@@ -19,9 +19,11 @@ from stages.net.path import NotOurs, OnLink, OwnAddress, TooLong
 from stages.net.privileges import Setup
 from stages.scanner import probes
 from stages.scanner.answers import AnswerArray
-from stages.scanner.engine import PacketEngine, Plan
+from stages.scanner.engine import GoOn, PacketEngine, Plan
 from stages.scanner.engines import NotByPackets
 from stages.scanner.mask import Mask
+from stages.scanner.mixed import Module, frame_bytes, joined
+from stages.scanner.parts import Part
 from stages.scanner.pcap import Pcap
 from stages.scanner.permutation import Permutation
 from stages.scanner.prepare import Prepared, Slice
@@ -48,23 +50,33 @@ class Packets:
         self.name = engine.name  #: which way the packets go out
         self.passed_over = engine.passed_over  #: what else was tried, and why it is not that
         self.rate = plan.rate
+        self.continuing = engine.continuing  #: who goes on with what is opened, if somebody does
+        self.not_quiet = engine.not_quiet  #: why nobody can
 
     @classmethod
     async def open(
-        cls, prepared: Prepared, part: Slice, on_answers: Callable[[AnswerArray], None], setup: Setup | None = None
+        cls,
+        prepared: Prepared,
+        part: Slice,
+        on_answers: Callable[[AnswerArray], None],
+        setup: Setup | None = None,
+        *,
+        hold: bool = False,
+        go_on: GoOn | None = None,
     ) -> Packets:
         """Find the way out and open the sockets; nothing is sent but ARP. `on_answers` is called in another thread.
-        `setup` has the capabilities for it; None: this process has.
+        `setup` has the capabilities for it; None: this process has. `hold`, `go_on`: see Plan and PacketEngine.
 
         Raises UsageError, MissingCapability, NotByPackets, Confined, HostError.
         """
-        plan = plan_of(prepared, part)
+        plan = plan_of(prepared, part, hold=hold)
         targets = prepared.targets
         engine = PacketEngine(
             plan,
             on_answers,
             mask=lambda rows: Mask(rows, targets.policy, targets.generation),
             pcap=_pcap(prepared.settings.pcap),
+            go_on=go_on,
         )
         try:
             if prepared.known is not None:
@@ -86,6 +98,9 @@ class Packets:
     def stop_sending(self) -> None:
         self._engine.stop_sending()
 
+    def cut_short(self) -> None:
+        self._engine.cut_short()
+
     def change_rate(self, factor: float) -> None:
         self.rate = self._engine.change_rate(factor)
 
@@ -95,7 +110,7 @@ class Packets:
 
     @property
     def done(self) -> bool:
-        """Sending has ended and the cooldown is over, or the engine has failed."""
+        """Sending has ended, the cooldown is over and so is the last conversation, or the engine has failed."""
         return self._engine.error is not None or self._engine.join(0)
 
     @property
@@ -106,7 +121,7 @@ class Packets:
             return None
         if not isinstance(error, OSError):
             raise error
-        return HostError(f"sending stopped: {error.strerror or error}")
+        return HostError(f"the scan stopped: {error.strerror or error}")
 
     @property
     def position(self) -> int:
@@ -115,6 +130,13 @@ class Packets:
     def settled(self, now: float, wait: float) -> int:
         """The newest position before which every answer is in that comes within `wait` seconds."""
         return self._engine.position_before(now - wait - RING_DELAY)
+
+    def renew(self) -> None:
+        """The kernel goes on being quiet. Raises HostError: it is not any more."""
+        try:
+            self._engine.renew()
+        except OSError as error:
+            raise HostError(error.strerror or str(error)) from None
 
     @property
     def counters(self) -> EngineCounters:
@@ -140,13 +162,14 @@ def _plainly(work: Callable[[], None]) -> None:
     work()
 
 
-def plan_of(prepared: Prepared, part: Slice) -> Plan:
+def plan_of(prepared: Prepared, part: Slice, *, hold: bool = False) -> Plan:
     """The engine's plan for a slice. Raises UsageError for what only the probe module can judge."""
     settings = prepared.settings
-    probe = probe_of(settings)
+    modules = modules_of(prepared)
+    probe = modules[0].probe if len(modules) == 1 else joined(modules)
     rate = settings.rate
     if settings.bandwidth is not None:
-        frame = max(len(probe.template), probe.max_length)
+        frame = frame_bytes(modules)
         rate = packets_per_second(settings.bandwidth, frame + (0 if settings.vlan is None else VLAN_TAG_BYTES))
     space = prepared.targets.space(prepared.ports)
     try:
@@ -178,23 +201,30 @@ def plan_of(prepared: Prepared, part: Slice) -> Plan:
             window=settings.dedup_window_size,
             max_sendto_failures=settings.max_sendto_failures,
             send_rst=settings.send_rst,
+            hold=hold,
             receive_threads=settings.receive_threads,
             pcap_sent=settings.pcap_sent,
+            modules=modules if len(modules) > 1 else (),
         )
     except ValueError as error:
         raise UsageError("scan", None, str(error)) from None
 
 
-def probe_of(settings: ScannerSettings) -> ProbeModule:
-    """The probe module with its arguments. Raises UsageError, HostError."""
+def modules_of(prepared: Prepared) -> tuple[Module, ...]:
+    """The probe modules of a scan with their arguments: one, but for a mixed scan. Raises UsageError, HostError."""
+    return tuple(Module(_module(part, mixed=len(prepared.parts) > 1), part.ports) for part in prepared.parts)
+
+
+def _module(part: Part, *, mixed: bool) -> ProbeModule:
+    place, value = ("--probe", part.text()) if mixed else ("--probe-args", part.args or None)
     try:
-        return probes.get(settings.probe_module, settings.probe_args)
+        return probes.get(part.probe, part.args)
     except TemplateError as error:
         raise HostError(str(error)) from None
     except ValueError as error:
-        raise UsageError("--probe-args", settings.probe_args, str(error)) from None
+        raise UsageError(place, value, str(error)) from None
     except OSError as error:  # a file that the arguments name
-        raise UsageError("--probe-args", settings.probe_args, error.strerror or str(error)) from None
+        raise UsageError(place, value, error.strerror or str(error)) from None
 
 
 def _mapped(error: OSError, settings: ScannerSettings) -> LonglineError:

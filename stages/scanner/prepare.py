@@ -25,7 +25,8 @@ from stages.core.times import rfc3339
 from stages.scanner.checkpoint import SECRET_BYTES, Checkpoint
 from stages.scanner.fields import Field, choose, default_fields
 from stages.scanner.iplist import read_list
-from stages.scanner.ports import ports_text
+from stages.scanner.mixed_answers import mixed_fields
+from stages.scanner.parts import NO_PORTS, Part, identity, slots
 from stages.scanner.probes import entry
 from stages.scanner.quantities import amount_of
 from stages.scanner.seenlog import SUFFIX, Known
@@ -37,9 +38,6 @@ from stages.scanner.targets import Targets, choose_listed, choose_targets
 
 #: Bytes of a random seed.
 _SEED_BYTES: Final = 8
-
-#: What stands for the port of a probe that has none.
-_NO_PORTS: Final = (0,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,8 @@ class Prepared:
     spec: ScanSpec
     targets: Targets
     lists: Lists
-    ports: tuple[int, ...]
+    ports: tuple[int, ...]  #: of a mixed scan its slots
+    parts: tuple[Part, ...]  #: one, but for a mixed scan
     fields: tuple[Field, ...]
     checkpoint: Checkpoint  #: where it begins: new, or as it was held
     known: Known | None = None  #: answers that it had before
@@ -104,19 +103,26 @@ def prepare(
 ) -> Prepared:
     """Check the arguments. `held`: go on from this checkpoint. `path`: of the checkpoints. `probing` False: only the
     order of the targets is wanted. Raises UsageError."""
-    ports = _ports(settings)
-    fields = _fields(settings, ports)
-    _packets_or_connections(settings.engine == "connect", "--engine", "connect", settings.probe_module)
+    parts = _parts(settings)
+    ports = slots(parts)
+    fields = _fields(settings, parts)
+    probe, named_ports, probe_args = identity(parts)
+    _packets_or_connections(settings.engine == "connect", "--engine", "connect", probe)
     read = read_lists(lists, resolve if resolve is not None else _nobody)
     if settings.list_of_ips_file is None:
         targets = choose_targets(settings.targets, read, lists, ports, resolve)
     else:
         targets = choose_listed(read_list(settings.list_of_ips_file), read, lists, ports)
     if probing:
-        _packets_or_connections(bool(targets.v6.size), "IPv6 targets", None, settings.probe_module)
+        _packets_or_connections(bool(targets.v6.size), "IPv6 targets", None, probe)
     size = targets.addresses * len(ports)
-    total = size if settings.max_targets is None else amount_of(settings.max_targets, size)
+    begin = min(settings.first_target, size)
+    total = size if settings.max_targets is None else min(begin + amount_of(settings.max_targets, size), size)
+    if begin and begin == size:
+        raise UsageError("--first-target", settings.first_target, f"there are {size} targets")
     seed = settings.seed
+    if settings.first_target and seed is None and held is None:
+        raise UsageError("--first-target", settings.first_target, "needs --seed: a position is one of an order")
     if settings.shards > 1 and seed is None and held is None:
         raise UsageError("--shards", settings.shards, "needs --seed: all shards must walk the same order")
     if seed is None:
@@ -145,9 +151,9 @@ def prepare(
         list_of_ips_file=settings.list_of_ips_file,
         ranges=tuple(range_texts(v4 or (), v6)) if spelled else None,
         targets_digest=ranges_digest(targets.v4, v6) if targets.listed is None else list_digest(targets.listed, v6),
-        ports="" if not entry(settings.probe_module).ports else ports_text(ports),
-        probe=settings.probe_module,
-        probe_args=settings.probe_args or "",
+        ports=named_ports,
+        probe=probe,
+        probe_args=probe_args,
         probes=settings.probes,
         probe_ttl=settings.probe_ttl,
         seed=seed,
@@ -165,7 +171,8 @@ def prepare(
         dedup=settings.dedup_method,
     )
     if held is None:
-        held = Checkpoint(scan, seed, random(SECRET_BYTES), spec.identity(), started=started)
+        at = own_positions(begin, settings.shard, settings.shards)
+        held = Checkpoint(scan, seed, random(SECRET_BYTES), spec.identity(), at, started=started)
     else:
         held.check(spec.identity(), held_at)
         if settings.scan not in (None, held.scan):
@@ -174,7 +181,7 @@ def prepare(
     if path is not None and settings.dedup_method != "none":
         known = Known(path.with_name(path.name + SUFFIX), held.seen)
         known.check(held_at)
-    return Prepared(settings, spec, targets, read, ports, fields, held, known)
+    return Prepared(settings, spec, targets, read, ports, parts, fields, held, known)
 
 
 def scan_name(now_us: int, seed: int) -> str:
@@ -202,22 +209,31 @@ def _few_ranges(listed: U32Array) -> tuple[tuple[int, int], ...] | None:
     return tuple(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
+def _parts(settings: ScannerSettings) -> tuple[Part, ...]:
+    if settings.parts:
+        return settings.parts
+    return (Part(settings.probe_module, _ports(settings), settings.probe_args or ""),)
+
+
 def _ports(settings: ScannerSettings) -> tuple[int, ...]:
     ports = settings.ports
     if not entry(settings.probe_module).ports:
         if ports is not None:
             raise UsageError("-p/--target-ports", settings.target_ports, f"{settings.probe_module} has no ports")
-        return _NO_PORTS
+        return NO_PORTS
     if ports is None:
         raise UsageError("-p/--target-ports", None, f"{settings.probe_module} needs to know which ports to scan")
     return ports
 
 
-def _fields(settings: ScannerSettings, ports: tuple[int, ...]) -> tuple[Field, ...]:
-    if settings.output_fields is None:
-        return default_fields(settings.probe_module, len(ports))
+def _fields(settings: ScannerSettings, parts: tuple[Part, ...]) -> tuple[Field, ...]:
+    only = parts[0]
     try:
-        return choose(settings.output_fields, settings.probe_module)
+        if len(parts) > 1:
+            return mixed_fields(settings.output_fields, parts)
+        if settings.output_fields is None:
+            return default_fields(only.probe, len(only.ports))
+        return choose(settings.output_fields, only.probe)
     except ValueError as error:
         raise UsageError("-f/--output-fields", settings.output_fields, str(error)) from None
 

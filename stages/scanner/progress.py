@@ -21,6 +21,7 @@ class Sample:
     received: int  #: open targets, each once
     drops: int
     position: int
+    banners: int = 0  #: records of conversations
 
 
 def rate_text(value: float) -> str:
@@ -82,12 +83,14 @@ class Progress:
             average = (sample.sent - start.sent) / max(self._done_at - start.now, 1e-9)
         probes = sample.sent - start.sent
         hits = (sample.received - start.received) / probes if probes else 0.0
+        said = sample.banners - before.banners
+        banners = f"banners: {sample.banners} {rate_text(said / step)}/s; " if sample.banners else ""
         remaining = f" ({left_text(left)} left)" if left is not None else ""
         return (
             f"{clock_text(age):>5} {part:.0%}{remaining}; send: {sent}({rate_text(average)}p/s avg); "
             f"recv: {sample.received} {rate_text((sample.received - before.received) / step)}p/s "
             f"({rate_text((sample.received - start.received) / age)}p/s avg); "
-            f"drops: {rate_text((sample.drops - before.drops) / step)}p/s "
+            f"{banners}drops: {rate_text((sample.drops - before.drops) / step)}p/s "
             f"({rate_text((sample.drops - start.drops) / age)}p/s avg); hitrate: {hits:.2%}"
         )
 

@@ -53,7 +53,7 @@ def amount_of(text: str, size: int) -> int:
     return min(size, math.ceil(size * Fraction(number) / 100) if percent else int(number))
 
 
-def packets_per_second(bandwidth: float, frame_bytes: int) -> float:
+def packets_per_second(bandwidth: float, frame_bytes: float) -> float:
     """The rate at which frames of `frame_bytes` (without FCS) fill `bandwidth` bits per second of an Ethernet."""
     return bandwidth / (max(frame_bytes + WIRE_OVERHEAD, MIN_WIRE) * 8)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from stages.scanner.answers import ANSWER, SUCCESSES, AnswerArray, with_payload
 from stages.scanner.claims import Claims
 from stages.scanner.dedup import Seen, keys_of
 from stages.scanner.frames import Constants
+from stages.scanner.mixed import Reading
 from stages.scanner.order import NOWHERE, Order, index_of, own_position, position_of
 from stages.scanner.probes.base import ProbeModule
 from stages.scanner.sendlog import round_trips
@@ -99,15 +100,16 @@ class Receiver(threading.Thread):
         until: Callable[[], float] = lambda: math.inf,
         lock: threading.Lock | None = None,
         tap: Callable[[Any], None] | None = None,
+        readings: Sequence[Reading] = (),
     ) -> None:
         """Once it is `over`, what waits in the ring is read still; of that, what came after `until` (seconds since the
-        epoch) is no answer. `lock`: shared by threads that share `seen` and `on_answers`. `tap` sees every block as it
-        came."""
+        epoch) is no answer. `readings`: of the parts of a mixed scan, instead of `probe`, `order` and `constants`
+        alone. `lock`: shared by threads that share `seen` and `on_answers`. `tap` sees every block as it came."""
         super().__init__(name="receive", daemon=True)
         self._ring = ring
-        self._probe = probe
         self._order = order
-        self._constants = constants
+        self._readings = readings or (Reading(probe, order, constants),)
+        self._ends = [0] * len(self._readings)  # of each part's rows
         self._claims = claims
         self._seen = seen
         self._on_answers = on_answers
@@ -117,8 +119,9 @@ class Receiver(threading.Thread):
         self._lock = lock if lock is not None else threading.Lock()
         self._tap = tap
         self._table = np.zeros((rings.MAX_PACKETS, rings.COLUMNS), np.int64)
-        self._out: AnswerArray = np.zeros(rings.MAX_PACKETS, ANSWER)
-        self._bytes = np.zeros(rings.BLOCK_BYTES if probe.data else 0, np.uint8)
+        self._out: AnswerArray = np.zeros(rings.MAX_PACKETS * len(self._readings), ANSWER)
+        with_data = sum(reading.probe.data for reading in self._readings)
+        self._bytes = np.zeros(rings.BLOCK_BYTES * with_data, np.uint8)
         self._payload = b""
         self.tally = Tally()
         self.error: BaseException | None = None
@@ -164,14 +167,24 @@ class Receiver(threading.Thread):
     def _read(self, block: Any) -> int:
         seen, rows = rings.packets(block, self._table)
         self.tally.received += int(seen)
-        found = int(self._probe.classify(block, self._table, rows, self._constants, self._out))
-        if self._probe.data:
+        found = 0
+        for k, (probe, _, constants) in enumerate(self._readings):
+            found += int(probe.classify(block, self._table, rows, constants, self._out[found:]))
+            self._ends[k] = found
+        if self._bytes.size:
             self._payload = self._bytes[: gather(block, self._out, found, self._bytes)].tobytes()
         return found
 
     def _finish(self, found: int, until: float = math.inf) -> AnswerArray:
         claims = self._claims
-        kept = int(place(self._order, self._out, found, np.uint64(claims.next)))
+        limit = np.uint64(claims.next)
+        kept, begin = 0, 0
+        for (_, order, _), end in zip(self._readings, self._ends, strict=True):
+            own = self._out[begin : min(end, found)]
+            placed = int(place(order, own, own.size, limit))
+            if begin != kept:
+                self._out[kept : kept + placed] = own[:placed].copy()
+            kept, begin = kept + placed, end
         out = self._out[:kept].copy()
         if until < math.inf:
             out = out[out["ts"] <= until * 1e6]

@@ -11,7 +11,18 @@ from collections.abc import Iterable
 from itertools import repeat
 from typing import Final, Literal, NamedTuple
 
-from stages.scanner.answers import BOUND_NAMES, KIND_NAMES, SUCCESSES, AnswerArray
+from stages.scanner.answers import (
+    BOUND_NAMES,
+    BY_ECHO,
+    BY_IP_ID,
+    ECHOREPLY,
+    ICMP,
+    KIND_NAMES,
+    SUCCESSES,
+    UDP,
+    UDP_OTHER,
+    AnswerArray,
+)  # fmt: skip
 
 #: What is published: successes that are no repeats, or every validated answer.
 Publish = Literal["success", "all"]
@@ -117,6 +128,16 @@ def select(answers: Iterable[Answer], publish: Publish) -> list[Answer]:
     if publish == "all":
         return list(answers)
     return [answer for answer in answers if answer.kind in SUCCESSES and not answer.repeat]
+
+
+def transport_of(answer: Answer) -> str:
+    """tcp, udp or icmp: of the probe that it answers. An ICMP error tells by what of the probe it quoted."""
+    kind, bound = answer.kind, answer.bound
+    if kind in (UDP, UDP_OTHER) or (kind == ICMP and bound & BY_IP_ID):
+        return "udp"
+    if kind == ECHOREPLY or (kind == ICMP and bound & BY_ECHO):
+        return "icmp"
+    return "tcp"
 
 
 def address_text(address: int | str) -> str:

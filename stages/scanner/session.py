@@ -6,14 +6,17 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from stages.core.bus.base import Publisher, Topics
-from stages.core.errors import LonglineError, ReaderGone
+from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
+from stages.core.errors import LonglineError, ReaderGone, UsageError
 from stages.core.records import Scan
+from stages.core.times import from_rfc3339
 from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner import outputs
@@ -21,23 +24,39 @@ from stages.scanner.choice import open_engine
 from stages.scanner.connect import ConnectEngine
 from stages.scanner.delivery import Delivery
 from stages.scanner.destination import STDOUT, BusDestination, Destination, FileDestination
+from stages.scanner.dialled import Dialled
 from stages.scanner.engines import Engine
-from stages.scanner.hits import HitLines, HitSource
+from stages.scanner.hits import WSCALES, HitLines, HitSource
 from stages.scanner.metrics import ScannerMetrics
+from stages.scanner.mixed_answers import lines_of
 from stages.scanner.outputs.base import Format
-from stages.scanner.prepare import Prepared, Slice
+from stages.scanner.prepare import CONNECT_PROBE, Prepared, Slice
 from stages.scanner.probes import entry
+from stages.scanner.rotation import open_file
 from stages.scanner.rows import Answer
+from stages.scanner.said import Grabbing, Onward, Said
 from stages.scanner.seenlog import SeenLog, key_of
+from stages.scanner.speech import Speech
 from stages.scanner.steering import rate_signals
 from stages.scanner.summary import Summary, Tally, added
 from stages.scanner.watch import State, Watch
 from stages.scanner.writer import Writer
 
+if TYPE_CHECKING:
+    from stages.net.continuation import Link
+    from stages.scanner.continuing import Continuing
+    from stages.scanner.engine import GoOn
+
 log = logging.getLogger("longline.scanner.session")
 
 #: Seconds that a stopped scan goes on trying a log that is out of reach, or full, and takes nothing meanwhile.
 STOP_PATIENCE: Final = 10.0
+
+#: The output module whose lines are records, as those of conversations are.
+_BOTH: Final = "hits"
+
+#: Seconds between two looks at the lease on the kernel's silence while it is all that is waited for.
+_RENEW_SECONDS: Final = 1.0
 
 #: What ends a scan before all that was received is written: then its last position is not settled.
 _CUT_OFF: Final = ("max-results", "reader-gone")
@@ -58,8 +77,9 @@ class Session:
         checkpoint: Path | None,
         resumed: bool,
         setup: Setup | None = None,
+        onward: Onward | None = None,
     ) -> None:
-        """Opens the output file, and changes nothing in it. Raises UsageError when it cannot be written."""
+        """Opens the output files, and changes nothing in them. Raises UsageError when they cannot be written."""
         settings, spec = prepared.settings, prepared.spec
         self._prepared = prepared
         self._stop = stop
@@ -75,19 +95,43 @@ class Session:
         self._engines: dict[str, None] = {}
         self._moved = (0.0, -1)  # when a stopped scan last saw the log move, and results written until then
         self._delivery: Delivery | None = None
-        transport = entry(settings.probe_module).transport
-        hits = HitLines(HitSource(spec.scan, spec.probe, transport, spec.vantage, socket.gethostname()))
+        transport = entry(prepared.parts[0].probe).transport
+        self._onward = onward = onward if onward is not None else Onward()
+        self._source = HitSource(
+            spec.scan, spec.probe, transport, spec.vantage, socket.gethostname(), settings.attempts,
+            WSCALES.get(spec.probe_args) if spec.probe == CONNECT_PROBE else None,
+        )  # fmt: skip
+        hits = lines_of(HitLines(self._source), prepared.parts)
+        self._speech: Speech | None = None
         self._bus: BusDestination | None = None
         if publisher is not None:
             self._bus = BusDestination(
                 publisher, topics, hits, on_retry=metrics.retries.add, give_up=self._out_of_patience
             )
+            if onward.grabbing is not None:
+                self._bus.topic_of_lines = onward.grabbing.topic
+            if onward.hold is not None:
+                self._bus.topic_of_hits = topics.hits_of(onward.scanner)
         # With a bus the results are there; a file as well only where one was asked for.
         name = settings.output_file if settings.output_file is not None or publisher is not None else STDOUT
         self._file: FileDestination | None = None
         if name is not None:
-            module = outputs.get(settings.output_module or "csv")
-            self._file = FileDestination.open(name, module(Format(prepared.fields, hits, settings.header_row)))
+            module = outputs.get(self._module)
+            self._file = open_file(name, lambda: module(format_of(prepared, hits)), settings)
+        self._lines: FileDestination | None = None  #: a file that has banners only
+        if onward.output is not None and not (onward.output == name and self._module == _BOTH):
+            nothing = outputs.get("null")(Format(prepared.fields, hits))
+            self._lines = FileDestination.open(onward.output, nothing, "--grab-output")
+
+    @property
+    def _module(self) -> str:
+        """The output module of hits. What is said comes as JSON Lines, so hits do too where nothing else is asked."""
+        asked, onward = self._prepared.settings.output_module, self._onward
+        if onward.grabbing is None or onward.output is not None:
+            return asked or "csv"
+        if asked not in (None, _BOTH) and self._bus is None:
+            raise UsageError("-O", asked, "has no place for banners: name a file (--grab-output), or leave -O out")
+        return asked or _BOTH
 
     async def run(self) -> Summary:
         """To the end of the scan, or until it is stopped. Raises LonglineError."""
@@ -100,7 +144,7 @@ class Session:
             if self._enough:
                 self._state.reason = "max-results"
             for part in [] if self._enough else self._prepared.slices:
-                engine = await open_engine(self._prepared, part, delivery.put, self._setup)
+                engine = await self._open(part)
                 try:
                     if self._setup is not None:
                         self._setup.close()  # IPv4 comes first: whatever follows needs no capabilities
@@ -108,12 +152,16 @@ class Session:
                     if task is None:
                         writer = await self._begin(engine)
                         task = asyncio.create_task(writer.run(), name="scanner writer")
-                    await self._probe(engine, part, task)
+                    self._dial_where(engine)
+                    assert writer is not None
+                    await self._probe(engine, part, task, writer)
                 finally:
                     await engine.close()
                 if self._state.reason != "complete":
                     break
             if task is not None:
+                if self._speech is not None:
+                    await self._last_word(task, self._speech)
                 if self._state.reason not in _CUT_OFF:
                     delivery.mark(self._state.position)
                 delivery.close()
@@ -131,8 +179,11 @@ class Session:
                 task.cancel()
                 with suppress(asyncio.CancelledError, LonglineError):
                     await task
-            if self._file is not None:
-                await self._file.close()
+            if self._speech is not None:
+                await self._speech.close()
+            for file in (self._file, self._lines):
+                if file is not None:
+                    await file.close()
             if self._seen is not None:
                 self._seen.close()
 
@@ -147,7 +198,67 @@ class Session:
         """Results of earlier runs."""
         return self._prepared.checkpoint.counters.get("written", 0)
 
-    async def _probe(self, engine: Engine, part: Slice, task: asyncio.Task[None]) -> None:
+    async def _open(self, part: Slice) -> Engine:
+        delivery, onward = self._delivery, self._onward
+        assert delivery is not None
+        go_on: GoOn | None = None
+        if onward.grabbing is not None:
+            go_on = partial(
+                _going_on, onward.grabbing, self._source, secret=self._prepared.checkpoint.secret, say=delivery.say
+            )
+        return await open_engine(
+            self._prepared,
+            part,
+            delivery.put,
+            self._setup,
+            hold=onward.hold is not None,
+            go_on=go_on,
+            syns=None if onward.syns is None else 1,  # each try of an ordinary connection is a probe
+        )
+
+    def _dial_where(self, engine: Engine) -> None:
+        """Hits are dialled where the engine cannot go on with what it opens. Said once."""
+        onward, speech, delivery = self._onward, self._speech, self._delivery
+        if onward.hold is not None and engine.not_quiet is not None:
+            log.warning("connections are not held, who takes the hits will have to dial: %s", engine.not_quiet)
+        if onward.grabbing is None or speech is None or engine.continuing is not None or speech.dialled is not None:
+            return
+        assert delivery is not None
+        log.warning("hits are dialled anew (via connect): %s", engine.not_quiet)
+        speech.dialled = Dialled(
+            onward.grabbing,
+            self._source,
+            delivery.say,
+            capacity=fit_concurrency(self._prepared.settings.connections, raise_descriptor_limit()[0]),
+            blocked=self._prepared.targets.policy.blocked,
+        )
+
+    async def _last_word(self, task: asyncio.Task[None], speech: Speech) -> None:
+        """Until every conversation has ended, and stands in the delivery; or the writer has given up."""
+        delivery = self._delivery
+        assert delivery is not None
+        for what in (delivery.meet().wait(), speech.drained()):
+            waiting = asyncio.ensure_future(what)
+            await asyncio.wait((waiting, task), return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                waiting.cancel()
+
+    async def _keep(self, engine: Engine) -> None:
+        """The kernel stays quiet for a while after the last answer, until another process has joined in that. Who reads
+        from a pipe has done so, or is told by its end."""
+        seconds = self._onward.hold
+        if seconds is None or engine.continuing is not None or engine.not_quiet is not None:
+            return
+        if self._file is not None and self._file.pipe:
+            return
+        log.info("connections are held for %.0f s", seconds)
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
+            engine.renew()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), min(left, _RENEW_SECONDS))
+
+    async def _probe(self, engine: Engine, part: Slice, task: asyncio.Task[None], writer: Writer) -> None:
         """Run one engine to its end."""
         delivery = self._delivery
         assert delivery is not None
@@ -174,9 +285,12 @@ class Session:
             status=self._status,
             marks=self._path is not None,
             report=self._progress if self._bus is not None else None,
+            ripe=self._speech is None,
+            enough=lambda: writer.enough,
         )
         with rate_signals(engine):
             await watch.run(self._stop, task)
+            await self._keep(engine)
         if task.done():
             await self._written(task)
             if self._state.reason == "complete":
@@ -188,17 +302,23 @@ class Session:
         """The first engine stands: now files may be changed and records published."""
         settings = self._prepared.settings
         spec = self._prepared.spec.model_copy(
-            update={"engine": engine.name, "rate": engine.rate, "sender": engine.describe()}
+            update={"engine": engine.name, "rate": engine.rate, "sender": engine.describe() | self._going_on}
         )
         if self._path is not None:
             if self._prepared.known is not None and engine.name != ConnectEngine.name:  # a connection is answered once
                 self._seen = await asyncio.to_thread(SeenLog, self._prepared.known)
             await asyncio.to_thread(checkpoints.write, self._path, self._held)
         if self._file is not None:
-            await self._file.begin(append=self._resumed)
+            await self._file.begin(append=self._resumed or settings.append_output)
+        if self._lines is not None:
+            await self._lines.begin(append=self._resumed)
         await self._record("start", spec=spec.record())
         assert self._delivery is not None
         destinations: list[Destination] = [each for each in (self._bus, self._file) if each is not None]
+        if self._onward.grabbing is not None:
+            self._speech = Speech(
+                self._onward.grabbing, self._spoken_to(), tally=self._tally, metrics=self._metrics, on_said=self._said
+            )
         return Writer(
             self._delivery,
             destinations,
@@ -210,6 +330,7 @@ class Session:
             metrics=self._metrics,
             on_settled=self._settle,
             on_written=self._remember,
+            speech=self._speech,
         )
 
     async def _end(self, summary: Summary) -> None:
@@ -244,6 +365,22 @@ class Session:
                 for answer in answers
                 if not answer.repeat and isinstance(answer.address, int)  # IPv6 has positions of its own
             )
+
+    def _said(self, positions: Sequence[int]) -> None:
+        """Nothing more will come of these hits."""
+        if self._seen is not None:
+            self._seen.add(key_of(position, True) for position in positions)
+
+    @property
+    def _going_on(self) -> dict[str, object]:
+        """What the scan's own record says of it."""
+        grabbing = self._onward.grabbing
+        return {} if grabbing is None else {"grab": grabbing.name}
+
+    def _spoken_to(self) -> list[BusDestination | FileDestination]:
+        """Where records of conversations go."""
+        file = self._file if self._module == _BOTH and self._lines is None else None
+        return [each for each in (self._bus, file, self._lines) if each is not None]
 
     async def _written(self, task: asyncio.Task[None]) -> None:
         """Wait for the writer; a reader that went away ends the scan without an error."""
@@ -300,6 +437,29 @@ class Session:
         if self._moved[1] != self._tally.written:
             self._moved = (now, self._tally.written)
         return now - self._moved[0] > STOP_PATIENCE
+
+
+def format_of(prepared: Prepared, hits: HitLines) -> Format:
+    """What the output module is told of the scan."""
+    settings = prepared.settings
+    started = from_rfc3339(prepared.spec.started)
+    return Format(prepared.fields, hits, settings.header_row, prepared.parts, started, settings.shows)
+
+
+def _going_on(
+    grabbing: Grabbing,
+    source: HitSource,
+    link: Link,
+    ports: tuple[int, int],
+    wscale: int,
+    *,
+    secret: bytes,
+    say: Callable[[Said], None],
+) -> Continuing:
+    """`stages.scanner.engine.GoOn`; what it needs is loaded when there are packets."""
+    from stages.scanner.continuing import Continuing
+
+    return Continuing(grabbing, source, link, ports, wscale=wscale, secret=secret, say=say)
 
 
 def _now_us() -> int:

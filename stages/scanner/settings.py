@@ -10,9 +10,10 @@ from typing import Annotated, Any, Final, Literal
 
 import pydantic
 
-from stages.core.settings import Seconds, Section, opt
+from stages.core.settings import Seconds, Section, Size, opt
 from stages.scanner import outputs, probes
 from stages.scanner.drops import MAX_RECEIVE_THREADS
+from stages.scanner.parts import Part, check_parts, parse_part
 from stages.scanner.ports import parse_port_range, parse_ports
 from stages.scanner.quantities import parse_amount, parse_mac, parse_si, parse_source_ips
 from stages.scanner.sharding import MAX_SHARDS
@@ -116,6 +117,14 @@ class ScannerSettings(Section):
         help="tcp_synscan: windows, linux, bsd, smallest-probes; icmp_echoscan: text:, hex:, file:; udp: these, "
         "template: or payloads (template-fields lists the fields); dns: TYPE,NAME;...",
     )
+    probe: tuple[str, ...] = opt(
+        (),
+        "--probe",
+        metavar="NAME[:PORTS[ ARGS]]",
+        repeat=True,
+        help="instead of -M and -p, once for each kind of probe of a mixed scan: --probe tcp_synscan:80,443 --probe "
+        "udp:53 --probe icmp_echoscan",
+    )
     probe_ttl: int = opt(64, "--probe-ttl", metavar="N", help="TTL of the probes", ge=1, le=255)
     probes: int = opt(1, "-P", "--probes", metavar="N", help="probes to each target", ge=1, le=255)
     output_module: str | None = opt(
@@ -140,6 +149,31 @@ class ScannerSettings(Section):
         metavar="WHAT",
         help="success: open targets, each once; all: every validated answer. Default: success; with -O csv, -O json or "
         "-f given: all, as in ZMap",
+    )
+    show: Literal["open", "closed", "all"] | None = opt(
+        None,
+        "--show",
+        metavar="STATE",
+        help="what the formats of masscan write: open, closed, or all; default: open",
+        choices=("open", "closed", "all"),
+    )
+    append_output: bool = opt(
+        False, "--append-output", help="go on at the end of the output file; the default is to begin it anew"
+    )
+    rotate: Seconds | None = opt(
+        None, "--rotate", metavar="SECONDS", help="begin the output file anew so often; the old one is moved", gt=0
+    )
+    rotate_offset: Seconds = opt(
+        0.0, "--rotate-offset", metavar="SECONDS", help="not at whole multiples of --rotate, but so much later"
+    )
+    rotate_size: Size | None = opt(
+        None, "--rotate-size", metavar="SIZE", help="begin the output file anew when it has so many bytes", gt=0
+    )
+    rotate_dir: str | None = opt(
+        None, "--rotate-dir", metavar="DIRECTORY", help="where finished files go; default: where they are written"
+    )
+    first_target: int = opt(
+        0, "--first-target", metavar="N", help="begin at this position of the order; with -n, a piece of a scan", ge=0
     )
     engine: str = opt(
         "auto",
@@ -234,6 +268,12 @@ class ScannerSettings(Section):
             parse_ports(value)
         return value
 
+    @pydantic.field_validator("probe")
+    @classmethod
+    def _parts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        check_parts([parse_part(text) for text in value])
+        return value
+
     @pydantic.field_validator("max_targets")
     @classmethod
     def _amount(cls, value: str | None) -> str | None:
@@ -267,6 +307,11 @@ class ScannerSettings(Section):
         return None if self.target_ports is None else parse_ports(self.target_ports)
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of a mixed scan; () for one of -M and -p."""
+        return tuple(parse_part(text) for text in self.probe)
+
+    @property
     def attempts(self) -> int:
         """Packets that a silent target is sent in all."""
         return self.probes * (self.retries + 1)
@@ -277,11 +322,23 @@ class ScannerSettings(Section):
         return parse_port_range(self.source_port)
 
     @property
+    def shows(self) -> Literal["open", "closed", "all"]:
+        """What the formats of masscan write."""
+        return self.show or "open"
+
+    @property
+    def rotates(self) -> bool:
+        """Whether the output file is begun anew while the scan runs."""
+        return self.rotate is not None or self.rotate_size is not None
+
+    @property
     def publishes(self) -> Literal["success", "all"]:
         """What is written. ZMap drops its default filter when it is told what to write and how; `list` and `hits` are
         ours, and name open targets."""
         if self.publish is not None:
             return self.publish
+        if self.output_module in outputs.MASSCAN:
+            return "success" if self.shows == "open" else "all"
         own = self.output_fields is not None or self.output_module in ("csv", "json")
         return "all" if own and self.output_module not in ("list", "hits") else "success"
 
@@ -298,6 +355,20 @@ class ScannerSettings(Section):
             raise ValueError(f"{self.attempts} probes a target ({flags}) are more than {MAX_ATTEMPTS}")
         if self.list_of_ips_file is not None and self.targets:
             raise ValueError(f"-I names the targets: {self.targets[0]!r} besides has no place")
+        if self.probe and (self.target_ports is not None or self.probe_args is not None):
+            flag = "-p" if self.target_ports is not None else "--probe-args"
+            raise ValueError(f"--probe names ports and arguments itself: {flag} besides has no place")
+        if self.show is not None and self.output_module not in outputs.MASSCAN:
+            raise ValueError(
+                f"--show is of the formats of masscan ({', '.join(outputs.MASSCAN)}); of others, --publish"
+            )
+        if self.rotates and self.output_file in (None, "-"):
+            raise ValueError("rotation moves a file away, and -o names none: standard output cannot be moved")
+        if not self.rotates and (self.rotate_dir is not None or self.rotate_offset):
+            flag = "--rotate-dir" if self.rotate_dir is not None else "--rotate-offset"
+            raise ValueError(f"{flag} is about --rotate or --rotate-size, and there is neither")
+        if self.append_output and self.output_file in (None, "-"):
+            raise ValueError("--append-output goes on with a file, and -o names none")
         if self.shard >= self.shards:
             raise ValueError(f"--shard {self.shard}: shards are counted from 0, and there are {self.shards} (--shards)")
         if self.pcap_sent and self.pcap is None:

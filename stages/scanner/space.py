@@ -9,20 +9,23 @@ them. All arithmetic is exact in 64 bits: 2^32 addresses x 2^16 ports are 2^48 t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from stages.scanner.parts import MAX_PARTS, SHIFT
+
 U64Array: TypeAlias = npt.NDArray[np.uint64]
 U32Array: TypeAlias = npt.NDArray[np.uint32]
-U16Array: TypeAlias = npt.NDArray[np.uint16]
 
 #: `index_of` says so where (address, port) is not in the space. No index reaches it: a space ends below 2^48.
 NOT_A_TARGET: Final = (1 << 64) - 1
 
 _ADDRESSES: Final = 1 << 32
 _PORTS: Final = 1 << 16
+#: Slots of a mixed scan (`stages.scanner.parts`): part and port.
+SLOTS: Final = MAX_PARTS << SHIFT
 
 
 class Space:
@@ -30,7 +33,7 @@ class Space:
 
     size       number of targets
     addresses  number of addresses
-    ports      the ports, in the order given, without repetition
+    ports      the ports, in the order given, without repetition; of a mixed scan its slots (`stages.scanner.parts`)
     starts     u32, first address of each range; `prefix` u64, addresses before it: len(starts) + 1 entries
     listed     an exact list: each address is a range of its own, and there is no `prefix`, which would say nothing
     """
@@ -41,8 +44,9 @@ class Space:
         self.starts = starts
         self.ends = ends
         self.ports = ports
-        self._ports: U16Array = np.array(ports, np.uint16)
-        self._port_index = np.full(_PORTS, -1, np.int32)
+        most = max(ports, default=0)
+        self._ports: npt.NDArray[Any] = np.array(ports, np.uint16 if most < _PORTS else np.uint32)
+        self._port_index = np.full((most // _PORTS + 1) * _PORTS, -1, np.int32)
         self._port_index[self._ports] = np.arange(len(ports), dtype=np.int32)
         self.listed = listed
         self.prefix: U64Array = np.zeros(1 if listed else len(starts) + 1, np.uint64)
@@ -52,8 +56,9 @@ class Space:
         self.size = self.addresses * len(ports)
 
     @classmethod
-    def build(cls, ranges: Sequence[tuple[int, int]], ports: Sequence[int]) -> Space:
-        """From inclusive address ranges (sorted and disjoint) and ports (ICMP: `(0,)`; repetitions are dropped).
+    def build(cls, ranges: Sequence[tuple[int, int]], ports: Sequence[int], *, most: int = _PORTS) -> Space:
+        """From inclusive address ranges (sorted and disjoint) and ports (ICMP: `(0,)`; repetitions are dropped), all
+        below `most`.
 
         Raises ValueError for a range that is inverted, out of 32 bits, or not behind the one before it, and for a
         port out of 0-65535.
@@ -67,17 +72,21 @@ class Space:
             before = high
         starts = np.array([low for low, _ in ranges], np.uint32)
         ends = np.array([high for _, high in ranges], np.uint32)
-        return cls(starts, ends, _each_once(ports))
+        return cls(starts, ends, _each_once(ports, most))
 
     @classmethod
-    def of_list(cls, addresses: U32Array, ports: Sequence[int]) -> Space:
+    def of_list(cls, addresses: U32Array, ports: Sequence[int], *, most: int = _PORTS) -> Space:
         """From addresses that are sorted, each once; the array is kept. Raises ValueError as `build` does."""
         if (addresses[1:] <= addresses[:-1]).any():
             raise ValueError("a list of addresses that is not sorted, or names one twice")
-        return cls(addresses, addresses, _each_once(ports), listed=True)
+        return cls(addresses, addresses, _each_once(ports, most), listed=True)
 
-    def at(self, index: U64Array) -> tuple[U32Array, U16Array]:
-        """Addresses (u32) and ports (u16) of target indexes (u64, each below `size`)."""
+    def of_ports(self, ports: Sequence[int]) -> Space:
+        """The same addresses with other ports."""
+        return Space(self.starts, self.ends, tuple(ports), listed=self.listed)
+
+    def at(self, index: U64Array) -> tuple[U32Array, npt.NDArray[Any]]:
+        """Addresses (u32) and ports (u16; slots: u32) of target indexes (u64, each below `size`)."""
         index = np.asarray(index, np.uint64)
         which, port = np.divmod(index, np.uint64(len(self.ports)))
         if self.listed:
@@ -99,8 +108,8 @@ class Space:
         return np.where(inside, index, np.uint64(NOT_A_TARGET))
 
 
-def _each_once(ports: Sequence[int]) -> tuple[int, ...]:
+def _each_once(ports: Sequence[int], most: int) -> tuple[int, ...]:
     for port in ports:
-        if not 0 <= port < _PORTS:
+        if not 0 <= port < most:
             raise ValueError(f"not a port: {port}")
     return tuple(dict.fromkeys(int(port) for port in ports))

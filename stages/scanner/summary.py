@@ -67,6 +67,7 @@ class Tally:
     repeats: int = 0
     failures: int = 0  #: RST, ICMP errors
     written: int = 0  #: results that were published or written, acknowledged
+    banners: int = 0  #: records of conversations, where the scan goes on with what it opened
 
 
 def added(before: Mapping[str, int], counters: Counters, tally: Tally) -> dict[str, int]:
@@ -116,9 +117,11 @@ class Summary:
         """One line for the log."""
         why = self.reason if self.reason == "stopped" else f"ended ({self.reason})"
         left = "" if self.complete else f", {why} at {self.position} of {self.targets}"
+        said = f", {self.tally.banners} banners" if self.tally.banners else ""
         drops = f", {self.counters.ring_drops} packets dropped by this host" if self.counters.ring_drops else ""
         silent = f", {self.counters.not_sent} probes that could not be sent" if self.counters.not_sent else ""
         return (
             f"scan {self.scan}: {self.tally.success} open of {self.counters.sent} probes "
-            f"({self.hit_rate:.2%}) in {self.seconds:.1f} s, {self.tally.written} results written{drops}{silent}{left}"
+            f"({self.hit_rate:.2%}) in {self.seconds:.1f} s, {self.tally.written} results written"
+            f"{said}{drops}{silent}{left}"
         )

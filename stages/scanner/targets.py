@@ -26,7 +26,7 @@ from stages.core.ranges import Range, Ranges
 from stages.core.settings import ListSettings
 from stages.core.special import REGISTRY, default_blocks
 from stages.scanner.iplist import IpList
-from stages.scanner.space import Space, U32Array
+from stages.scanner.space import SLOTS, Space, U32Array
 
 #: What is scanned when nothing is said, as in ZMap. It lifts no special-purpose range.
 WHOLE_IPV4: Final = "0.0.0.0/0"
@@ -55,8 +55,10 @@ class Targets:
         return v4 + self.v6.addresses
 
     def space(self, ports: Sequence[int]) -> Space:
-        """The IPv4 addresses with these ports."""
-        return Space.build(self.v4, ports) if self.listed is None else Space.of_list(self.listed, ports)
+        """The IPv4 addresses with these ports, or slots."""
+        if self.listed is None:
+            return Space.build(self.v4, ports, most=SLOTS)
+        return Space.of_list(self.listed, ports, most=SLOTS)
 
     @property
     def first_v4(self) -> int:

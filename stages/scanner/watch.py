@@ -60,8 +60,11 @@ class Watch:
         status: TextIO | None,
         marks: bool,
         report: Report | None,
+        ripe: bool = True,
+        enough: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`marks`: whether there is a checkpoint that wants them. `report` publishes a progress record."""
+        """`marks`: whether there is a checkpoint that wants them; `ripe`: whether they count as soon as the writer
+        meets them. `report` publishes a progress record. `enough`: all that is wanted is written."""
         self._prepared = prepared
         self._part = part
         self._engine = engine
@@ -72,6 +75,8 @@ class Watch:
         self._status = status
         self._marks = marks
         self._report = report
+        self._ripe = ripe
+        self._enough = enough
         self._before = state.counters
         self._reporting: asyncio.Task[None] | None = None
         self._warned = False
@@ -95,9 +100,12 @@ class Watch:
                 if stop.is_set() and state.stopped_at is None:
                     state.reason, state.stopped_at = "stopped", now
                     engine.stop_sending()
+                if self._enough():
+                    engine.cut_short()
+                engine.renew()
                 if self._marks and now >= mark_at:
                     settled = engine.settled(now, self._prepared.settings.cooldown_time)
-                    self._delivery.mark(self._part.offset + settled)
+                    self._delivery.mark(self._part.offset + settled, ripe=self._ripe)
                     mark_at = now + MARK_SECONDS
                 if self._status is not None and now >= status_at:
                     with suppress(OSError):  # whoever looked has gone; the scan is not about him
@@ -123,6 +131,8 @@ class Watch:
         state.position = self._part.offset + engine.position
         self._metrics.engine(state.counters, state.position)
         self._metrics.waiting.set(self._delivery.waiting)
+        if engine.continuing is not None:
+            self._metrics.going_on(engine.continuing)
         self._warn()
 
     def _warn(self) -> None:
@@ -152,4 +162,7 @@ class Watch:
 
     def _sample(self, now: float) -> Sample:
         state = self._state
-        return Sample(now, state.counters.sent, self._tally.success, state.counters.ring_drops, state.position)
+        return Sample(
+            now, state.counters.sent, self._tally.success, state.counters.ring_drops, state.position,
+            self._tally.banners,
+        )  # fmt: skip

@@ -20,6 +20,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from stages.net import confine
@@ -59,6 +60,8 @@ class Simnet:
         self.truth = self.spec.truth()
         self.chains: tuple[tuple[str, ...], ...] = ()  #: SHA-256 of the certificates of each identity (`sorts.PLAN`)
         self.root = b""  #: DER of the certificate authority
+        self.responder_chains: tuple[tuple[bytes, ...], ...] = ()  #: DER, leaf first, of its TLS servers
+        self._flights: tuple[bytes, ...] = ()  # what they say
         self.near_pid = 0
         self.far_pid = 0
         self._warden: subprocess.Popen[bytes] | None = None
@@ -119,7 +122,12 @@ class Simnet:
     def _respond(self, asked: Responder) -> None:
         argv = [sys.executable, "-m", "stages.simnet.responder"]
         self._responder = self.far_run(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        line = request(self.spec.seed, asked, wiring.FAR_LINK, wiring.RESPONDER_MAC)
+        if asked.says.get("tls"):
+            from stages.simnet.responder_flights import chains, flights
+
+            self.responder_chains = chains(datetime.now(UTC))
+            self._flights = flights(self.responder_chains)
+        line = request(self.spec.seed, asked, wiring.FAR_LINK, wiring.RESPONDER_MAC, self._flights)
         answer = self._ask_responder(line)
         if "error" in answer:
             raise SimnetError(answer["error"])
@@ -149,7 +157,7 @@ class Simnet:
 
         if self.spec.responder is None:
             raise SimnetError("there is no responder")
-        return ResponderTruth(self.spec.seed, self.spec.responder)
+        return ResponderTruth(self.spec.seed, self.spec.responder, self._flights)
 
     def _hold(self, side: Side, pid: int, *, user: bool) -> None:
         kinds = [("user", namespaces.CLONE_NEWUSER)] * user + [("net", namespaces.CLONE_NEWNET)]

@@ -7,8 +7,8 @@ It sees every IPv4 packet for its own MAC address, which is not that of the link
 such packets for somebody else's and does nothing with them. The near side has a permanent neighbour entry for a router
 with this MAC (`wiring`), so that nobody asks by ARP.
 
-    caller -> responder   one line of JSON: {"seed": n, "responder": {...}, "interface": name, "mac": text}; then a line
-                          whenever the counters are wanted; end of file: the end
+    caller -> responder   one line of JSON: {"seed": n, "responder": {...}, "interface": name, "mac": text, "flights":
+                          [hexadecimal]}; then a line whenever the counters are wanted; end of file: the end
     responder -> caller   `{"ready": true}` or {"error": text}; then a line of counters for each line
 """
 
@@ -19,6 +19,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -27,9 +28,13 @@ import numpy.typing as npt
 from stages.net import bpf, confine, headers, xsk
 from stages.net.packetsocket import Frames, FrameSender, Wire, interface_error
 from stages.net.ring import BLOCK_BYTES, COLUMNS, MAX_PACKETS, Ring, packets
-from stages.simnet.responder_frames import COUNTERS, ROW_BYTES, mature, queue_of, react, waiting
+from stages.simnet.responder_frames import react
+from stages.simnet.responder_layers import L4
+from stages.simnet.responder_queue import COUNTERS, ROW_BYTES, mature, queue_of, waiting
 from stages.simnet.responder_spec import Responder
+from stages.simnet.responder_talk import OPTION_BYTES
 from stages.simnet.responder_truth import rules_of
+from stages.simnet.responder_words import longest
 
 #: 64 MiB: a third of a second of probes at a million a second, should something else take the processor.
 _BLOCKS: Final = 256
@@ -38,8 +43,10 @@ _RETIRE_MS: Final = 2
 #: Answers sent at once, and blocks of so many: one is filled while others are on their way.
 _ROWS: Final = 1024
 _BLOCKS_OUT: Final = 4
-#: Answers of one delay that wait: 0.6 s of them at 200,000 a second; 64 MiB once they are all in use.
-_CAPACITY: Final = 1 << 17
+#: Memory of the answers of one delay that wait, once they are all in use: 0.6 s of SYN-ACKs at 200,000 a second.
+_WAITING_BYTES: Final = 1 << 26
+#: So much is read of a probe: of a SYN all; of a request as much as one segment has.
+_SNAP: Final = 2048
 
 #: Waits for probes, and, while answers wait for their time, for the next of them.
 _LOOK_MS: Final = 50
@@ -49,7 +56,12 @@ _BACKOFF_S: Final = 50e-6
 _RETRIED: Final = frozenset({errno.ENOBUFS, errno.EAGAIN, errno.EINTR, errno.ENOMEM})
 
 
-def packet_filter(mac: str) -> bytes:
+def row_bytes(segment: int) -> int:
+    """Bytes of a row for segments of so many: a power of two, so that rows never straddle a UMEM chunk."""
+    return max(ROW_BYTES, 1 << (L4 + headers.TCP_BYTES + OPTION_BYTES + segment - 1).bit_length())
+
+
+def packet_filter(mac: str, snap: int = ROW_BYTES) -> bytes:
     """IPv4 packets to this MAC address, as much of each as is read."""
     address = bytes.fromhex(mac.replace(":", ""))
     return bpf.assemble([
@@ -62,31 +74,38 @@ def packet_filter(mac: str) -> bytes:
         "drop",
         bpf.Op(bpf.RET, 0),
         "keep",
-        bpf.Op(bpf.RET, ROW_BYTES),
+        bpf.Op(bpf.RET, snap),
     ])  # fmt: skip
 
 
 class Loop:
     """Answers until `closing` is set. One thread runs it; the counters may be read by another."""
 
-    def __init__(self, seed: int, responder: Responder, interface: str, mac: str) -> None:
-        """Raises ConfinedError outside of a simulated network, whether LONGLINE_CONFINE is set or not; OSError."""
+    def __init__(
+        self, seed: int, responder: Responder, interface: str, mac: str, flights: Sequence[bytes] = ()
+    ) -> None:
+        """`flights` as of `rules_of`. Raises ValueError; ConfinedError outside of a simulated network, whether
+        LONGLINE_CONFINE is set or not; OSError."""
         if interface != confine.LOOPBACK and not confine.marked():
             raise confine.ConfinedError(f"interface {interface}")
         self.closing = threading.Event()
         self._interface = interface
-        self._rules = rules_of(seed, responder)
-        self._queue = queue_of(self._rules.delays.size, _CAPACITY)
-        memory = xsk.memory(_BLOCKS_OUT * _ROWS * ROW_BYTES)
-        rows = memory[: _BLOCKS_OUT * _ROWS * ROW_BYTES].reshape(_BLOCKS_OUT, _ROWS, ROW_BYTES)
+        self._rules = rules_of(seed, responder, flights)
+        said = longest(self._rules.talk)
+        stride = row_bytes(said)
+        self._queue = queue_of(self._rules.delays.size + 1, _WAITING_BYTES // stride, stride)
+        memory = xsk.memory(_BLOCKS_OUT * _ROWS * stride)
+        rows = memory[: _BLOCKS_OUT * _ROWS * stride].reshape(_BLOCKS_OUT, _ROWS, stride)
         self._lengths = np.zeros(_ROWS, np.int64)
         self._blocks = [rows[block].reshape(-1) for block in range(_BLOCKS_OUT)]
         self._table = np.zeros((MAX_PACKETS, COLUMNS), np.int64)
         self._counted = np.zeros(len(COUNTERS), np.int64)
         self._failures = 0
-        self._wire = _open_wire(interface, Frames(rows, ROW_BYTES, lengths=self._lengths))
+        self._wire = _open_wire(interface, Frames(rows, stride, lengths=self._lengths))
         self._warm_up()
-        self._ring = Ring(interface, packet_filter(mac), blocks=_BLOCKS, retire_ms=_RETIRE_MS)
+        self._ring = Ring(
+            interface, packet_filter(mac, _SNAP if said else ROW_BYTES), blocks=_BLOCKS, retire_ms=_RETIRE_MS
+        )
 
     def _warm_up(self) -> None:
         """Compile or load the kernels now."""
@@ -168,8 +187,9 @@ def main() -> int:
         sys.stdout.flush()
 
     asked = json.loads(sys.stdin.readline())
+    flights = [bytes.fromhex(flight) for flight in asked["flights"]]
     try:
-        loop = Loop(asked["seed"], Responder.of(asked["responder"]), asked["interface"], asked["mac"])
+        loop = Loop(asked["seed"], Responder.of(asked["responder"]), asked["interface"], asked["mac"], flights)
     except (OSError, ValueError) as error:
         say({"error": str(getattr(error, "strerror", None) or error)})
         return 1

@@ -1,12 +1,13 @@
-"""What the responder does, as data: `Reaction`, the ways in which it can meet a probe, and `Responder`, how often each.
+"""What the responder does, as data: `Reaction`, the ways in which it can meet a probe, `Says`, what a connection hears
+behind the handshake, and `Responder`, how often each.
 
-Pure, and nothing heavy: it is a part of `spec.Spec`. Which reaction an (address, port) has is `responder_truth`'s.
+Pure, and nothing heavy: it is a part of `spec.Spec`. Which of them an (address, port) has is `responder_truth`'s.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from ipaddress import IPv4Network
@@ -44,11 +45,32 @@ class Reaction(IntEnum):
     STALE = 22  #: the SYN-ACK of an earlier scan: its own port and number | to another port | another identifier
 
 
+class Says(IntEnum):
+    """What a connection hears whose handshake is right. A request is one segment."""
+
+    DEAF = 0  #: nothing, and nothing that it says is ever acknowledged: a middlebox that answers every SYN
+    MUTE = 1  #: acknowledgements
+    HTTP = 2  #: an HTTP response to what is said first; the connection stays open
+    CLOSE = 3  #: the same, and a FIN with its last byte
+    RESET = 4  #: the first half of CLOSE's response, then a RST
+    GREETING = 5  #: a line, as soon as the handshake is complete
+    TLS = 6  #: ServerHello, Certificate and ServerHelloDone of TLS 1.2, to whatever is said first
+
+
 #: Delays that answers can have: each is a queue of its own.
 MAX_DELAYS: Final = 8
 
 #: No answer waits longer: beyond it there is no scan that would still listen.
 MAX_DELAY: Final = 3600.0
+
+#: Bytes of the body of an HTTP response, unless told otherwise: a short page, and one segment with its headers.
+BODY: Final = 120
+MAX_BODY: Final = 4096
+#: Payload of a segment: what fits Ethernet beside timestamps, and still a sensible number.
+SEGMENT: Final = 1440
+MIN_SEGMENT: Final = 64
+#: What a server does about a lost segment without knowing the path (RFC 6298 says 1 s, Linux waits 0.2 s at least).
+AGAIN_S: Final = 0.25
 
 #: The whole of the prefixes, unless told otherwise: what a busy network looks like.
 DEFAULT_SHARES: Final[Mapping[str, float]] = {
@@ -65,6 +87,13 @@ class Responder:
     shares: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_SHARES))  #: by name; the rest is silent
     delays: tuple[float, ...] = (0.6,)  #: seconds, of DELAYED
     loss: float = 0.0  #: of all probes, besides the reactions: by address, port and the port it came from
+    says: Mapping[str, float] = field(
+        default_factory=dict
+    )  #: by name of `Says`, of all that converse; the rest is deaf
+    body: int = BODY  #: bytes of an HTTP response's body
+    segment: int = SEGMENT  #: bytes of a segment at most
+    back: float = 0.0  #: of TCP answers, lost on their way; what a server would repeat comes again after `again`
+    again: float = AGAIN_S  #: seconds
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
@@ -75,16 +104,17 @@ class Responder:
                 IPv4Network(prefix)
             except ValueError as error:
                 raise ValueError(f"responder {prefix}: {error}") from None
-        for name, share in self.shares.items():
-            if name.upper() not in Reaction.__members__:
-                known = ", ".join(reaction.name.lower() for reaction in Reaction)
-                raise ValueError(f"no reaction {name!r}; there are {known}")
+        _check_shares(self.shares, Reaction, "reaction", "the shares of the responder")
+        _check_shares(self.says, Says, "conversation", "what it says")
+        for name, share in (("loss", self.loss), ("loss on the way back", self.back)):
             if not 0.0 <= share <= 1.0:
-                raise ValueError(f"share {name} is {share}, not in [0, 1]")
-        if sum(self.shares.values()) > 1.0 + 1e-9:
-            raise ValueError(f"the shares of the responder are {sum(self.shares.values()):g} together, more than 1")
-        if not 0.0 <= self.loss <= 1.0:
-            raise ValueError(f"loss is {self.loss}, not in [0, 1]")
+                raise ValueError(f"{name} is {share}, not in [0, 1]")
+        for name, value, lowest, highest in (
+            ("body", self.body, 0, MAX_BODY), ("segment", self.segment, MIN_SEGMENT, SEGMENT),
+            ("again", self.again, 0.0, MAX_DELAY),
+        ):  # fmt: skip
+            if not lowest <= value <= highest:
+                raise ValueError(f"{name} is {value}, not in [{lowest}, {highest}]")
         if len(self.delays) > MAX_DELAYS or not all(0.0 <= delay <= MAX_DELAY for delay in self.delays):
             raise ValueError(f"delays {self.delays}: at most {MAX_DELAYS}, each from 0 to {MAX_DELAY:.0f} s")
         if self.shares.get("delayed") and not self.delays:
@@ -98,7 +128,18 @@ class Responder:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Responder:
         """From what `dataclasses.asdict` and JSON made of one."""
-        return cls(tuple(values["targets"]), dict(values["shares"]), tuple(values["delays"]), float(values["loss"]))
+        return cls(**{**values, "targets": tuple(values["targets"]), "delays": tuple(values["delays"])})
+
+
+def _check_shares(shares: Mapping[str, float], names: type[IntEnum], what: str, all_of_them: str) -> None:
+    for name, share in shares.items():
+        if name.upper() not in names.__members__:
+            known = ", ".join(member.name.lower() for member in names)
+            raise ValueError(f"no {what} {name!r}; there are {known}")
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(f"share {name} is {share}, not in [0, 1]")
+    if sum(shares.values()) > 1.0 + 1e-9:
+        raise ValueError(f"{all_of_them} are {sum(shares.values()):g} together, more than 1")
 
 
 def parse_shares(text: str) -> dict[str, float]:
@@ -107,7 +148,7 @@ def parse_shares(text: str) -> dict[str, float]:
     for part in text.split(","):
         name, equals, share = part.strip().partition("=")
         if not equals:
-            raise ValueError(f"{part!r} is not of the form reaction=share")
+            raise ValueError(f"{part!r} is not of the form name=share")
         if name in shares:
             raise ValueError(f"{name!r} is given twice")
         try:
@@ -117,7 +158,10 @@ def parse_shares(text: str) -> dict[str, float]:
     return shares
 
 
-def request(seed: int, responder: Responder, interface: str, mac: str) -> bytes:
+def request(seed: int, responder: Responder, interface: str, mac: str, flights: Sequence[bytes] = ()) -> bytes:
     """The first line that a caller says to `python -m stages.simnet.responder`."""
-    asked = {"seed": seed, "responder": asdict(responder), "interface": interface, "mac": mac}
+    asked = {
+        "seed": seed, "responder": asdict(responder), "interface": interface, "mac": mac,
+        "flights": [flight.hex() for flight in flights],
+    }  # fmt: skip
     return json.dumps(asked).encode() + b"\n"

@@ -1,4 +1,5 @@
-"""The truth of the responder: which reaction every (address, port) has, and what a scanner must record of it.
+"""The truth of the responder: which reaction every (address, port) has, what a scanner must record of it, and what a
+connection hears.
 
 Beside `truth`, and like it a pure function of (seed, address, port): one hash gives the reaction and the details
 (delay, copies, router, numbers). Here the hash is a numba piece, because the responder's kernel asks it for every
@@ -7,7 +8,7 @@ packet; the same piece answers for whole arrays of addresses, so the two cannot 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final, Literal, NamedTuple
@@ -17,7 +18,9 @@ import numpy.typing as npt
 
 from stages.net import headers
 from stages.net.jit import kernel, piece
-from stages.simnet.responder_spec import Reaction, Responder
+from stages.simnet.responder_draws import GOLDEN, ROLL, below, chosen, mix
+from stages.simnet.responder_spec import Reaction, Responder, Says
+from stages.simnet.responder_words import Talk, say, says_all, talk_of, voice_of
 
 Transport = Literal["tcp", "udp", "icmp"]
 TRANSPORTS: Final[tuple[Transport, ...]] = ("tcp", "udp", "icmp")
@@ -27,12 +30,8 @@ TCP, UDP, ECHO = range(3)
 #: and then a right one only if it repeats the question too (DNS).
 Wanted = Literal["anything", "cookie", "question"]
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
-_S16, _S27, _S30, _S31, _S32 = (np.uint64(n) for n in (16, 27, 30, 31, 32))
+_S16, _S32 = np.uint64(16), np.uint64(32)
 _LOW8, _LOW16 = np.uint64(0xFF), np.uint64(0xFFFF)
-_ROLL: Final = 1 << 32
 
 #: Routers that send ICMP errors: the upper half of what RFC 2544 sets aside for measurements (the links use the lower).
 ROUTERS: Final = 0xC6130000
@@ -66,15 +65,16 @@ class Rules(NamedTuple):
     lost: Any  # a roll below it: the probe is lost
     firsts: Any  # the targets
     lasts: Any
+    talk: Talk
 
 
-def rules_of(seed: int, responder: Responder) -> Rules:
-    """The responder's rules under a seed."""
+def rules_of(seed: int, responder: Responder, flights: Sequence[bytes] = ()) -> Rules:
+    """The responder's rules under a seed; `flights` are what TLS servers answer. Raises ValueError (`talk_of`)."""
     keys = [blake2b(str(seed).encode(), digest_size=8, person=b"resp " + t.encode()).digest() for t in TRANSPORTS]
     ends, kinds, total = [], [], 0.0
     for name, share in responder.shares.items():
         total += share
-        ends.append(min(_ROLL, round(total * _ROLL)))
+        ends.append(min(ROLL, round(total * ROLL)))
         kinds.append(Reaction[name.upper()])
     firsts, lasts = zip(*responder.ranges, strict=True)
     return Rules(
@@ -82,30 +82,23 @@ def rules_of(seed: int, responder: Responder) -> Rules:
         ends=np.array(ends, np.uint64),
         kinds=np.array([*kinds, Reaction.SILENCE], np.uint8),
         delays=np.array([round(delay * 1e9) for delay in responder.delays] or [0], np.int64),
-        lost=np.uint64(round(responder.loss * _ROLL)),
+        lost=np.uint64(round(responder.loss * ROLL)),
         firsts=np.array(firsts, np.uint64),
         lasts=np.array(lasts, np.uint64),
+        talk=talk_of(responder, flights),
     )
-
-
-@piece
-def mix(z: Any) -> Any:
-    """splitmix64's output function (Steele, Lea, Flood 2014)."""
-    z = (z ^ (z >> _S30)) * _MIX_1
-    z = (z ^ (z >> _S27)) * _MIX_2
-    return z ^ (z >> _S31)
 
 
 @piece
 def drawn(rules: Any, transport: Any, address: Any, port: Any) -> Any:
     """The 64 bits that decide about an (address, port); of ICMP echo the port is 0."""
-    return mix(rules.keys[transport] + ((address << _S16) | port) * _GOLDEN)
+    return mix(rules.keys[transport] + ((address << _S16) | port) * GOLDEN)
 
 
 @piece
 def details(h: Any) -> Any:
     """64 more bits."""
-    return mix(h + _GOLDEN)
+    return mix(h + GOLDEN)
 
 
 @piece
@@ -116,17 +109,13 @@ def reaction_of(rules: Any, h: Any, address: Any) -> Any:
         inside |= (address >= rules.firsts[i]) & (address <= rules.lasts[i])
     if not inside:
         return np.uint8(0)
-    roll = h >> _S32
-    at = 0
-    while at < rules.ends.size and roll >= rules.ends[at]:
-        at += 1
-    return rules.kinds[at]
+    return rules.kinds[chosen(h, rules.ends)]
 
 
 @piece
 def is_lost(rules: Any, h: Any, source_port: Any) -> Any:
     """Whether the probe that came from `source_port` is lost on its way."""
-    return (mix(h ^ (source_port * _GOLDEN)) >> _S32) < rules.lost
+    return below(mix(h ^ (source_port * GOLDEN)), rules.lost)
 
 
 @piece
@@ -178,6 +167,12 @@ def _details(rules: Any, transport: Any, address: Any, port: Any) -> Any:
     return copies_of(detail), delay, router_of(detail), TYPES[error], CODES[error], ttl_of(detail)
 
 
+@kernel
+def _voices(rules: Any, addresses: Any, port: Any, out: Any) -> None:
+    for i in range(addresses.size):
+        out[i] = voice_of(details(drawn(rules, TCP, np.uint64(addresses[i]), port)))
+
+
 #: Reactions that a scanner records as a success, by transport.
 _RIGHT: Final = (
     Reaction.SYNACK, Reaction.BARE, Reaction.DUPLICATE, Reaction.DELAYED, Reaction.TARPIT, Reaction.CONFUSED,
@@ -211,9 +206,10 @@ class Record:
 class ResponderTruth:
     """What stands at every (address, port) of a responder."""
 
-    def __init__(self, seed: int, responder: Responder) -> None:
+    def __init__(self, seed: int, responder: Responder, flights: Sequence[bytes] = ()) -> None:
+        """Raises ValueError (`talk_of`)."""
         self.responder = responder
-        self.rules = rules_of(seed, responder)
+        self.rules = rules_of(seed, responder, flights)
 
     def addresses(self) -> npt.NDArray[np.uint32]:
         """All targets, ascending, each once."""
@@ -242,6 +238,31 @@ class ResponderTruth:
     ) -> npt.NDArray[np.bool_]:
         """Whether a scan must find the target, of the same length."""
         return np.isin(self.reactions(addresses, port, transport), SUCCESSES[transport])
+
+    def says(self, addresses: npt.NDArray[np.uint32], port: int) -> npt.NDArray[np.uint8]:
+        """Values of `Says` of connections to them, of the same length: DEAF also where there can be none."""
+        out = np.empty(len(addresses), np.uint8)
+        says_all(self.rules.talk, self.reactions(addresses, port), self._voices(addresses, port), out)
+        return out
+
+    def banners(self, addresses: npt.NDArray[np.uint32], port: int) -> list[bytes]:
+        """All that each connection hears, whatever it says first in one segment; b"": nothing."""
+        said: list[bytes] = []
+        room = np.empty(int(self.rules.talk.shapes[:, [1, 2, 4]].sum(axis=1).max()), np.uint8)
+        pairs = zip(self.says(addresses, port).tolist(), self._voices(addresses, port), strict=True)
+        for kind, voice in pairs:
+            said.append(room[: say(self.rules.talk, kind, voice, room)].tobytes())
+        return said
+
+    def banner(self, address: int, port: int) -> tuple[Says, bytes]:
+        """How one connection talks, and all that it hears."""
+        one = np.array([address], np.uint32)
+        return Says(int(self.says(one, port)[0])), self.banners(one, port)[0]
+
+    def _voices(self, addresses: npt.NDArray[np.uint32], port: int) -> npt.NDArray[np.uint64]:
+        out = np.empty(len(addresses), np.uint64)
+        _voices(self.rules, addresses, np.uint64(port), out)
+        return out
 
     def records(self, port: int, transport: Transport = "tcp", wanted: Wanted = "anything") -> Iterator[Record]:
         """What one probe to every target must make a scanner record, addresses ascending; without `loss`. `wanted` is

@@ -63,7 +63,7 @@ _BEFORE: Final = frozenset({Phase.RESOLVE, Phase.CONNECT})
 
 _SUMMARY: Final[dict[str, tuple[str, ...]]] = {
     "hit": ("vantage", "probe", "classification", "ttl", "rtt"),
-    "banner": ("vantage", "probe", "via", "outcome", "phase", "size", "sha256", "truncated"),
+    "banner": ("vantage", "probe", "via", "outcome", "phase", "size", "sha256", "truncated", "service"),
     "tls": (
         "vantage", "mode", "via", "outcome", "phase", "alert", "version", "cipher_suite", "alpn", "sni", "jarm",
         "rules",
@@ -267,6 +267,8 @@ def _ending(body: Document, r: Banner | Tls) -> None:
         body["first_byte"] = storable(r.first_byte)
     if r.ended is not None:
         body["ended"] = storable(r.ended)
+    if r.control is not None:
+        body["control"] = r.control
 
 
 def _banner(r: Banner) -> Document:
@@ -283,6 +285,10 @@ def _banner(r: Banner) -> Document:
     _ending(body, r)
     if r.datagrams is not None:
         body["datagrams"] = storable(r.datagrams)
+    if r.service is not None:
+        body["service"] = r.service
+    if r.facts is not None:
+        body["facts"] = storable(r.facts)
     return body
 
 

@@ -38,7 +38,8 @@ CSV_COLUMNS: Final[dict[Collection, tuple[str, ...]]] = {
         "attempt", "ttl", "rtt", "source", "tcp", "icmp", "udp",
     ),
     Collection.BANNERS: (
-        *_GRAB, "probe", "first_byte", "ended", "sent", "size", "truncated", "sha256", "data",
+        *_GRAB, "probe", "first_byte", "ended", "sent", "size", "truncated", "sha256", "data", "service",
+        "facts",
     ),
     Collection.TLS: (
         *_GRAB, "mode", "first_byte", "ended", "alert", "error", "version", "cipher_suite", "alpn", "sni", "chain",

@@ -221,6 +221,7 @@ COLUMNS: Final[dict[Collection, dict[str, Cell]]] = {
     },
     Collection.BANNERS: {
         **_GRAB,
+        "service": lambda d: _text(d, "service"),
         "size": lambda d: _text(d, "size"),
         "data": lambda d: printable(d.get("data", b"")),
         "scan": lambda d: _text(d, "scan"),

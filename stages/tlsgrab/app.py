@@ -20,7 +20,7 @@ from stages.core.runner import DEFAULT_HORIZON, Runner, RunnerMetrics
 from stages.tlsgrab.metrics import TlsgrabMetrics
 from stages.tlsgrab.modes import mode_of
 from stages.tlsgrab.rules import judge_of
-from stages.tlsgrab.stage import TlsgrabStage
+from stages.tlsgrab.stage import GoOn, TlsgrabStage
 
 if TYPE_CHECKING:
     from stages.core.bus.base import Publisher, Source, Topics
@@ -54,6 +54,8 @@ def make_runner(
     scan: str = "",
     vantage: str = "",
     metrics: Metrics | None = None,
+    go_on: GoOn | None = None,
+    alone: bool = False,
 ) -> Runner:
     """The runner of one tlsgrab.
 
@@ -61,7 +63,8 @@ def make_runner(
     `--format` holds. `limits` None: no politeness.
     `capacity`: connections that this process may have open here, where several stages share its descriptors; default:
     what fits of `--concurrent` (a warning says when not all does). `scan`, `vantage`: of hits whose line does not name
-    them. Raises UsageError: rules that cannot be read.
+    them. `go_on`: with the scanner's connections. `alone`: the log has no other reader, so that all of it is ours.
+    Raises UsageError: rules that cannot be read.
     """
     if capacity is None:
         capacity = fit_concurrency(settings.concurrent, raise_descriptor_limit()[0])
@@ -75,11 +78,12 @@ def make_runner(
         mode_of(settings, {} if judge is None else judge.hellos),
         topic=topics.tls,
         read=read,
-        routing=Routing.for_tls(settings.ports, shared=shared),
+        routing=Routing.for_tls(settings.ports, shared=shared and not alone),
         blocked=blocked,
         metrics=TlsgrabMetrics(metrics),
         judge=judge,
         render=_zgrab2 if text and settings.format == "zgrab2" else Tls.dump,
+        go_on=go_on,
     )
     gate: Gate[Job] | None = Gate(limits) if limits is not None else None
     return Runner(

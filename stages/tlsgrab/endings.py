@@ -79,12 +79,21 @@ def record_of(
 
 def blocked(hit: Hit, ts: int, mode: str) -> Tls:
     """The record of a target that was not dialled, because a list forbids it. `ts` in microseconds."""
+    return _undialled(hit, ts, mode, Outcome.BLOCKED)
+
+
+def expired(hit: Hit, ts: int, mode: str) -> Tls:
+    """The record of a hit that could not be continued, and no SYN is left to dial it. `ts` in microseconds."""
+    return _undialled(hit, ts, mode, Outcome.EXPIRED)
+
+
+def _undialled(hit: Hit, ts: int, mode: str, outcome: Outcome) -> Tls:
     return Tls(
         scan=hit.scan,
         ts=ts,
         ip=hit.ip,
         port=hit.port,
-        outcome=Outcome.BLOCKED,
+        outcome=outcome,
         phase=Phase.CONNECT,
         vantage=hit.vantage,
         name=hit.name,

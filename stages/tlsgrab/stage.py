@@ -12,7 +12,7 @@ from stages.core.grab import Grab, Reader
 from stages.core.outcome import Outcome
 from stages.core.records import Hit, Tls, prefix_key
 from stages.tlsgrab.attempts import Attempt, best_of, connections_of, next_attempt
-from stages.tlsgrab.endings import blocked, outcome_of, record_of
+from stages.tlsgrab.endings import blocked, expired, outcome_of, record_of
 from stages.tlsgrab.jarm import Jarming, jarm_name, next_hello
 from stages.tlsgrab.names import follow
 from stages.tlsgrab.rules import Asking, Judge, next_asking
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stages.core.routing import Routing
     from stages.net.conversation import Conversation
     from stages.net.dialing import Dialer
+    from stages.net.onward import Onward
     from stages.tlsgrab.metrics import TlsgrabMetrics
     from stages.tlsgrab.modes import Mode
     from stages.tlsgrab.settings import TlsgrabSettings
@@ -36,7 +37,11 @@ MAX_EVENTS: Final = 16
 GATHER: Final = 0.01
 
 
-class TlsgrabStage(Grab["Dialer", "Conversation"]):
+#: (dialer, on_end, on_spent) -> an engine that goes on with the scanner's connections. Called in the loop.
+GoOn = Callable[["Dialer", Callable[[list["Conversation"]], None], Callable[[Any], None]], "Onward"]
+
+
+class TlsgrabStage(Grab["Dialer | Onward", "Conversation"]):
     """`stages.core.job.Stage`."""
 
     name = "tlsgrab"
@@ -53,13 +58,16 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
         metrics: TlsgrabMetrics,
         judge: Judge | None = None,
         render: Callable[[Tls], bytes] = Tls.dump,
+        go_on: GoOn | None = None,
     ) -> None:
-        """`topic`: where tls records go; `judge`: of each record; `render`: a record -> its line; the rest is described
-        at `Grab`."""
+        """`topic`: where tls records go; `judge`: of each record; `render`: a record -> its line; with `go_on`, what
+        that makes of a Dialer is the engine; the rest is described at `Grab`."""
         super().__init__(read=read, routing=routing, transport="tcp", blocked=blocked, opened=metrics.open)
         self._mode = mode
         self._topic = topic
         self._render = render
+        self._go_on = go_on
+        self._onward: Onward | None = None
         self._judge = judge
         self._failures = settings.jarm_failures
         self._metrics = metrics
@@ -71,7 +79,14 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
         self._highest = settings.conn_timeout
         self._max_bytes = settings.max_bytes
 
-    def open_engine(self) -> Dialer:
+    def open_engine(self) -> Dialer | Onward:
+        dialer = self._open_dialer()
+        if self._go_on is None:
+            return dialer
+        self._onward = self._go_on(dialer, self.on_end, self.on_spent)
+        return self._onward
+
+    def _open_dialer(self) -> Dialer:
         from stages.net.dialing import Dialer
         from stages.net.poller import open_poller
 
@@ -79,18 +94,25 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
             return Dialer(self.on_end, keep_data=False, reset=True, open_poller=partial(open_poller, gather=GATHER))
         return Dialer(self.on_end, keep_data=False, open_poller=partial(open_poller, max_events=MAX_EVENTS))
 
-    def dial(self, engine: Dialer, job: Job, hit: Hit) -> None:
+    def dial(self, engine: Dialer | Onward, job: Job, hit: Hit) -> None:
         name = hit.name
         sni = self._server_name if name is None else self._sni(name) or self._server_name
         if self._mode.jarm:
             sni = jarm_name(sni, hit.ip)
-        engine.dial(
-            hit.ip,
-            hit.port,
-            self._mode.begin(sni, hit.hello if isinstance(hit, Attempt) else "", hit.port),
+        handshake = self._mode.begin(sni, hit.hello if isinstance(hit, Attempt) else "", hit.port)
+        timeout = connect_timeout(hit.rtt, self._lowest, self._highest)
+        if self._onward is None:
+            engine.dial(hit.ip, hit.port, handshake, job, connect_timeout=timeout, max_bytes=self._max_bytes)
+            return
+        self._onward.begin(
+            hit,
+            handshake,
             job,
-            connect_timeout=connect_timeout(hit.rtt, self._lowest, self._highest),
+            connect_timeout=timeout,
             max_bytes=self._max_bytes,
+            # What is no plain hit has had a connection: the one that the scanner opened, or one of ours.
+            dials=max(job.tries, 0 if type(hit) is Hit else connections_of(hit) - 1 or 1),
+            more=True,
         )
 
     def finish(self, job: Job, conversation: Conversation) -> None:
@@ -149,6 +171,12 @@ class TlsgrabStage(Grab["Dialer", "Conversation"]):
         record = blocked(hit, ts, self._mode.name)
         self._metrics.ended(record)
         return (self._output(record),)
+
+    def spent(self, hit: Hit, ts: int) -> Sequence[Output]:
+        kept = tuple(hit.kept) if isinstance(hit, Asking) else ()
+        first = hit.first if isinstance(hit, Attempt) and not kept else None
+        records = kept or (first if first is not None else expired(hit, ts, self._mode.name),)
+        return [self._ended(record) for record in records]
 
     def _output(self, record: Tls) -> Output:
         return Output(self._topic, prefix_key(record.ip), self._render(record))

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from stages.bannergrab.endings import banner_of, blocked, outcome_of
+from stages.bannergrab.endings import banner_of, blocked, outcome_of, told_of
 from stages.core.outcome import Outcome, Phase
 from stages.core.records import Hit, parse
 from stages.net.conversation import Conversation
 from stages.proto.banner import Script
+from stages.proto.dialogues.registry import Named
 
 HIT = Hit(scan="s1", ts=1_700_000_000_000_000, ip="192.0.2.7", port=22, vantage="v", name="example.org")
 
@@ -111,3 +112,37 @@ def test_blocked() -> None:
     banner = blocked(HIT, 1_700_000_002_000_000, "wait", "tcp")
     assert (banner.outcome, banner.phase, banner.hit, banner.data) == (Outcome.BLOCKED, Phase.CONNECT, HIT.id, b"")
     assert parse(banner.dump()) == banner
+
+
+def test_what_a_named_dialogue_tells() -> None:
+    talk = Named("http").begin("192.0.2.7", 80)
+    ended = Conversation("192.0.2.7", 80, talk, None, 4.0, 100)
+    talk.receive(b"HTTP/1.1 200 OK\r\n\r\nhello")
+    ended.phase, ended.data, ended.size, ended.timed_out = "read", [b"HTTP/1.1 200 OK\r\n\r\nhello"], 24, True
+    told = told_of(ended.dialogue)
+    assert told is talk
+    assert outcome_of(ended, told) is Outcome.OK
+    banner = banner_of(ended, HIT, Outcome.OK, "http", "tcp", told)
+    assert (banner.service, banner.facts) == ("http", {"version": "1.1", "body": 5, "whole": False, "status": 200})
+    assert parse(banner.dump()) == banner
+
+
+@pytest.mark.parametrize("fields", [{}, {"failed": True, "errno": errno.ECONNRESET}, {"timed_out": True}])
+def test_bytes_that_break_the_protocol_say_more_than_how_it_ended(fields: dict[str, Any]) -> None:
+    talk = Named("ssh").begin("192.0.2.7", 22)
+    assert talk.receive(b"SSH-2.0-x\r\n" + b"\xff" * 9) is None
+    ended = conversation(phase="read", data=[b"x"], size=1, **fields)
+    assert outcome_of(ended, talk) is Outcome.PROTOCOL
+    banner = banner_of(ended, HIT, Outcome.PROTOCOL, "ssh", "tcp", talk)
+    assert (banner.service, banner.phase) == ("ssh", Phase.READ)
+    assert banner.facts is not None
+    assert "packet" in banner.facts["error"]
+
+
+def test_what_others_tell() -> None:
+    assert told_of(Script().begin("192.0.2.7")) is None
+    talk = Named("http").begin("192.0.2.7", 80)
+    refused = conversation(failed=True, errno=errno.ECONNREFUSED)
+    assert outcome_of(refused, told_of(talk)) is Outcome.REFUSED
+    banner = banner_of(refused, HIT, Outcome.REFUSED, "http", "tcp", talk)
+    assert (banner.service, banner.facts) == (None, None)

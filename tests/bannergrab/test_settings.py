@@ -40,6 +40,20 @@ def test_the_first_byte_has_a_time_of_its_own() -> None:
     assert loaded("-r", "2", "--first-timeout", "9").first == 9.0
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--talk", "ssh"),
+        ("--talk", "identify", "-r", "2"),
+        ("--talk", "wait"),
+        ("--talk", "send", "-d", "x"),
+        ("--talk", "wait-send", "-d", "x", "--wait", "1"),
+    ],
+)
+def test_dialogues_by_name(argv: tuple[str, ...]) -> None:
+    assert loaded(*argv).talk == argv[1]
+
+
 @pytest.mark.parametrize("argv", [("--udp", "-d", "x"), ("--transport", "udp", "-d", "x")])
 def test_udp(argv: tuple[str, ...]) -> None:
     assert loaded(*argv).over == "udp"
@@ -58,6 +72,14 @@ def test_udp(argv: tuple[str, ...]) -> None:
         (("--until", "("), "regular expression"),
         (("--until", "(a+)+"), "repetition"),
         (("--wait", "1"), "--data"),
+        (("--talk", "gopher"), "gopher"),
+        (("--talk", "ssh", "-d", "x"), "--talk ssh says its own words: no --data"),
+        (("--talk", "http", "--wait", "1", "-d", "x"), "no --data and no --wait"),
+        (("--talk", "identify", "--until", "x"), "--until"),
+        (("--talk", "esmtp", "--udp"), "over TCP"),
+        (("--talk", "send"), "--talk send needs --data"),
+        (("--talk", "wait", "-d", "x"), "--talk wait goes without --data"),
+        (("--talk", "wait-send", "-d", "x"), "--talk wait-send needs --wait"),
         (("--udp",), "--data"),
         (("--udp", "-d", "x", "--wait", "1"), "--wait"),
         (("-t", "0"), "0"),
@@ -82,7 +104,8 @@ def test_settings_do_not_change() -> None:
 def test_reading_the_settings_loads_nothing_heavy() -> None:
     code = (
         "import sys, stages.bannergrab.settings; "
-        "print([m for m in ('numpy', 'asyncio_dgram', 'prometheus_client', 'orjson', 'asyncio') if m in sys.modules])"
+        "heavy = ('numpy', 'asyncio_dgram', 'cryptography', 'prometheus_client', 'orjson', 'asyncio'); "
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -17,6 +17,8 @@ from stages.core.errors import Confined, RecordError
 from stages.core.outcome import DeadReason, Outcome
 from stages.core.records import Banner, Hit, parse
 from stages.net import confine
+from stages.proto.dialogues.base import Target
+from stages.proto.dialogues.http import request
 from tests.servers import talkers
 from tests.servers.talkers import fresh_address, nobody, talker
 
@@ -215,3 +217,43 @@ async def test_cancel_drops_what_is_in_flight() -> None:
         assert not job.finished
         await ours.close()
         await ours.close()
+
+
+async def test_named_dialogues(grab: Grab) -> None:
+    greeting = b"220 mail.example ESMTP\r\n"
+    page = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+    with (
+        talker(talkers.hold(page)) as http,
+        talker(talkers.hold(greeting)) as smtp,
+        talker(talkers.hold(b"SSH-2.0-x\r\n\xff\xff\xff\xff")) as broken,
+        talker(talkers.flood) as flood,
+        talker(talkers.say()) as empty,
+        nobody() as refused,
+    ):
+        targets = [http, smtp, broken, flood, empty, refused]
+        run = await grab([line(target) for target in targets], talk="identify")
+    got = banners(run.lines)
+    assert {target: (got[target].outcome, got[target].service) for target in targets} == {
+        http: (Outcome.OK, "http"),
+        smtp: (Outcome.OK, "smtp"),
+        broken: (Outcome.PROTOCOL, "ssh"),
+        flood: (Outcome.OK, None),
+        empty: (Outcome.EMPTY, None),
+        refused: (Outcome.REFUSED, None),
+    }
+    assert {record.probe for record in got.values()} == {"identify"}
+    assert got[http].facts == {"said_first": True, "version": "1.1", "status": 200, "body": 2, "whole": True}
+    assert got[http].data == page
+    smtp_facts = got[smtp].facts
+    assert smtp_facts is not None
+    assert smtp_facts["greeting"] == "mail.example ESMTP"
+    assert got[flood].truncated
+    assert got[empty].facts is None
+
+
+async def test_the_target_s_name_is_asked_for(grab: Grab) -> None:
+    with talker(talkers.answer(b"HTTP/1.0 204 No Content\r\n\r\n")) as target:
+        run = await grab([b"%s,%d,a.example" % (target[0].encode(), target[1])], talk="http")
+    (record,) = banners(run.lines).values()
+    assert (record.name, record.outcome, record.probe) == ("a.example", Outcome.OK, "http")
+    assert record.sent == len(request(Target(target[0], target[1], "a.example")))

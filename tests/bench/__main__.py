@@ -43,6 +43,7 @@ BENCHES: Final[Mapping[str, Sequence[str]]] = {
         "responder",
         "receive",
         "found",
+        "continue",
         "start",
         "banner",
         "tls",

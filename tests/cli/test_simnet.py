@@ -41,6 +41,15 @@ def test_the_truth_of_the_responder_is_printed_too() -> None:
     assert 25 < kinds["bare"] < 80
 
 
+def test_the_truth_says_what_connections_hear() -> None:
+    words = ("--targets", "10.0.0.0/32", "--ports", "80", "--responder", "10.64.0.0/24", "--reactions", "synack=1")
+    ran = longline("simnet", "--truth", *words, "--says", "http=0.4,tls=0.3")
+    assert ran.returncode == 0
+    hears = Counter(line.split(",")[3] for line in ran.stdout.splitlines() if line.startswith("10.64.0."))
+    assert set(hears) == {"http", "tls", "deaf"}
+    assert hears.total() == 256
+
+
 def test_a_command_runs_inside_and_its_exit_code_is_ours() -> None:
     require(os.geteuid() == 0, "root, for network namespaces")
     ran = longline("simnet", "--targets", "10.0.0.0/28", "--ports", "80", "--", "sh", "-c", "cat /proc/net/dev; exit 7")
@@ -56,10 +65,14 @@ def test_bad_input() -> None:
         (["--open", "3"], "open is 3.0"),
         (["--responder", "10.0.0.0/99"], "10.0.0.0/99"),
         (["--responder", "10.0.0.0/8", "--reactions", "synak=1"], "'synak'"),
-        (["--responder", "10.0.0.0/8", "--reactions", "synack"], "reaction=share"),
+        (["--responder", "10.0.0.0/8", "--reactions", "synack"], "name=share"),
         (["--responder", "10.0.0.0/8", "--delays", "soon"], "'soon'"),
         (["--responder", "10.0.0.0/8", "--loss", "7"], "loss is 7.0"),
         (["--reactions", "synack=1"], "there is no --responder"),
+        (["--says", "http=1"], "there is no --responder"),
+        (["--responder", "10.0.0.0/8", "--says", "htp=1"], "no conversation 'htp'"),
+        (["--responder", "10.0.0.0/8", "--says", "http"], "name=share"),
+        (["--responder", "10.0.0.0/8", "--loss-back", "7"], "loss on the way back is 7.0"),
     ):
         ran = longline("simnet", *words)
         assert ran.returncode == 2

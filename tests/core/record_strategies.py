@@ -39,6 +39,7 @@ _ending = {
     "connect": maybe(seconds),
     "first_byte": maybe(seconds),
     "ended": maybe(seconds),
+    "control": maybe(st.booleans()),
 }
 
 hits = st.builds(
@@ -66,6 +67,8 @@ banners = st.builds(
     truncated=st.booleans(),
     data=st.binary(max_size=40),
     datagrams=maybe(st.lists(counts, max_size=3)),
+    service=maybe(texts),
+    facts=maybe(objects),
 )
 
 tls = st.builds(

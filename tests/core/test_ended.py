@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stages.core.ended import failure_of, fields_of, phase_of, seconds, silence_of
-from stages.core.outcome import Outcome, Phase
+from stages.core.outcome import Outcome, Phase, Via
 from stages.net.conversation import Conversation
 from stages.proto.banner import Script
 
@@ -75,12 +75,20 @@ def test_fields_of_a_record() -> None:
     )
     assert fields_of(ended) == {
         "ts": 1_700_000_001_000_000,
+        "via": Via.CONNECT,
         "errno": "ECONNRESET",
         "icmp": None,
         "connect": 0.012346,
         "first_byte": 0.5,
         "ended": 1.0,
+        "control": None,
     }
+
+
+def test_a_peer_of_the_scanners_own_connection_that_takes_no_byte_is_silent() -> None:
+    """It has answered the SYN, as middleboxes do for every address, and acknowledged nothing since."""
+    assert silence_of(conversation(phase="write", timed_out=True)) is Outcome.TIMEOUT
+    assert silence_of(conversation(phase="write", timed_out=True, via="raw")) is Outcome.SILENT
 
 
 def test_icmp_and_unknown_errnos() -> None:

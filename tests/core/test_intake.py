@@ -265,3 +265,33 @@ def test_any_bytes_give_a_hit_nothing_or_a_record_error(lines):
         except RecordError:
             continue
         assert hit is None or parse(hit.dump()) == hit
+
+
+EXTENDED = b"synack, 77.176.116.205, 141.212.121.125, 443, 49588, 3628826326, 3441755636, 0, 0,2013-08-11 19:16:05.799"
+EXTENDED_HEADER = b"response, saddr, daddr, sport, dport, seq, ack, in_cooldown, is_repeat, timestamp"
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_zmaps_extended_file_as_forge_socket_read_it(header: bool) -> None:
+    reader = LineReader(None, "s")
+    if header:
+        assert reader.read(EXTENDED_HEADER, 0) is None
+    hit = reader.read(EXTENDED, 0)
+    assert hit is not None
+    assert (hit.ip, hit.port, hit.success, hit.repeat, hit.cooldown) == ("77.176.116.205", 443, True, False, False)
+    assert (hit.classification, hit.source) == ("synack", {"ip": "141.212.121.125", "port": 49588})
+    assert hit.tcp == {"seq": 3628826326, "ack": 3441755636}
+    assert abs(hit.ts - 1_376_248_565_799_000) <= 14 * 3_600_000_000  # its host's time zone, as ours
+    assert hit.ts % 60_000_000 == 5_799_000
+    refused = reader.read(EXTENDED.replace(b"synack", b"rst"), 0)
+    assert refused is not None
+    assert not refused.success
+    again = reader.read(EXTENDED.replace(b"0, 0,", b"1, 1,"), 0)
+    assert again is not None
+    assert again.repeat
+    assert again.cooldown
+
+
+def test_an_extended_line_with_a_time_that_is_none() -> None:
+    with pytest.raises(RecordError, match="timestamp is 'yesterday'"):
+        LineReader(None, "s").read(EXTENDED.replace(b"2013-08-11 19:16:05.799", b"yesterday"), 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from stages.core import lists as lists_module
@@ -88,3 +90,15 @@ def test_empty_allowlist(file):
     with pytest.raises(UsageError, match="the allowlist is empty"):
         read_lists(ListSettings(allowlist_file=(file("# nothing\n"),)), names)
     assert not read_lists(ListSettings(blocklist_file=(file("# nothing\n"),)), names).block
+
+
+def test_what_is_excluded_by_name_is_blocked_beside_the_files(tmp_path: Path) -> None:
+    file = tmp_path / "list"
+    file.write_text("10.0.0.1\n")
+    settings = ListSettings(blocklist_file=(str(file),), exclude=("10.0.1.0/24", "10.0.0.3-10.0.0.4"))
+    lists = read_lists(settings, lambda name: [])
+    assert [str(pair) for pair in lists.block.v4] == [
+        str((167772161, 167772161)), str((167772163, 167772164)), str((167772416, 167772671)),
+    ]  # fmt: skip
+    with pytest.raises(ListError, match=r"--exclude:2: '10\.0\.0\.0/99'"):
+        read_lists(ListSettings(exclude=("10.0.0.1", "10.0.0.0/99")), lambda name: [])

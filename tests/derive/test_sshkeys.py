@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.derive.sshkeys import MAX_PACKETS, fingerprint, host_key
+from stages.derive.sshkeys import MAX_PACKETS, fingerprint, host_key, ssh_key_of
 
 BLOB = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(range(32))
 
@@ -66,3 +66,19 @@ def test_any_bytes(data: bytes) -> None:
 
 def test_the_fingerprint() -> None:
     assert fingerprint(BLOB) == sha256(BLOB).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("observation", "found"),
+    [
+        ({"facts": {"fingerprint": "ab" * 32}}, "ab" * 32),
+        ({"facts": {"fingerprint": "ab" * 32}, "data": b"SSH-2.0-x\r\n" + REPLY}, "ab" * 32),
+        ({"facts": {"fingerprint": "x"}, "data": b"SSH-2.0-x\r\n" + REPLY}, fingerprint(BLOB)),
+        ({"facts": {"id": "SSH-2.0-x"}}, None),
+        ({"data": b"SSH-2.0-x\r\n" + REPLY}, fingerprint(BLOB)),
+        ({"data": None, "facts": None}, None),
+        ({}, None),
+    ],
+)
+def test_of_an_observation(observation: dict[str, object], found: str | None) -> None:
+    assert ssh_key_of(observation) == found

@@ -10,9 +10,13 @@ import pytest
 
 from stages.simnet.network import NamespacesClosed, Simnet
 from tests.docs.plays import NET
+from tests.integration.workers import LONGLINE
 from tests.require import require
 from tests.servers.kafka import KafkaServer
 from tests.servers.mongo import MongoServer, require_mongo
+
+#: Seconds that compiling may take; machines are busy.
+COMPILES = 600.0
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +30,13 @@ def docs_net() -> Iterator[Simnet]:
         require(False, str(error))
     with net:
         yield net
+
+
+@pytest.fixture(scope="session")
+def compiled(docs_net: Simnet) -> None:
+    """The engine of connections that are gone on with, which the first start on a machine compiles for minutes."""
+    argv = [LONGLINE, "scan", "-p", "9", "-n", "1", "-c", "0", "-q", "--grab", "wait", "10.0.0.1"]
+    assert docs_net.run(argv).wait(COMPILES) == 0
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,9 @@ PLAYS: Final[Mapping[str, Play]] = {
     ),
     "CONTRIBUTING.md: Set-up": Play("make", seen=seen.make_has_the_verbs),
     "docs/benchmarks.md: How to repeat": Play("make", seen=seen.make_runs_the_benches),
+    "docs/from-masscan.md: From masscan": Play(
+        "simnet", {"10.0.0.0/8": "10.0.0.0/22"}, seen=seen.what_masscans_command_wrote
+    ),
     "docs/settings.md: Settings": Play("here", file=("longline.toml", "toml"), seen=seen.settings_of_the_file),
     "docs/certificates.md: Certificates": Play(
         "simnet", _SMALLER, QUICK, seen=seen.certificates_were_collected_and_judged
@@ -77,8 +80,12 @@ PLAYS: Final[Mapping[str, Play]] = {
         "simnet", _SMALLER, QUICK, seen=seen.certificates_in_five_commands
     ),
     "docs/scanner.md: The scanner": Play("simnet", environment=QUICK, seen=seen.what_the_scans_found),
+    "docs/continuation.md: In the scan": Play("simnet", environment=QUICK, seen=seen.banners_of_the_scan),
+    "docs/continuation.md: By another stage": Play("simnet", environment=QUICK, seen=seen.banners_of_held_connections),
+    "docs/continuation.md: After ZMap": Play("simnet", {"zmap ": _ZMAP}, QUICK, seen=seen.banners_after_zmap),
     "docs/simnet.md: The simulated Internet": Play(
         "here", environment={**QUICK, "SHELL": "/bin/sh"}, root=True, seen=seen.what_stands_in_simnet
     ),
     "docs/simnet.md: The responder": Play("here", environment=QUICK, root=True, seen=seen.what_the_responder_plays),
+    "docs/simnet.md: Behind the handshake": Play("here", environment=QUICK, root=True, seen=seen.what_connections_hear),
 }

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
+from base64 import b64decode
 from collections import Counter
 from ipaddress import IPv4Address
 from pathlib import Path
+from xml.etree import ElementTree
 
-from stages.simnet.responder_spec import Reaction, Responder
+from stages.simnet.responder_spec import Reaction, Responder, Says
 from stages.simnet.responder_truth import ResponderTruth
 from stages.simnet.spec import Spec
 from stages.simnet.truth import Kind
@@ -86,6 +88,48 @@ def everything_through_kafka(stage: Stage) -> None:
         assert (status, f"longline_{name}_records_taken_total" in body) == (200, True)
 
 
+# --- docs/continuation.md
+
+
+def _records(stage: Stage, name: str, kind: str, port: int, *vias: str) -> list[dict[str, object]]:
+    """The records of one kind in a file: one for each open target, by one of these ways."""
+    lines = [json.loads(line) for line in (stage.folder / name).read_text().splitlines()]
+    records = [each for each in lines if each["kind"] == kind]
+    assert {(each["ip"], each["port"]) for each in records} == _open(stage, "10.0.", port)
+    assert len(records) > 100
+    ways = {each["via"] for each in records}
+    assert vias[0] in ways, ways
+    assert ways <= set(vias), ways
+    return records
+
+
+def banners_of_the_scan(stage: Stage) -> None:
+    """Every open target is told of, over the connection that the probe opened."""
+    http = _records(stage, "http.jsonl", "banner", 80, "raw")
+    assert sum(each["outcome"] == "ok" for each in http) > len(http) / 2
+    ssh = _records(stage, "ssh.jsonl", "banner", 22, "raw")
+    rows = (stage.folder / "open.csv").read_text().splitlines()
+    assert rows[0] == "saddr"
+    assert {each["ip"] for each in ssh} <= set(rows[1:])  # with -O csv refusals stand there too, as in ZMap
+    services = _records(stage, "services.jsonl", "banner", 22, "raw")
+    assert "ssh" in {each["service"] for each in services}
+    assert any(each["chain"] for each in _records(stage, "certificates.jsonl", "tls", 443, "raw"))
+
+
+def banners_of_held_connections(stage: Stage) -> None:
+    """Adopted, and by packets."""
+    adopted = _records(stage, "adopted.jsonl", "banner", 80, "adopt")
+    assert sum(each["outcome"] == "ok" for each in adopted) > len(adopted) / 2
+    # A server that refuses the first hello is asked with another one, which is another connection.
+    raw = _records(stage, "raw.jsonl", "tls", 443, "raw", "connect")
+    assert sum(each["via"] == "raw" for each in raw) > len(raw) / 2
+
+
+def banners_after_zmap(stage: Stage) -> None:
+    """ZMap's own half-open connections, adopted."""
+    _records(stage, "zmap.jsonl", "banner", 80, "adopt")
+
+
 # --- docs/scanner.md
 
 
@@ -116,6 +160,19 @@ def what_the_scans_found(stage: Stage) -> None:
 
 
 # --- make
+
+
+def what_masscans_command_wrote(stage: Stage) -> None:
+    """XML of every open port of the addresses asked, and who answers a ping."""
+    hosts = ElementTree.parse(stage.folder / "scan.xml").getroot().findall("host")
+    found = {
+        (host.find("address").get("addr"), port.get("protocol"), int(port.get("portid", "")))  # type: ignore[union-attr]
+        for host in hosts
+        for port in host.iter("port")
+    }
+    wanted = {pair for pair in _open(stage, "10.0.", 80, 443) if int(pair[0].split(".")[2]) < 4}
+    assert {(ip, port) for ip, proto, port in found if proto == "tcp"} == wanted
+    assert {proto for _, proto, _ in found} <= {"tcp", "udp", "icmp"}
 
 
 def _recipe(verb: str, *more: str) -> str:
@@ -205,6 +262,28 @@ def what_the_responder_plays(stage: Stage) -> None:
     kinds = every.reactions(every.addresses(), 80).tolist()
     lines = [line for line in printed.out.splitlines() if line.startswith("10.64.")]
     assert lines == [f"10.64.0.{i},80,{Reaction(kind).name.lower()}" for i, kind in enumerate(kinds) if kind]
+
+
+def what_connections_hear(stage: Stage) -> None:
+    """Every banner that was written is the truth's, the certificates aside, which are the network's own."""
+    _, printed = stage.said
+    spec = Responder(("10.64.0.0/20",), {"synack": 1.0}, says={"close": 0.5, "tls": 0.2, "mute": 0.3})
+    truth = ResponderTruth(1, spec, (b"",))
+    addresses = truth.addresses()
+    says, banners = truth.says(addresses, 80).tolist(), truth.banners(addresses, 80)
+    records = [json.loads(line) for line in (stage.folder / "said.jsonl").read_text().splitlines()]
+    heard = {record["ip"]: record for record in records if record["kind"] == "banner"}
+    right = 0
+    for address, kind, banner in zip(addresses.tolist(), says, banners, strict=True):
+        record = heard.get(str(IPv4Address(address)))
+        if record is None:
+            continue  # its SYN was lost, once
+        right += kind != Says.CLOSE or b64decode(record["data"]) == banner
+    assert right == len(heard) > 0.95 * len(addresses)
+    few = ResponderTruth(1, Responder(("10.64.0.0/28",), {"synack": 1.0}, says={"http": 0.5, "greeting": 0.5}))
+    lines = [line for line in printed.out.splitlines() if line.startswith("10.64.")]
+    kinds = few.says(few.addresses(), 80).tolist()
+    assert lines == [f"10.64.0.{i},80,synack,{Says(kind).name.lower()}" for i, kind in enumerate(kinds)]
 
 
 # --- docs/certificates.md

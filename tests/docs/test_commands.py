@@ -36,6 +36,7 @@ def test_make_is_typed_on_its_own_ground_only(block: Block) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
 def test_every_command_runs(block: Block, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     play = PLAYS[block.place]
@@ -49,6 +50,8 @@ def test_every_command_runs(block: Block, tmp_path: Path, request: pytest.Fixtur
     require(not play.root or os.geteuid() == 0, "root, for network namespaces")
     if play.ground == "simnet":
         stage.net = request.getfixturevalue("docs_net")
+        if "--grab" in block.text or "--via raw" in block.text:
+            request.getfixturevalue("compiled")
     servers = request.getfixturevalue("docs_servers") if play.servers else {}
     if play.file is not None:
         name, language = play.file

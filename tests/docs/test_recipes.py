@@ -16,7 +16,7 @@ from tests.docs.blocks import ROOT
 from tests.docs.recipe import Kitchen, follow
 from tests.proto.rules.material import made
 from tests.require import require
-from tests.servers.talkers import hold, talker
+from tests.servers.talkers import answer, hold, talker
 from tests.servers.tls_bytes import flight
 from tests.tlsgrab.test_stage import after_hello
 
@@ -102,3 +102,26 @@ def test_rule(kitchen: Kitchen) -> None:
         records = [json.loads(line) for line in ran.stdout.splitlines()]
         assert [record["rules"] for record in records] == expected
         assert records[1]["mode"] == f"certificate+{records[1]['hello']}"
+
+
+@pytest.mark.parametrize("kitchen", ["dialogue.md"], indirect=True)
+def test_dialogue(kitchen: Kitchen) -> None:
+    for said, outcome, service, facts in (
+        (b"VERSION 1.6.18\r\n", "ok", "memcached", {"version": "1.6.18"}),
+        (b"HTTP/1.1 400 Bad Request\r\n", "protocol", None, {"error": "no answer of memcached"}),
+    ):
+        with talker(answer(said, b"\r\n")) as (host, port):
+            ran = kitchen.longline("bannergrab", "--talk", "memcached", stdin=f"{host}:{port}\n")
+        assert ran.returncode == 0, ran.stderr
+        record = json.loads(ran.stdout)
+        assert (record["probe"], record["outcome"], record["service"]) == ("memcached", outcome, service)
+        assert record["facts"] == facts
+
+
+@pytest.mark.parametrize("kitchen", ["recogniser.md"], indirect=True)
+def test_recogniser(kitchen: Kitchen) -> None:
+    with talker(hold(b"( success ( 2 2 ( ) ( edit-pipeline svndiff1 ) ) ) ")) as (host, port):
+        ran = kitchen.longline("bannergrab", "--talk", "identify", "-r", "1", stdin=f"{host}:{port}\n")
+    assert ran.returncode == 0, ran.stderr
+    record = json.loads(ran.stdout)
+    assert (record["service"], record["outcome"], record["facts"]["said_first"]) == ("svn", "ok", True)

@@ -9,6 +9,8 @@ import re
 import pytest
 
 from stages.cli.main import COMMANDS
+from stages.cli.masscan.options import OPTIONS
+from stages.cli.masscan.table import flag
 from stages.cli.sections import SECTIONS
 from stages.core.bus.base import Topics
 from stages.core.outcome import DeadReason, Outcome, Phase
@@ -23,9 +25,15 @@ OWN_VARIABLES = {"LONGLINE_CONFINE", "LONGLINE_LOG"}
 def options() -> set[str]:
     """Every long option of every command."""
     known = {"--help", "--version"}
+    known.update(flag(name) for option in OPTIONS for name in option.names)
+    known.add("--resume")
+    known.add("--conf")
     for name in COMMANDS:
         parser = argparse.ArgumentParser()
-        importlib.import_module(f"stages.cli.{name}").add_arguments(parser)
+        module = importlib.import_module(f"stages.cli.{name}")
+        if not hasattr(module, "add_arguments"):  # masscan's command line, above
+            continue
+        module.add_arguments(parser)
         known.update(flag for action in parser._actions for flag in action.option_strings if flag.startswith("--"))
     return known
 

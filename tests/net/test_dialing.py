@@ -544,3 +544,22 @@ async def test_dialling_from_inside_on_end() -> None:
             await done.wait()
         await dialer.close()
     assert [conversation.body for conversation in handed] == [b"again"] * 20
+
+
+@pytest.mark.parametrize(("syns", "repeats", "timeout"), [(None, None, 9.0), (1, None, 0.8), (2, 1, 9.0), (5, 4, 9.0)])
+async def test_so_many_syns_and_no_more(syns: int | None, repeats: int | None, timeout: float) -> None:
+    """The kernel repeats the others; the one that it would always repeat once is given less time than that takes."""
+    with talker(lambda connection: connection.recv(1)) as (host, port):
+        dialer = Dialer(lambda ended: None)
+        try:
+            dialer.dial(host, port, Script(first=60.0).begin(host), "x", connect_timeout=9.0, max_bytes=9, syns=syns)
+            async with asyncio.timeout(60):
+                while not dialer.open:
+                    await asyncio.sleep(0)
+            (conversation,) = dialer._by_fd.values()
+            assert conversation._connect_timeout == timeout
+            if repeats is not None and hasattr(socket, "TCP_SYNCNT"):
+                assert conversation._sock is not None
+                assert conversation._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT) == repeats
+        finally:
+            await dialer.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -50,6 +51,28 @@ def child(script: str) -> Any:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def test_one_is_kept_and_handed_down() -> None:
+    before = superuser()
+    require(before >> privileges.CAP_NET_ADMIN & 1, "CAP_NET_ADMIN")
+    script = """
+from stages.net.privileges import CAP_CHOWN, CAP_NET_ADMIN, hand_down
+read = "grep -hE '^Cap(Prm|Eff|Amb)' /proc/self/status | cut -f2"
+drop(1 << CAP_NET_ADMIN)
+hand_down(CAP_NET_ADMIN)
+below = subprocess.run(["sh", "-c", read], capture_output=True, text=True).stdout.split()
+try:
+    hand_down(CAP_CHOWN)
+    refused = 0
+except OSError as error:
+    refused = error.errno
+print(json.dumps([capabilities(), [int(word, 16) for word in below], refused]))
+"""
+    own, below, refused = child(script)
+    assert own == 1 << privileges.CAP_NET_ADMIN
+    assert below == [own] * 3
+    assert refused == errno.EPERM
 
 
 def superuser() -> int:

@@ -26,7 +26,7 @@ async def opened(scan: Prepared) -> str:
 
 
 def deny(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    async def refuse(*args: object) -> Packets:
+    async def refuse(*args: object, **more: object) -> Packets:
         raise error
 
     monkeypatch.setattr(Packets, "open", refuse)
@@ -60,7 +60,7 @@ async def test_what_was_passed_over_is_told_in_one_line(
 
         async def close(self) -> None: ...
 
-    async def made(*args: object) -> Opened:
+    async def made(*args: object, **more: object) -> Opened:
         return Opened()
 
     monkeypatch.setattr(Packets, "open", made)

@@ -155,7 +155,7 @@ def test_scapy_agrees_with_every_module(module: str) -> None:
     assert text.count("###[ Ethernet ]###") == count
     assert text.count("ttl       = 77") == count
     for part in scan.slices:
-        for builder, rows in dryrun._frames(scan, part, 64):
+        for builder, rows in dryrun.frames_of(scan, part, 64):
             for row in range(rows):
                 frame = builder.frame(row)
                 again = Ether(frame)

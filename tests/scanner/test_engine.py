@@ -408,7 +408,7 @@ PLAN = Plan(SPACE, Permutation(10, 1), probes.get("tcp_synscan"), bytes(16))
     {"engine": "dpdk"}, {"vlan": 4095}, {"vlan": -1},
     {"first": 11}, {"first": 5, "last": 4}, {"last": 11}, {"rate": -1.0}, {"cooldown": -1.0}, {"threads": 0},
     {"permutation": Permutation(11, 1)}, {"space": Space.build([], (80,))},
-], ids=str)  # fmt: skip
+], ids=lambda wrong: "-".join(wrong))  # fmt: skip
 def test_plans_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         replace(PLAN, **wrong)

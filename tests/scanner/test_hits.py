@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stages.core import records
 from stages.core.records import Hit, prefix_key
 from stages.scanner.answers import BY_COOKIE, BY_PORT, RST, SYNACK, UDP, UDP_OTHER
-from stages.scanner.hits import HitLines, HitSource
+from stages.scanner.hits import HitLines, HitSource, hit_of
 from stages.scanner.rows import Answer, address_text, connected
 from tests.servers.answers import datagram, echo, rst, synack, unreachable
 
@@ -45,7 +45,7 @@ def as_hit(answer: Answer, source: HitSource = SOURCE) -> Hit:
     if answer.daddr is not None:
         own = {
             "ip": address_text(answer.daddr), "port": answer.dport, "validated": answer.validated,
-            "bits": answer.bits, "host": source.host,
+            "bits": answer.bits, "host": source.host, "syns": source.syns, "wscale": source.wscale,
         }  # fmt: skip
     rtt = None if answer.rtt is None or math.isnan(answer.rtt) else round(answer.rtt, 6)
     return Hit(
@@ -74,6 +74,13 @@ def test_a_line_is_what_the_record_class_dumps(answer: Answer) -> None:
     assert orjson.loads(line) == orjson.loads(as_hit(answer).dump())
     assert list(orjson.loads(line)) == list(orjson.loads(as_hit(answer).dump()))  # and in its order
     assert records.parse(line) == as_hit(answer)
+
+
+@pytest.mark.parametrize("answer", [answer for answer in ANSWERS if answer.success])
+@pytest.mark.parametrize("wscale", [None, 8])
+def test_a_hit_is_what_its_line_is_read_as(answer: Answer, wscale: int | None) -> None:
+    source = dataclasses.replace(SOURCE, syns=3, wscale=wscale)
+    assert hit_of(answer, source) == records.parse(HitLines(source).line(answer))
 
 
 def test_an_echo_reply() -> None:

@@ -24,7 +24,13 @@ class Engine:
     name = "xdp"
 
     def __init__(
-        self, plan: Plan, on_answers: Callable[[Any], None], *, mask: Callable[[Any], Any], pcap: object = None
+        self,
+        plan: Plan,
+        on_answers: Callable[[Any], None],
+        *,
+        mask: Callable[[Any], Any],
+        pcap: object = None,
+        go_on: object = None,
     ) -> None:
         self.plan = plan
         self.calls: list[str] = []
@@ -35,6 +41,8 @@ class Engine:
         self.asked = 0.0
         self.over = False
         self.passed_over = {"nothing": "tried"}
+        self.continuing = None
+        self.not_quiet: str | None = None
 
     def open(self) -> None:
         if self.refuse is not None:
@@ -92,7 +100,7 @@ async def test_its_end_and_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine.failure is None
     inner.error = OSError(errno.ENETDOWN, "Network is down")
     assert engine.done
-    assert str(engine.failure) == "sending stopped: Network is down"
+    assert str(engine.failure) == "the scan stopped: Network is down"
     inner.error = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
         assert engine.failure

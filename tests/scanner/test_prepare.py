@@ -128,3 +128,17 @@ def test_other_targets_are_refused() -> None:
 
 def test_rate_and_engine_may_change() -> None:
     assert prepared(held=prepared().checkpoint, rate=1, engine="connect", cooldown_time=1).slices
+
+
+def test_a_piece_of_a_scan() -> None:
+    """--first-target and -n: pieces of one order, and a shard's own part of them."""
+    fields = {"target_ports": "80", "first_target": 100, "max_targets": "50"}
+    (piece,) = prepared("10.0.0.0/24", **fields).slices
+    assert (piece.first, piece.last) == (100, 150)
+    shards = [prepared("10.0.0.0/24", **fields, shards=3, shard=shard).slices[0] for shard in range(3)]
+    assert sorted(3 * at + n for n, part in enumerate(shards) for at in range(part.first, part.last)) == list(
+        range(100, 150)
+    )
+    for wrong, named in (({"first_target": 256}, "there are 256 targets"), ({"seed": None}, "needs --seed")):
+        with pytest.raises(UsageError, match=named):
+            prepared("10.0.0.0/24", **fields | wrong)

@@ -82,7 +82,7 @@ def test_defaults_are_zmaps() -> None:
         (["-N", "0"], "-N/--max-results"),
         (["-e", "-1"], "-e/--seed"),
         (["-M", "tcp_sinscan"], "did you mean 'tcp_synscan'"),
-        (["-O", "xml"], "-O/--output-module: 'xml': not one of csv"),
+        (["-O", "xmk"], "-O/--output-module: 'xmk': not one of csv"),
         (["--engine", "dpdk"], "--engine: 'dpdk'"),
         (["--vlan", "4095"], "--vlan"),
         (["-G", "nonsense"], "-G/--gateway-mac: 'nonsense': not a MAC address"),

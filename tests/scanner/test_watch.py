@@ -22,6 +22,7 @@ class Engine:
 
     name = "test"
     rate = 10.0
+    continuing = None
 
     def __init__(self) -> None:
         self.position = 0
@@ -34,6 +35,9 @@ class Engine:
 
     def __getattr__(self, name: str) -> Callable[[], None]:
         return lambda: self.calls.append(name)
+
+    def renew(self) -> None:
+        """There is nothing to keep up."""
 
     def stop_sending(self) -> None:
         self.calls.append("stop_sending")
@@ -92,7 +96,7 @@ async def test_it_reports_marks_and_counts_until_the_engine_is_done() -> None:
         await asyncio.sleep(0.001)
     work.engine.position, work.engine.done, work.engine.sending = 16, True, False
     await task
-    assert taken == ([], Mark(106))  # positions are the scan's, not the slice's
+    assert taken == ([], Mark(106), [])  # positions are the scan's, not the slice's
     assert work.engine.cooldown == 3
     assert work.engine.calls == ["start"]
     assert work.reports[0]["sent"] == 1007
@@ -157,3 +161,19 @@ async def test_nobody_reads_the_status_line_any_more() -> None:
     work.engine.done, work.engine.position = True, 16
     await task
     assert work.state.reason == "complete"
+
+
+async def test_when_enough_is_written_the_engine_is_cut_short() -> None:
+    """And goes on until what is said has been said."""
+    enough = False
+    work = Work(enough=lambda: enough)
+    task = asyncio.create_task(work.run())
+    async with asyncio.timeout(60):
+        while "start" not in work.engine.calls:
+            await asyncio.sleep(0)
+        enough = True
+        while "cut_short" not in work.engine.calls:
+            await asyncio.sleep(0.005)
+        assert not task.done()
+        work.engine.done = True
+        await task

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -31,11 +32,11 @@ def wires() -> Iterator[Simnet]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder that every server's own user can reach."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    return tmp_path
+def place() -> Iterator[Path]:
+    """A folder that every server's own user can reach; pytest's are closed to others."""
+    with TemporaryDirectory(prefix="longline-servers-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def connect(net: Simnet, port: int) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ import pytest
 from stages.net.confine import ConfinedError
 from stages.simnet.network import NamespacesClosed, Simnet, SimnetError
 from stages.simnet.processes import standing_in
-from stages.simnet.responder import Loop
-from stages.simnet.responder_spec import Reaction, Responder, request
+from stages.simnet.responder import Loop, row_bytes
+from stages.simnet.responder_spec import Reaction, Responder, Says, request
 from stages.simnet.responder_truth import Transport
 from stages.simnet.spec import Mode, Spec
 from stages.simnet.wiring import FAR_LINK, RESPONDER_MAC
@@ -159,3 +160,84 @@ def test_there_is_none_on_loopback() -> None:
 def test_the_spec_carries_it() -> None:
     assert Spec.parse(NET.dump()) == NET
     assert Spec.parse(Spec().dump()).responder is None
+
+
+TALK = Spec(
+    seed=5, targets=("10.0.0.0/24",), ports=(80,), servers=False,
+    responder=Responder(
+        ("10.64.0.0/20",), {"synack": 1.0},
+        says={says.name.lower(): 1 / len(Says) for says in Says}, body=2000,
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def talk() -> Iterator[Simnet]:
+    made = Simnet(TALK)
+    try:
+        made.start()
+    except NamespacesClosed as error:
+        require(False, str(error))
+    with made:
+        yield made
+
+
+@pytest.mark.parametrize("says", [says for says in Says if says not in (Says.DEAF, Says.MUTE)])
+def test_the_kernel_of_the_near_side_hears_what_the_truth_says(talk: Simnet, says: Says) -> None:
+    require(os.geteuid() == 0, "root, to enter a namespace and come back")
+    truth = talk.responder_truth()
+    addresses = truth.addresses()
+    chosen = addresses[truth.says(addresses, 80) == says][:5]
+    for address, banner in zip(chosen.tolist(), truth.banners(chosen, 80), strict=True):
+        with talk.inside("near"), socket.socket() as sock:
+            sock.settimeout(20.0)
+            sock.connect((socket.inet_ntoa(address.to_bytes(4, "big")), 80))
+            if says is not Says.GREETING:
+                sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            heard, refused = b"", False
+            try:
+                while len(heard) < len(banner):
+                    more = sock.recv(65536)
+                    assert more, "the connection ended too soon"
+                    heard += more
+                if says in (Says.CLOSE, Says.RESET):
+                    assert sock.recv(1) == b""
+            except ConnectionResetError:
+                refused = True
+            assert heard == banner
+            assert refused == (says is Says.RESET)
+    assert talk.responder_counters()["astray"] == 0
+
+
+def test_tls_is_as_real_as_its_certificates(talk: Simnet) -> None:
+    truth = talk.responder_truth()
+    addresses = truth.addresses()
+    banners = set(truth.banners(addresses[truth.says(addresses, 80) == Says.TLS], 80))
+    assert len(banners) == len(talk.responder_chains)
+    for chain in talk.responder_chains:
+        assert sum(all(der in banner for der in chain) for banner in banners) >= 1
+
+
+def test_mute_acknowledges_and_deaf_does_not(talk: Simnet) -> None:
+    require(os.geteuid() == 0, "root, to enter a namespace and come back")
+    truth = talk.responder_truth()
+    addresses = truth.addresses()
+    for says in (Says.MUTE, Says.DEAF):
+        address = int(addresses[truth.says(addresses, 80) == says][0])
+        with talk.inside("near"), socket.socket() as sock:
+            sock.settimeout(20.0)
+            sock.connect((socket.inet_ntoa(address.to_bytes(4, "big")), 80))
+            before = talk.responder_counters()["data"]
+            sock.sendall(b"hello")
+            assert until(lambda before=before: talk.responder_counters()["data"] > before)  # type: ignore[misc]
+            acknowledged = until(lambda: unacknowledged(sock) == 0, 15.0 if says is Says.MUTE else 0.5)
+            assert acknowledged == (says is Says.MUTE)
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Segments on their way (struct tcp_info, `tcpi_unacked`)."""
+    return int(struct.unpack_from("<I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 24)[0])
+
+
+def test_rows_are_as_long_as_what_is_said() -> None:
+    assert [row_bytes(size) for size in (0, 400, 500, 1440)] == [512, 512, 1024, 2048]

@@ -10,9 +10,13 @@ from stages.simnet.responder_spec import MAX_DELAYS, Reaction, Responder, parse_
 
 
 def test_a_responder_survives_json() -> None:
-    made = Responder(("10.64.0.0/16", "10.1.0.0/24"), {"synack": 0.25, "rst": 0.5}, (0.5, 10.0), 0.125)
+    made = Responder(
+        ("10.64.0.0/16", "10.1.0.0/24"), {"synack": 0.25, "rst": 0.5}, (0.5, 10.0), 0.125, {"tls": 0.5}, 400, 300, 0.25,
+        1.0,
+    )  # fmt: skip
     assert Responder.of(json.loads(json.dumps(asdict(made)))) == made
-    asked = json.loads(request(7, made, "far0", "02:00:00:00:00:01"))
+    asked = json.loads(request(7, made, "far0", "02:00:00:00:00:01", [b"\x16\x03"]))
+    assert asked["flights"] == ["1603"]
     assert Responder.of(asked["responder"]) == made
     assert (asked["seed"], asked["interface"], asked["mac"]) == (7, "far0", "02:00:00:00:00:01")
 
@@ -33,6 +37,12 @@ def test_ranges_are_in_order() -> None:
         ({"delays": (4000.0,)}, "delays"),
         ({"delays": (1.0,) * (MAX_DELAYS + 1)}, "at most 8"),
         ({"delays": (), "shares": {"delayed": 0.1}}, "there is no delay"),
+        ({"says": {"htp": 0.5}}, "no conversation 'htp'; there are deaf, mute, http"),
+        ({"says": {"http": 0.6, "tls": 0.6}}, "what it says are 1.2 together"),
+        ({"back": -0.1}, "loss on the way back is -0.1"),
+        ({"body": 5000}, r"body is 5000, not in \[0, 4096\]"),
+        ({"segment": 10}, "segment is 10"),
+        ({"again": -1.0}, "again is -1.0"),
     ],
     ids=str,
 )
@@ -43,7 +53,7 @@ def test_what_cannot_be(wrong: dict[str, Any], text: str) -> None:
 
 def test_shares_as_text() -> None:
     assert parse_shares("synack=0.5, rst=0.25") == {"synack": 0.5, "rst": 0.25}
-    for wrong, text in (("synack", "reaction=share"), ("synack=x", "'x' is not a number"), ("a=1,a=1", "twice")):
+    for wrong, text in (("synack", "name=share"), ("synack=x", "'x' is not a number"), ("a=1,a=1", "twice")):
         with pytest.raises(ValueError, match=text):
             parse_shares(wrong)
 

@@ -48,6 +48,8 @@ async def test_an_observation_is_kept_whole(store: Store) -> None:
         truncated=True,
         data=b"\0\xff\x80line\r\n",
         datagrams=[1, 2],
+        service="ssh",
+        facts={"id": "SSH-2.0-x", "ciphers": ["aes128-ctr"]},
     )
     written = await write(store, record)
     assert (written.stored, written.repeated, written.services) == (1, 0, 1)
@@ -78,6 +80,8 @@ async def test_an_observation_is_kept_whole(store: Store) -> None:
         "truncated": True,
         "sha256": document["sha256"],
         "datagrams": [1, 2],
+        "service": "ssh",
+        "facts": {"id": "SSH-2.0-x", "ciphers": ["aes128-ctr"]},
         "data": b"\0\xff\x80line\r\n",
     }
     assert type(document["ended"]) is float

@@ -29,6 +29,10 @@ class Topics:
     def hits(self) -> str:
         return f"{self.prefix}.hits.v1"
 
+    def hits_of(self, scanner: str) -> str:
+        """Hits whose connections are continued on that scanner's host."""
+        return f"{self.prefix}.hits.{scanner}.v1"
+
     @property
     def banners(self) -> str:
         return f"{self.prefix}.banners.v1"

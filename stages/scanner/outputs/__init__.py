@@ -18,10 +18,22 @@ REGISTRY: Final = {
     "json": ("stages.scanner.outputs.json", "Json"),
     "list": ("stages.scanner.outputs.list", "List"),
     "hits": ("stages.scanner.outputs.hits", "Hits"),
+    "xml": ("stages.scanner.outputs.masscan", "Xml"),
+    "masscan-json": ("stages.scanner.outputs.masscan", "Json"),
+    "ndjson": ("stages.scanner.outputs.masscan", "Ndjson"),
+    "masscan-list": ("stages.scanner.outputs.masscan", "List"),
+    "grepable": ("stages.scanner.outputs.masscan", "Grepable"),
+    "unicornscan": ("stages.scanner.outputs.masscan", "Unicornscan"),
+    "hostonly": ("stages.scanner.outputs.masscan", "Hostonly"),
+    "interactive": ("stages.scanner.outputs.masscan", "Screen"),
+    "binary": ("stages.scanner.outputs.masscan", "Binary"),
     "null": ("stages.scanner.outputs.null", "Null"),
 }
 
 NAMES: Final = tuple(REGISTRY)
+
+#: Those of masscan: open targets, or what --show asks for.
+MASSCAN: Final = tuple(name for name, (file, _) in REGISTRY.items() if file.endswith(".masscan"))
 
 
 def get(name: str) -> Callable[[Format], OutputModule]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from stages.scanner.fields import Field
 from stages.scanner.hits import HitLines
+from stages.scanner.masscan.writing import Data
+from stages.scanner.parts import Part
 from stages.scanner.rows import Answer
 
 
@@ -18,6 +20,9 @@ class Format:
     fields: tuple[Field, ...]  #: -f, or the probe's default
     hits: HitLines  #: renders full hit records
     header_row: bool = True  #: --no-header-row
+    parts: tuple[Part, ...] = ()  #: what is probed
+    started_us: int = 0  #: the scan's first run, microseconds since the epoch
+    show: Literal["open", "closed", "all"] = "open"  #: states that masscan's formats write
 
 
 class OutputModule(Protocol):
@@ -28,3 +33,16 @@ class OutputModule(Protocol):
 
     def render(self, answers: Sequence[Answer]) -> bytes:
         """The answers, complete lines."""
+
+
+@runtime_checkable
+class Ending(Protocol):
+    """A module whose files have an end."""
+
+    closed: bool  #: the end stands there at all times: the next rows overwrite it
+
+    def end(self) -> bytes:
+        """What stands at the end of a file."""
+
+    def keep(self, data: Data) -> int:
+        """How many bytes of a file of this module may stay when it is gone on with. Instead of `begin`."""

@@ -11,8 +11,9 @@ from tests.servers.answers import rst, synack, unreachable
 
 @pytest.mark.parametrize("name", outputs.NAMES)
 def test_every_module_writes_whole_lines(name: str) -> None:
-    module = outputs.get(name)(Format(choose("*", "tcp_synscan"), HitLines(HitSource("s", "tcp_synscan"))))
+    wanted = Format(choose("*", "tcp_synscan"), HitLines(HitSource("s", "tcp_synscan")))
+    module, other = outputs.get(name)(wanted), outputs.get(name)(wanted)
     answers = [synack(), rst(), unreachable()]
     data = module.begin() + module.render(answers[:1]) + module.render(answers[1:])
-    assert data == module.begin() + module.render(answers)
-    assert data == b"" or data.endswith(b"\n")
+    assert data == other.begin() + other.render(answers)
+    assert data == b"" or data.endswith(b"\n") or name == "binary"

@@ -1,0 +1,119 @@
+"""HALFOPEN: half a handshake, as a row of a numpy array: what a SYN-ACK says, and what of the SYN must be known.
+
+Whoever continues the connection (`net.continuation`, `net.repair`) takes these rows; they come from a scanner's answers
+or, by `half_open`, from a hit as it was written down. Addresses and ports are host-order integers. What our SYN offered
+(its window scale) is known to who sent it and no part of a row. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from ipaddress import AddressValueError, IPv4Address
+from typing import Any, Final, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+HALFOPEN: Final = np.dtype(
+    [
+        ("peer", "u4"),  # the target's address
+        ("ours", "u4"),  # the address that the SYN came from
+        ("peer_port", "u2"),
+        ("own_port", "u2"),
+        ("seq", "u4"),  # of the SYN-ACK: the peer's initial sequence number
+        ("ack", "u4"),  # its acknowledgement: our next sequence number
+        ("window", "u2"),  # never scaled in a SYN-ACK (RFC 7323 2.2)
+        ("mss", "u2"),  # 0: no such option, which means 536 (RFC 9293 3.7.1)
+        ("wscale", "i1"),  # shift count; -1: no such option
+        ("sack", "u1"),
+        ("has_ts", "u1"),
+        ("ts_val", "u4"),
+        ("ts_ecr", "u4"),
+        ("ts", "i8"),  # arrival of the SYN-ACK, microseconds since the epoch
+        ("rtt", "f8"),  # seconds; NaN: not known
+        ("tag", "u8"),  # the caller's: comes back with what became of it
+    ]
+)
+
+HalfOpenArray: TypeAlias = npt.NDArray[np.void]
+
+_U8: Final = 0xFF
+_U16: Final = 0xFFFF
+_U32: Final = 0xFFFFFFFF
+_I63: Final = (1 << 63) - 1
+#: A shift count above 14 is used as 14 by who receives it (RFC 7323 2.3), so any byte may stand in a hit.
+_MAX_SCALE: Final = 127
+
+
+class HitLike(Protocol):
+    """The plain values of a hit (`stages.core.records.Hit`)."""
+
+    @property
+    def ts(self) -> int: ...
+    @property
+    def ip(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def rtt(self) -> float | None: ...
+    @property
+    def source(self) -> dict[str, Any] | None: ...
+    @property
+    def tcp(self) -> dict[str, Any] | None: ...
+
+
+def half_open(hit: HitLike, tag: int = 0) -> np.void:
+    """The row of a hit, or ValueError, which names the field and its value: a number out of range, no `tcp`, no
+    `source`, an address that is none of IPv4."""
+    if not isinstance(hit.tcp, dict):
+        raise ValueError(f"tcp is {hit.tcp!r}: the hit has no SYN-ACK to continue")
+    if not isinstance(hit.source, dict):
+        raise ValueError(f"source is {hit.source!r}: the hit does not say who sent the SYN")
+    tcp, source = hit.tcp, hit.source
+    row = np.zeros(1, HALFOPEN)
+    row["peer"] = _address("ip", hit.ip)
+    row["ours"] = _address("source.ip", source.get("ip"))
+    row["peer_port"] = _number("port", hit.port, 1, _U16)
+    row["own_port"] = _number("source.port", source.get("port"), 1, _U16)
+    row["seq"] = _number("tcp.seq", tcp.get("seq"), 0, _U32)
+    row["ack"] = _number("tcp.ack", tcp.get("ack"), 0, _U32)
+    row["window"] = _number("tcp.window", tcp.get("window"), 0, _U16)
+    row["mss"] = _number("tcp.mss", _or(tcp.get("mss"), 0), 0, _U16)
+    row["wscale"] = _number("tcp.wscale", _or(tcp.get("wscale"), -1), -1, _MAX_SCALE)
+    row["sack"] = bool(tcp.get("sack"))
+    if tcp.get("ts_val") is not None:
+        row["has_ts"] = 1
+        row["ts_val"] = _number("tcp.ts_val", tcp["ts_val"], 0, _U32)
+        row["ts_ecr"] = _number("tcp.ts_ecr", _or(tcp.get("ts_ecr"), 0), 0, _U32)
+    row["ts"] = _number("ts", hit.ts, 0, _I63)
+    row["rtt"] = _seconds("rtt", hit.rtt)
+    row["tag"] = tag
+    made: np.void = row[0]
+    return made
+
+
+def _or(value: Any, otherwise: int) -> Any:
+    return otherwise if value is None else value
+
+
+def _number(name: str, value: Any, lowest: int, highest: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+        raise ValueError(f"{name} is {value!r}, not a number between {lowest} and {highest}")
+    return value
+
+
+def _address(name: str, value: Any) -> int:
+    try:
+        if isinstance(value, str):
+            return int(IPv4Address(value))
+    except AddressValueError:
+        pass
+    raise ValueError(f"{name} is {value!r}, not an IPv4 address")
+
+
+def _seconds(name: str, value: Any) -> float:
+    if value is None:
+        return math.nan
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} is {value!r}, not a number of seconds")
+    return float(value)

@@ -1,0 +1,9 @@
+"""RTSP (RFC 2326 section 7.1): a status line. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from stages.proto.recognise.verdict import Recogniser, shape
+
+recognise: Final[Recogniser] = shape("RTSP/#.# ###")

@@ -1,0 +1,104 @@
+"""Where the conversations of a scan go, and when a mark may count that was set before they had ended.
+
+A conversation takes `total` seconds at most from its hit on, so what was said with the targets before a mark is written
+when that time has passed behind it: the mark is put back for so long. Then a checkpoint says of a position that its
+hits *and* their banners are acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, Protocol
+
+from stages.scanner.answers import SYNACK
+from stages.scanner.delivery import Delivery, Mark
+from stages.scanner.dialled import Dialled
+from stages.scanner.metrics import ScannerMetrics
+from stages.scanner.rows import Answer
+from stages.scanner.said import Grabbing, Keyed, Said
+from stages.scanner.summary import Tally
+
+#: Seconds from the end of a conversation to its standing in the delivery, at most: batches take milliseconds, the rest
+#: is for a machine that is busy.
+HAND_OVER: Final = 2.0
+
+
+class Lines(Protocol):
+    """Takes records of conversations (`stages.scanner.destination`)."""
+
+    async def write_lines(self, lines: Sequence[Keyed]) -> None: ...
+
+    async def settle(self) -> None: ...
+
+
+class Speech:
+    """The writer's part in it."""
+
+    def __init__(
+        self,
+        grabbing: Grabbing,
+        destinations: Sequence[Lines],
+        *,
+        tally: Tally,
+        metrics: ScannerMetrics,
+        on_said: Callable[[Sequence[int]], None],
+    ) -> None:
+        """`on_said` gets positions of which nothing more will come."""
+        self._destinations = destinations
+        self._tally = tally
+        self._metrics = metrics
+        self._on_said = on_said
+        self._delay = grabbing.total + HAND_OVER
+        self._ripening: set[asyncio.TimerHandle] = set()
+        self.dialled: Dialled | None = None  #: who goes on with hits, where the engine does not
+
+    async def write(self, said: Sequence[Said], wanted: Collection[int] | None) -> None:
+        """Write batches of conversations: those of `wanted` positions, all if it is None."""
+        for batch in said:
+            lines, outcomes = batch.rendered(wanted)
+            for destination in self._destinations:
+                await destination.write_lines(lines)
+            self._tally.banners += len(lines)
+            self._metrics.said(outcomes)
+            self._on_said(batch.positions())
+
+    async def take(self, answers: Sequence[Answer]) -> None:
+        """Hits that were written."""
+        if self.dialled is not None:
+            await self.dialled.take([answer for answer in answers if _opened(answer)])
+
+    @staticmethod
+    def without(answers: Sequence[Answer]) -> Sequence[Answer]:
+        """Those that are done when they are written: of the others something will be said."""
+        return [answer for answer in answers if not _opened(answer)]
+
+    def ripen(self, mark: Mark, delivery: Delivery) -> None:
+        """Put the mark back when what was said before it is written."""
+
+        def ripe() -> None:
+            self._ripening.discard(handle)
+            delivery.mark(mark.position)
+
+        handle = asyncio.get_running_loop().call_later(self._delay, ripe)
+        self._ripening.add(handle)
+
+    async def drained(self) -> None:
+        """Until all that was dialled here has ended."""
+        if self.dialled is not None:
+            await self.dialled.drained()
+
+    async def settle(self) -> None:
+        for destination in self._destinations:
+            await destination.settle()
+
+    async def close(self) -> None:
+        for handle in self._ripening:
+            handle.cancel()
+        if self.dialled is not None:
+            await self.dialled.close()
+
+
+def _opened(answer: Answer) -> bool:
+    """Whether it is the one hit of its target."""
+    return answer.kind == SYNACK and not answer.repeat

@@ -1,0 +1,125 @@
+"""The two ways on. With packets and real servers: tests/integration/test_ways.py; here what leads there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stages.net.conversation import Conversation
+from stages.net.dialing import Dialer
+from stages.net.firewall import NoLease
+from stages.net.halfopen import HALFOPEN
+from stages.net.onward import Waiting
+from stages.net.onward_ways import Adopt, Raw
+from stages.proto.banner import Script
+from tests.require import require
+from tests.servers.talkers import talker
+
+
+def half(own_port: int = 40_000) -> Any:
+    row = np.zeros(1, HALFOPEN)
+    row["peer"], row["ours"], row["peer_port"], row["own_port"] = 0x7F000001, 0xC0000202, 80, own_port
+    row["ts"], row["rtt"], row["mss"] = 1_795_245_000_500_000, 0.25, 1460
+    return row[0]
+
+
+def waiting(tag: object, host: str = "192.0.2.7", port: int = 80) -> Waiting:
+    class Hit:
+        ip, ts, rtt, source, tcp = host, 0, None, None, None
+
+    Hit.port = port  # type: ignore[attr-defined]
+    return Waiting(Hit(), half(), Script(first=30.0).begin(""), tag, 30.0, 100)  # type: ignore[arg-type]
+
+
+def test_nothing_is_opened_where_no_scanner_holds_a_lease() -> None:
+    require(os.path.exists("/proc/thread-self/net/unix"), "Linux")
+    raw = Raw(capacity=1, close="fin", control=None, keep_data=True)
+    with pytest.raises(NoLease, match=r"192\.0\.2\.2 port 40000"):
+        raw.open(half(), 8)
+    raw.close()
+    assert not raw.covers("192.0.2.2", 40_000)
+    assert raw.in_flight == 0
+
+
+async def test_adoption_needs_the_lease_too() -> None:
+    require(os.path.exists("/proc/thread-self/net/unix"), "Linux")
+    dialer = Dialer(lambda conversations: None)
+    adopt = Adopt(dialer, capacity=1)
+    with pytest.raises(NoLease):
+        adopt.open(half(), 8)
+    adopt.close()
+    await dialer.close()
+
+
+class Adopter:
+    """The helper's other end, whose answers the test writes."""
+
+    def __init__(self) -> None:
+        self.read, self.write = os.pipe()
+        self.batches: list[int] = []
+        self.answers: list[list[socket.socket | OSError]] = []
+
+    def fileno(self) -> int:
+        return self.read
+
+    def submit(self, rows: list[Any], *, own_wscale: int) -> None:
+        self.batches.append(len(rows))
+
+    def answer(self, *answers: socket.socket | OSError) -> None:
+        self.answers.append(list(answers))
+        os.write(self.write, b"!")
+
+    def collect(self) -> list[socket.socket | OSError] | None:
+        os.read(self.read, 1)
+        return self.answers.pop(0)
+
+    def close(self) -> None:
+        os.close(self.read)
+        os.close(self.write)
+
+
+async def until(holds: Any) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+async def test_sockets_come_back_and_are_talked_on() -> None:
+    """One batch is asked for at a time; a refusal goes to who dials; a socket that is not wanted is reset."""
+    ended: list[Conversation] = []
+    refused: list[tuple[object, int | None]] = []
+    dialer = Dialer(ended.extend)
+    way, adopter = Adopt(dialer, capacity=3), Adopter()
+    way._adopter = adopter  # type: ignore[assignment]
+    loop = asyncio.get_running_loop()
+    way.start(loop, ended.extend, lambda batch, error: refused.extend((each.tag, error.errno) for each in batch))
+    try:
+        with talker(lambda connection: connection.sendall(b"hello")) as (host, port):
+            assert way.talk(waiting("a", host, port))
+            await until(lambda: adopter.batches == [1])
+            assert way.talk(waiting("b"))
+            way.reset(np.array([half()]))
+            assert not way.talk(waiting("c"))  # three are under way
+            first = socket.create_connection((host, port))
+            first.setblocking(False)
+            adopter.answer(first)
+            await until(lambda: adopter.batches == [1, 2])
+            last = socket.create_connection((host, port))
+            adopter.answer(OSError(99, "it is there already"), last)
+            await until(lambda: ended and refused)
+            assert last.fileno() < 0
+        assert refused == [("b", 99)]
+        ((conversation),) = ended
+        assert (conversation.tag, conversation.body, conversation.via) == ("a", b"hello", "adopt")
+        assert conversation.started == 1_795_245_000_250_000  # when the SYN left
+        assert conversation.connected == 0.25
+        assert way.in_flight == 0
+    finally:
+        loop.remove_reader(adopter.read)
+        way.close()
+        await dialer.close()

@@ -1,0 +1,32 @@
+"""What the servers and peers of the tests are made of, fetched before the tests run: `python -m tests.servers.fetch`.
+
+The processes that run tests side by side cannot reach anything beyond loopback. What is not to be had here is left to
+the test that needs it, which says so.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.servers import kafka, mongo
+from tests.servers.pyjarm import pyjarm_home
+from tests.servers.zgrab2 import zgrab2
+
+
+def main() -> int:
+    for name, fetch in (("Kafka", kafka.jars), ("MongoDB wire server", mongo.jars), ("zgrab2", zgrab2),
+                        ("pyjarm", pyjarm_home)):  # fmt: skip
+        try:
+            there = fetch()
+        except (OSError, subprocess.SubprocessError, pytest.skip.Exception, pytest.fail.Exception) as error:
+            there = None
+            print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {'ready' if there else 'not here'}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
