@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Final
 
-from stages.cli.sections import SECTIONS, add_settings, load_settings
+from stages.cli.sections import SECTIONS, add_settings, add_zmap_config, load_settings
 
 #: What decides about targets and their order; the other options of `scan` mean nothing here.
 OPTIONS: Final = frozenset({
@@ -24,19 +24,22 @@ _EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--binary", action="store_true", help="six bytes a target: address and port, network order")
+    parser.add_argument("--disable-syslog", action="store_true", help="understood: nothing is written to syslog")
+    parser.add_argument("-l", "--log-file", metavar="FILE", help="write the log there")
+    parser.add_argument("-v", "--verbosity", metavar="N", type=int, choices=range(6), default=2, help="0 to 5")
+    add_zmap_config(parser)
     add_settings(parser, "scanner", "lists", omit=set(SECTIONS["scanner"].model_fields) - OPTIONS)
 
 
 def run(args: argparse.Namespace) -> int:
-    loaded = load_settings(args, "scanner", "lists")
+    loaded = load_settings(args, "scanner", "lists", zmap=True)
 
     import fcntl
-    import os
     import time
     from contextlib import suppress
 
+    from stages.cli.zmap_ways import begin_plain_log
     from stages.core.errors import MissingCapability
-    from stages.core.logs import set_up
     from stages.core.resolving import resolver
     from stages.core.settings import ListSettings
     from stages.scanner.prepare import prepare
@@ -44,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from stages.scanner.settings import ScannerSettings
 
     settings = loaded.get("scanner", ScannerSettings)
-    set_up(os.environ, default="warning")
+    begin_plain_log(args.log_file, args.verbosity)
     named = settings.ports is not None
     if not named:  # the targets of a probe that has no ports
         portless = next(name for name, module in REGISTRY.items() if not module.ports)

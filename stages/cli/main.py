@@ -11,6 +11,7 @@ import difflib
 import importlib
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Final, NoReturn
 
 from stages import __version__
@@ -22,6 +23,8 @@ COMMANDS: Final = {
     "scan": "probe every target once; hits out",
     "masscan": "masscan's command line",
     "iterate": "the targets of a scan in its order, and nothing sent",
+    "blocklist": "addresses in, those that the lists allow out, each once",
+    "tee": "keep a scan's rows in a file, pass its addresses on as fast as they are read",
     "bannergrab": "one conversation per hit; banners out",
     "tlsgrab": "one TLS handshake per hit; certificates out",
     "sink": "store everything, once",
@@ -32,6 +35,7 @@ COMMANDS: Final = {
     "export": "write what is stored as JSON Lines or CSV",
     "certs": "certificates in and out; read and judge the stored ones again",
     "rules": "rule files checked, and run on what is stored",
+    "completion": "what bash, zsh or fish need to complete this command",
     "config": "print the settings in force, and where each came from",
 }
 
@@ -87,14 +91,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     called = f"longline {words[0]}" if words and words[0] in COMMANDS else "longline"
     try:
         with standard():
-            return command(words, called)
+            return command(words)
     except LonglineError as error:
         if not error.quiet:
             sys.stderr.write(f"{called}: {error}\n")
         return error.exit_code
 
 
-def command(words: Sequence[str], called: str) -> int:
+def command(words: Sequence[str]) -> int:
     """The command that `words` name. Raises LonglineError, and SystemExit when argparse has said all."""
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage())
@@ -110,10 +114,15 @@ def command(words: Sequence[str], called: str) -> int:
     module = importlib.import_module(f"stages.cli.{name}")
     if hasattr(module, "run_words"):  # a command line of another program's manner
         return int(module.run_words(words[1:]))
-    parser = Parser(prog=called, description=COMMANDS[name], allow_abbrev=False)
+    return int(module.run(parser_of(name, module).parse(words[1:])))
+
+
+def parser_of(name: str, module: ModuleType) -> Parser:
+    """The parser of the command called `name`, whose module is `module`."""
+    parser = Parser(prog=f"longline {name}", description=COMMANDS[name], allow_abbrev=False)
     parser.add_argument("-V", "--version", action="version", version=f"longline {__version__}")
     module.add_arguments(parser)
-    return int(module.run(parser.parse(words[1:])))
+    return parser
 
 
 if __name__ == "__main__":

@@ -7,19 +7,20 @@ import sys
 from typing import TYPE_CHECKING
 
 from stages.cli import spec
-from stages.cli.sections import add_settings, load_settings
+from stages.cli.sections import add_settings, add_zmap_config, load_settings
 
 if TYPE_CHECKING:
     from stages.core.settings import Loaded
     from stages.net.privileges import Setup
 
-SECTIONS = ("scanner", "grab", "continue", "lists", "bus", "metrics")
+SECTIONS = ("scanner", "grab", "continue", "zmap", "lists", "bus", "metrics")
 
 #: What of `continue` is about the hits of another process.
 OF_CONSUMERS = ("via", "max_hit_age", "held_ports")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_zmap_config(parser)
     add_settings(parser, *SECTIONS, omit=OF_CONSUMERS)
     group = parser.add_argument_group("instead of a scan")
     group.add_argument("--self-test", action="store_true", help="check what a scan stands on, on this machine")
@@ -35,11 +36,13 @@ def run(args: argparse.Namespace) -> int:
         from stages.cli import checkup
 
         return checkup.self_test() if args.self_test else checkup.benchmark()
-    loaded = load_settings(args, *SECTIONS, spec=None if args.spec is None else spec.read(args.spec))
+    loaded = load_settings(args, *SECTIONS, spec=None if args.spec is None else spec.read(args.spec), zmap=True)
 
+    from stages.cli import zmap_ways
     from stages.scanner import listing
     from stages.scanner.settings import ScannerSettings
 
+    loaded = zmap_ways.applied(loaded)
     asked = listing.text(loaded.get("scanner", ScannerSettings))
     if asked is not None:
         print(asked, end="")
@@ -62,13 +65,12 @@ def run(args: argparse.Namespace) -> int:
 def carry_out(loaded: Loaded, setup: Setup) -> int:
     """Do the scan that the settings ask for; the exit code."""
     import asyncio
-    import os
 
-    from stages.cli.assembly import LEVELS, started, topics_of, watched
+    from stages.cli import zmap_ways
+    from stages.cli.assembly import started, topics_of, watched
     from stages.cli.grabbing import onward_of
     from stages.core.bus.urls import open_publisher
     from stages.core.lifecycle import Life, launch
-    from stages.core.logs import set_up
     from stages.core.metrics import Metrics
     from stages.core.resolving import resolver
     from stages.core.settings import PIPE, BusSettings, ListSettings, MetricsSettings
@@ -77,11 +79,12 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
     from stages.scanner.metrics import ScannerMetrics
     from stages.scanner.prepare import prepare
     from stages.scanner.settings import ScannerSettings
+    from stages.scanner.zmap_settings import ZmapSettings
 
     settings = loaded.get("scanner", ScannerSettings)
     bus = loaded.get("bus", BusSettings)
     lists = loaded.get("lists", ListSettings)
-    set_up(os.environ, default=LEVELS[settings.verbosity])
+    log_name = zmap_ways.begin_log(loaded)
     onward = onward_of(loaded, topics_of(bus))
 
     async def main(life: Life) -> int:
@@ -114,6 +117,8 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
                     status=sys.stderr if publisher is None else None,  # on a log metrics take its place
                     setup=setup,
                     onward=onward,
+                    zmap=loaded.get("zmap", ZmapSettings),
+                    log_name=log_name,
                 )
             finally:
                 if publisher is not None:

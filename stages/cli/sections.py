@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from stages.bannergrab.settings import BannergrabSettings
-from stages.cli import reach
+from stages.cli import reach, system
 from stages.core.errors import SettingError
+from stages.core.layers import SYSTEM_DIRECTORY
 from stages.core.options import add_section, given
 from stages.core.settings import (
     BusSettings,
@@ -29,6 +30,7 @@ from stages.core.settings import (
 from stages.derive.settings import CertsSettings
 from stages.scanner.grab_settings import GrabSettings
 from stages.scanner.settings import ScannerSettings
+from stages.scanner.zmap_settings import ZmapSettings
 from stages.sink.settings import ExportSettings, QuerySettings, SinkSettings
 from stages.tlsgrab.settings import TlsgrabSettings
 
@@ -42,6 +44,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "continue": ContinueSettings,
     "scanner": ScannerSettings,
     "grab": GrabSettings,
+    "zmap": ZmapSettings,
     "bannergrab": BannergrabSettings,
     "tlsgrab": TlsgrabSettings,
     "sink": SinkSettings,
@@ -55,6 +58,9 @@ _MEMORY: Final = "memory:"
 
 _SQLITE: Final = "sqlite:"
 
+#: Sections whose options a configuration file of ZMap may name.
+OF_ZMAP: Final = ("scanner", "zmap", "lists")
+
 #: What can be read of a store (`stages.sink.store.Collection`; a test holds them equal).
 READING = ("services", "hits", "banners", "tls", "certificates", "scans")
 
@@ -64,8 +70,24 @@ def add_settings(parser: argparse.ArgumentParser, *names: str, omit: Collection[
     parser.add_argument(
         "--settings", metavar="FILE", help="configuration file (default: longline.toml, then the system's)"
     )
+    parser.add_argument(
+        "--no-system-config",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="leave the files of /etc/longline and /etc/zmap alone, and the block lists that they name",
+    )
     for name in names:
         add_section(parser, SECTIONS[name], omit=omit)
+
+
+def add_zmap_config(parser: argparse.ArgumentParser) -> None:
+    """Offer `-C`, for a command that reads ZMap's configuration files: `load_settings` with `zmap=True`."""
+    parser.add_argument(
+        "-C",
+        "--config",
+        metavar="FILE",
+        help="configuration file of ZMap's kind; the command line wins over it (default: /etc/zmap/zmap.conf)",
+    )
 
 
 def load_settings(
@@ -74,17 +96,26 @@ def load_settings(
     prefixes: Mapping[str, str] | None = None,
     own_file: bool = False,
     spec: Mapping[str, Mapping[str, object]] | None = None,
+    zmap: bool = False,
 ) -> Loaded:
     """All sections: defaults < file < environment < what was typed for `names` (and under `prefixes`: section ->
     prefix of its options). Raises SettingError, and Confined where LONGLINE_CONFINE is set and the bus or store in
     `names` is on another host; `own_file`: the command's one log is its store's file, whatever is set.
-    `spec`: values below what was typed (`stages.cli.spec`)."""
+    `spec`: values below what was typed (`stages.cli.spec`). `zmap`: ZMap's configuration files count too."""
     typed = {name: given(args, SECTIONS[name]) for name in names}
     typed |= {name: given(args, SECTIONS[name], prefix=prefix) for name, prefix in (prefixes or {}).items()}
     if spec is not None:
         typed = _under(typed, spec)
     explicit = Path(args.settings) if getattr(args, "settings", None) else None
-    loaded = load(SECTIONS, argv=typed, environ=os.environ, file=find_file(explicit, Path.cwd()))
+    honoured = system.honoured(getattr(args, "no_system_config", False))
+    file = find_file(explicit, Path.cwd(), SYSTEM_DIRECTORY if honoured else None)
+    own = {name: SECTIONS[name] for name in OF_ZMAP}
+    config = Path(args.config).expanduser() if zmap and args.config is not None else None
+    below = list(system.own_lists(file)) if honoured else []
+    if honoured and zmap:
+        below += system.of_zmap(own, lists_only=config is not None)
+    above = [] if config is None else list(system.of_file(config, own))
+    loaded = load(SECTIONS, argv=typed, environ=os.environ, file=file, below=below, above=above)
     bus = loaded.get("bus", BusSettings)
     for url in (bus.source, bus.sink):
         if url.startswith(_MEMORY):

@@ -1,5 +1,8 @@
 """The layers of the settings: defaults < `longline.toml` < `LONGLINE_<SECTION>_<KEY>` < command line.
 
+A command may have files of its own below `longline.toml`, and others between the environment and the command line:
+their values come as `Given`.
+
 `load` lays them over each other and validates once. Each value remembers where it came from, so that an error can name
 the place and `longline config` can show it. One `Loaded` per process, immutable.
 """
@@ -7,7 +10,7 @@ the place and `longline config` can show it. One `Loaded` per process, immutable
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -23,7 +26,7 @@ SYSTEM_DIRECTORY: Final = Path("/etc/longline")
 
 #: Every variable with this prefix is a setting and checked, except the reserved ones.
 PREFIX: Final = "LONGLINE_"
-RESERVED: Final = frozenset({"LONGLINE_CONFINE", "LONGLINE_LOG"})
+RESERVED: Final = frozenset({"LONGLINE_CONFINE", "LONGLINE_LOG", "LONGLINE_NO_SYSTEM_CONFIG"})
 
 S = TypeVar("S", bound=Section)
 
@@ -36,6 +39,16 @@ class Effective:
     key: str
     value: object
     origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One value of a file that is no `longline.toml`."""
+
+    section: str
+    field: str
+    value: object
+    origin: str  #: `FILE:LINE`
 
 
 class Loaded:
@@ -82,8 +95,9 @@ def dump_effective(loaded: Loaded) -> list[Effective]:
     return rows
 
 
-def find_file(explicit: Path | None, directory: Path, system: Path = SYSTEM_DIRECTORY) -> Path | None:
+def find_file(explicit: Path | None, directory: Path, system: Path | None = SYSTEM_DIRECTORY) -> Path | None:
     """The configuration file to read: the one given, else `directory`/longline.toml, else the system's, else none.
+    `system` None: the system has no say.
 
     Raises SettingError if `explicit` is no file.
     """
@@ -91,7 +105,8 @@ def find_file(explicit: Path | None, directory: Path, system: Path = SYSTEM_DIRE
         if not explicit.is_file():
             raise SettingError("--settings", str(explicit), "no such file")
         return explicit
-    return next((path for path in (directory / FILE_NAME, system / FILE_NAME) if path.is_file()), None)
+    places = [directory] if system is None else [directory, system]
+    return next((path for place in places if (path := place / FILE_NAME).is_file()), None)
 
 
 @dataclass(slots=True)
@@ -108,7 +123,7 @@ class _Layering:
         if isinstance(value, str) and _is_tuple(self.sections[name], field):
             value = _split(value)
         if option.adds_up and field in held:
-            value = (*held[field], *_items(value))
+            value = tuple(dict.fromkeys((*held[field], *_items(value))))
             origin = f"{self.origins[name, field]} + {origin}"
         held[field] = value
         self.origins[name, field] = origin
@@ -131,17 +146,24 @@ def load(
     argv: Mapping[str, Mapping[str, object]],
     environ: Mapping[str, str],
     file: Path | None,
+    below: Iterable[Given] = (),
+    above: Iterable[Given] = (),
 ) -> Loaded:
     """Lay the layers over each other and validate.
 
     `sections`: every section of the program, so that a key of any stage is known in the file that all stages share.
     `argv`: for each section what was typed (`stages.core.options.given`). `file`: from `find_file`; None for none.
+    `below` it lie the values of other files, and others `above` it and the environment.
     Raises SettingError for an unknown key or section (with the nearest known one) and for a value that is refused.
     """
     layering = _Layering(sections, {name: {} for name in sections}, {})
+    for each in below:
+        layering.put(each.section, each.field, each.value, each.origin)
     if file is not None:
         _lay_file(layering, file)
     _lay_environment(layering, environ)
+    for each in above:
+        layering.put(each.section, each.field, each.value, each.origin)
     for name, given in argv.items():
         for field, value in given.items():
             layering.put(name, field, value, f"command line: {_flag(sections[name], field)}")

@@ -1,19 +1,23 @@
 """Reading allow and block lists from files.
 
-A list that cannot be read as a whole is refused as a whole: half a blocklist is worse than an error.
+A list that cannot be read as a whole is refused as a whole: half a blocklist is worse than an error. Who wants half
+of it all the same says --ignore-blocklist-errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from stages.core.errors import UsageError
+from stages.core.errors import ListError, UsageError
 from stages.core.netset import NetSet, Resolve, Span, parse_lines
 from stages.core.settings import ListSettings
 from stages.core.special import lifted_by
+
+log = logging.getLogger("longline.core.lists")
 
 #: Entries in memory before they are merged into ranges: bounds the memory of a list of many million addresses.
 _MERGE_EVERY: Final = 1_000_000
@@ -34,13 +38,14 @@ def read_lists(settings: ListSettings, resolve: Resolve) -> Lists:
 
     Raises UsageError for a file that cannot be read and for an allowlist that allows nothing, ListError for a line.
     """
-    block, _, named = _read(settings.blocklist_file, "--blocklist-file", resolve, lifting=False)
+    on_error = _warn if settings.ignore_blocklist_errors else None
+    block, _, named = _read(settings.blocklist_file, "--blocklist-file", resolve, on_error, lifting=False)
     if settings.exclude:
         spans = list(parse_lines(settings.exclude, "--exclude", resolve))
         block, named = block.union(NetSet.of(spans)), named or any(span.named for span in spans)
     if not settings.allowlist_file:
         return Lists(block=block, named=named)
-    allow, lifts, also_named = _read(settings.allowlist_file, "--allowlist-file", resolve, lifting=True)
+    allow, lifts, also_named = _read(settings.allowlist_file, "--allowlist-file", resolve, on_error, lifting=True)
     if not allow:
         raise UsageError("--allowlist-file", ", ".join(settings.allowlist_file), "the allowlist is empty")
     return Lists(block, allow, lifts, named or also_named)
@@ -51,7 +56,18 @@ def lifts(spans: Iterable[Span]) -> frozenset[str]:
     return frozenset(network for span in spans if not span.named and (network := lifted_by(span)) is not None)
 
 
-def _read(files: Sequence[str], option: str, resolve: Resolve, *, lifting: bool) -> tuple[NetSet, frozenset[str], bool]:
+def _warn(error: ListError) -> None:
+    log.warning("left out: %s", error)
+
+
+def _read(
+    files: Sequence[str],
+    option: str,
+    resolve: Resolve,
+    on_error: Callable[[ListError], None] | None,
+    *,
+    lifting: bool,
+) -> tuple[NetSet, frozenset[str], bool]:
     """(addresses, special ranges that its entries lift if they do, whether names are among them)."""
     result = NetSet()
     lifted: set[str] = set()
@@ -60,7 +76,7 @@ def _read(files: Sequence[str], option: str, resolve: Resolve, *, lifting: bool)
     for file in files:
         try:
             with Path(file).open(encoding="utf-8") as lines:
-                for span in parse_lines(lines, file, resolve):
+                for span in parse_lines(lines, file, resolve, on_error=on_error):
                     spans.append(span)
                     named = named or span.named
                     if len(spans) >= _MERGE_EVERY:

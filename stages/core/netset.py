@@ -172,8 +172,15 @@ class NetSet:
         return [Span(4, *pair) for pair in self.v4] + [Span(6, *pair) for pair in self.v6]
 
 
-def parse_lines(lines: Iterable[str], file: str, resolve: Resolve | None = None) -> Iterable[Span]:
-    """The entries of a list, one after the other. Raises ListError with file, line, value and problem.
+def parse_lines(
+    lines: Iterable[str],
+    file: str,
+    resolve: Resolve | None = None,
+    *,
+    on_error: Callable[[ListError], None] | None = None,
+) -> Iterable[Span]:
+    """The entries of a list, one after the other. Raises ListError with file, line, value and problem; with `on_error`
+    that is told instead, and the line left out.
 
     Without `resolve` a host name is an error.
     """
@@ -183,12 +190,14 @@ def parse_lines(lines: Iterable[str], file: str, resolve: Resolve | None = None)
             continue
         try:
             entry = parse_entry(text)
-            if isinstance(entry, str):
-                yield from _resolved(entry, resolve)
-            else:
-                yield entry
+            found = _resolved(entry, resolve) if isinstance(entry, str) else [entry]
         except ValueError as error:
-            raise ListError(file, number, text, str(error)) from None
+            wrong = ListError(file, number, text, str(error))
+            if on_error is None:
+                raise wrong from None
+            on_error(wrong)
+        else:
+            yield from found
 
 
 def _resolved(name: str, resolve: Resolve | None) -> list[Span]:

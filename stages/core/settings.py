@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import pydantic
 
-from stages.core.layers import Effective, Loaded, dump_effective, find_file, load
+from stages.core.layers import Effective, Given, Loaded, dump_effective, find_file, load
 from stages.core.quantities import Seconds, Size
 from stages.core.section import Option, Section, masked, opt, option_of
 
@@ -20,6 +20,7 @@ __all__ = [
     "BusSettings",
     "ContinueSettings",
     "Effective",
+    "Given",
     "ListSettings",
     "Loaded",
     "MetricsSettings",
@@ -204,6 +205,7 @@ class ListSettings(Section):
         (),
         "-b",
         "--blocklist-file",
+        "--blacklist-file",
         metavar="FILE",
         repeat=True,
         adds_up=True,
@@ -221,6 +223,7 @@ class ListSettings(Section):
         (),
         "-w",
         "--allowlist-file",
+        "--whitelist-file",
         metavar="FILE",
         repeat=True,
         help="touch only these; may be given many times",
@@ -232,6 +235,13 @@ class ListSettings(Section):
         True,
         "--lift",
         help="let a target written explicitly, inside one special-purpose range, lift that range for its scan",
+    )
+    ignore_blocklist_errors: bool = opt(
+        False,
+        "--ignore-blocklist-errors",
+        "--ignore-blacklist-errors",
+        "--ignore-invalid-hosts",
+        help="leave out the lines of these files that cannot be read, each with a warning",
     )
     poll: Seconds = opt(1.0, help="seconds between two looks whether a list file changed", gt=0, le=1)
 

@@ -81,13 +81,16 @@ AnswerArray: TypeAlias = npt.NDArray[np.void]
 class Answers(np.ndarray[Any, np.dtype[np.void]]):
     """An ANSWER array with the bytes that its rows point to (`data_at`, `data_size`). What is cut from it has them too.
 
-    An array of ANSWER that is none of these has no bytes.
+    An array of ANSWER that is none of these has no bytes. `chosen`: which rows are results (`stages.scanner.chosen`);
+    None: all. It is this array's alone: what is cut from it has none.
     """
 
     payload: bytes
+    chosen: npt.NDArray[np.bool_] | None
 
     def __array_finalize__(self, other: Any) -> None:
         self.payload = getattr(other, "payload", b"")
+        self.chosen = None
 
 
 def with_payload(rows: AnswerArray, payload: bytes) -> Answers:

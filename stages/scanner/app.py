@@ -34,10 +34,12 @@ from stages.scanner.checkpoint import Checkpoint
 from stages.scanner.dryrun import dry_run, fast_dry_run
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.prepare import Prepared, prepare
+from stages.scanner.reports import Reports
 from stages.scanner.said import Onward
 from stages.scanner.session import Session
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.summary import Counters, Summary, Tally
+from stages.scanner.zmap_settings import ZmapSettings
 
 log = logging.getLogger("longline.scanner.app")
 
@@ -57,6 +59,8 @@ async def scan(
     on_policy: Callable[[Policy], None] | None = None,
     setup: Setup | None = None,
     onward: Onward | None = None,
+    zmap: ZmapSettings | None = None,
+    log_name: str | None = None,
 ) -> Summary:
     """Do a scan, to its end or until `stop` is set; then sending ends and the cooldown is kept.
 
@@ -65,6 +69,7 @@ async def scan(
     there. `on_policy`: takes the scan's address policy, and with it the duty to update it; without it the lists are
     watched here. `setup`: who has the capabilities for packets; None: this process.
     `onward`: what becomes of the connections that are opened; None: they are reset.
+    `zmap`: what it is to say of itself besides; `log_name`: the file of its log.
 
     Raises UsageError, MissingCapability, Confined, HostError, and what the publisher raises for good.
     """
@@ -83,8 +88,13 @@ async def scan(
     )
     if held is not None and held.finished:
         log.info("scan %s is finished", held.scan)
+    reports = None if zmap is None else Reports(prepared, zmap, log_name=log_name)
     if settings.dryrun or settings.fast_dryrun:
-        return await asyncio.to_thread(_dry_run, prepared)
+        summary = await asyncio.to_thread(_dry_run, prepared)
+        if reports is not None:
+            reports.end(summary.counters, summary.tally, summary.position, summary.reason)
+            reports.close()
+        return summary
     session = Session(
         prepared,
         publisher=publisher,
@@ -96,6 +106,7 @@ async def scan(
         resumed=held is not None,
         setup=setup,
         onward=onward,
+        reports=reports,
     )
     if on_policy is not None:
         on_policy(prepared.targets.policy)
@@ -106,6 +117,8 @@ async def scan(
     finally:
         if reloader is not None:
             await reloader.close()
+        if reports is not None:
+            reports.close()
 
 
 def _held(

@@ -1,4 +1,5 @@
-"""`longline scan --benchmark`: how many frames a second this machine builds, and how many answers it validates.
+"""`longline scan --benchmark`: how many frames a second this machine builds, how many answers it validates, and how
+many a filter of two terms judges.
 
 No packet is sent: what the network and its driver can do is another matter.
 
@@ -20,9 +21,11 @@ from stages.scanner import order as orders
 from stages.scanner import probes
 from stages.scanner.answers import ANSWER
 from stages.scanner.dedup import Seen
+from stages.scanner.filters import compile_filter
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.permutation import Permutation
 from stages.scanner.receiver import place
+from stages.scanner.settings import DEFAULT_FILTER
 from stages.scanner.space import Space
 
 #: Seconds of each figure.
@@ -107,4 +110,16 @@ def answers(seconds: float = SECONDS, clock: Callable[[], float] = time.perf_cou
 
     if work(0) != BATCH:
         raise AssertionError("answers to our own probes do not validate")
+    return _rate(work, seconds, clock)
+
+
+def filtered(seconds: float = SECONDS, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Answers that ZMap's default filter judges a second, in batches as the ring brings them."""
+    wanted = compile_filter(DEFAULT_FILTER, "tcp_synscan")
+    batch = np.zeros(BATCH, ANSWER)
+    batch["kind"], batch["repeat"] = np.arange(BATCH) % 4, np.arange(BATCH) % 3 == 0
+
+    def work(_turn: int) -> int:
+        return len(wanted.mask(batch))
+
     return _rate(work, seconds, clock)

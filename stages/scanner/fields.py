@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from ipaddress import ip_address
 from typing import Any, Final, Literal, TypeAlias
 
 from stages.scanner.answers import ECHOREPLY, ICMP, KNOCK, RST, SYNACK
-from stages.scanner.probes import entry
+from stages.scanner.probes import NAMES, entry
 from stages.scanner.rows import Answer, address_text
 
 Value: TypeAlias = str | int | float | bool | list[dict[str, Any]] | None
@@ -46,13 +46,13 @@ UNREACHABLE: Final = (
 )
 
 #: ICMP type of Destination Unreachable (RFC 792).
-_DEST_UNREACH: Final = 3
+DEST_UNREACH: Final = 3
 
 #: What an ICMP error is, by its type (RFC 792).
-_ERROR_CLASSES: Final = {3: "unreach", 4: "sourcequench", 5: "redirect", 11: "timxceed", 12: "paramprob"}
+ERROR_CLASSES: Final = {3: "unreach", 4: "sourcequench", 5: "redirect", 11: "timxceed", 12: "paramprob"}
 
 #: `classification` of icmp_echoscan by ICMP type (RFC 792), as ZMap's module of that name has it.
-_ECHO_CLASSES: Final = {0: "echoreply", 3: "unreach", 4: "sourcequench", 5: "redirect", 11: "timxceed"}
+ECHO_CLASSES: Final = {0: "echoreply", 3: "unreach", 4: "sourcequench", 5: "redirect", 11: "timxceed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _timestamp(us: int) -> str:
 
 
 def _unreachable(answer: Answer) -> str | None:
-    if answer.icmp_type != _DEST_UNREACH:
+    if answer.icmp_type != DEST_UNREACH:
         return None
     return UNREACHABLE[answer.icmp_code] if answer.icmp_code < len(UNREACHABLE) else "unknown"
 
@@ -135,7 +135,7 @@ _ICMP_ERROR: Final = (
         "icmp_class",
         "string",
         "unreach, sourcequench, redirect, timxceed or paramprob",
-        _icmp(lambda a: _ERROR_CLASSES.get(a.icmp_type, "other")),
+        _icmp(lambda a: ERROR_CLASSES.get(a.icmp_type, "other")),
     ),
     Field("icmp_unreach_str", "string", "the code of a Destination Unreachable in words", _icmp(_unreachable)),
 )
@@ -147,7 +147,7 @@ ECHO_FIELDS: Final = (
     Field("seq", "int", "sequence number", lambda a: a.seq if a.kind == ECHOREPLY else None),
     Field(
         "classification", "string", "echoreply, unreach, sourcequench, redirect, timxceed or other",
-        lambda a: _ECHO_CLASSES.get(a.icmp_type, "other"),
+        lambda a: ECHO_CLASSES.get(a.icmp_type, "other"),
     ),
     Field("success", "bool", "the target answered the echo request", lambda a: a.success),
     Field("data", "binary", "payload of the reply, in hex", lambda a: a.data.hex() if a.kind == ECHOREPLY else None),
@@ -197,6 +197,44 @@ _LAST: Final = (
     Field("validated_bits", "int", "bits of these that only who saw the probe knows", lambda a: a.bits),
 )  # fmt: skip
 
+#: What every probe module has.
+COMMON_FIELDS: Final = frozenset((*_FIRST, *_ICMP_ERROR, *_LAST))
+
+#: Names that older manuals of ZMap have, and what they are called now. A `-` in a name is a `_`, too.
+OLD_NAMES: Final = {
+    "response": "classification",
+    "seq": "seqnum",
+    "ack": "acknum",
+    "in_cooldown": "cooldown",
+    "is_repeat": "repeat",
+    "timestamp": "timestamp_str",
+}
+
+
+def alias_of(name: str, known: Container[str]) -> str:
+    """The name that the field called `name` has now, if there is one; else `name`."""
+    if name in known:
+        return name
+    plain = name.replace("-", "_")
+    return plain if plain in known else OLD_NAMES.get(plain, name)
+
+
+def old_timestamp(answer: Answer) -> str:
+    """`2013-08-15 18:55:47.681`, as ZMap 1 wrote `timestamp`; in UTC."""
+    return _timestamp(answer.ts).replace("T", " ").removesuffix("+0000")
+
+
+def _named(field: Field, name: str) -> Field:
+    """The field under the name that it was asked for by: scripts look for that in the header."""
+    get = old_timestamp if name == "timestamp" and name != field.name else field.get
+    return replace(field, name=name, get=get)
+
+
+@cache
+def is_over_udp(probe: str) -> bool:
+    """Whether it is one of ours whose answers are datagrams."""
+    return probe in NAMES and entry(probe).transport == "udp"
+
 
 @cache
 def own(probe: str) -> tuple[Field, ...]:
@@ -234,9 +272,10 @@ def pick(text: str, fields: Sequence[Field], owner: str) -> tuple[Field, ...]:
         return tuple(known.values())
     chosen = []
     for name in (part.strip() for part in text.split(",")):
-        if name not in known:
+        field = known.get(alias_of(name, known))
+        if field is None:
             raise ValueError(f"{owner} has no field {name!r}{_nearest(name, tuple(known))}")
-        chosen.append(known[name])
+        chosen.append(_named(field, name))
     return tuple(chosen)
 
 

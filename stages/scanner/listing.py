@@ -2,7 +2,7 @@
 
 --list-probe-modules     one name a line
 --list-output-modules    one name a line
---list-output-fields     name, type and meaning of the fields of the probe module (-M)
+--list-output-fields     name, type and meaning of the fields of the probe module (-M), as ZMap prints them
 --probe-args template-fields (of the module udp)    fields of a template
 """
 
@@ -42,4 +42,4 @@ def _fields(probe: str) -> str:
         raise UsageError("-M/--probe-module", probe, str(error)) from None
     names = max(len(field.name) for field in fields)
     types = max(len(field.type) for field in fields)
-    return "".join(f"{field.name:{names}} {field.type:{types}}  {field.help}\n" for field in fields)
+    return "".join(f"{field.name:{names}} {field.type:>{types}}: {field.help}\n" for field in fields)

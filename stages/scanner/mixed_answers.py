@@ -42,6 +42,8 @@ def mixed_fields(text: str | None, parts: Sequence[Part]) -> tuple[Field, ...]:
 
 def _either(choices: Sequence[Field | None], find: Callable[[Answer], int]) -> Field:
     first = next(field for field in choices if field is not None)
+    if all(field == first for field in choices):
+        return first
 
     def get(answer: Answer) -> Value:
         field = choices[find(answer)]

@@ -23,12 +23,14 @@ from stages.core.netset import Resolve
 from stages.core.settings import ListSettings
 from stages.core.times import rfc3339
 from stages.scanner.checkpoint import SECRET_BYTES, Checkpoint
-from stages.scanner.fields import Field, choose, default_fields
+from stages.scanner.fields import EVERY, Field, choose, default_fields
+from stages.scanner.filters import Filter, FilterError, compile_filter
 from stages.scanner.iplist import read_list
 from stages.scanner.mixed_answers import mixed_fields
 from stages.scanner.parts import NO_PORTS, Part, identity, slots
 from stages.scanner.probes import entry
 from stages.scanner.quantities import amount_of
+from stages.scanner.results import check_results
 from stages.scanner.seenlog import SUFFIX, Known
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.sharding import own_positions, shard_behind
@@ -38,6 +40,11 @@ from stages.scanner.targets import Targets, choose_listed, choose_targets
 
 #: Bytes of a random seed.
 _SEED_BYTES: Final = 8
+
+EVERYTHING: Final = compile_filter("", "tcp_synscan")
+
+#: Whose answers a filter over a mixed scan has, in what is said of it.
+_MIXED: Final = "this mixed scan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,7 @@ class Prepared:
     fields: tuple[Field, ...]
     checkpoint: Checkpoint  #: where it begins: new, or as it was held
     known: Known | None = None  #: answers that it had before
+    filter: Filter = EVERYTHING  #: which answers are results
 
     @property
     def slices(self) -> list[Slice]:
@@ -106,6 +114,8 @@ def prepare(
     parts = _parts(settings)
     ports = slots(parts)
     fields = _fields(settings, parts)
+    wanted = _filter(settings, parts)
+    check_results(settings)
     probe, named_ports, probe_args = identity(parts)
     _packets_or_connections(settings.engine == "connect", "--engine", "connect", probe)
     read = read_lists(lists, resolve if resolve is not None else _nobody)
@@ -168,6 +178,7 @@ def prepare(
         max_results=settings.max_results,
         cooldown=settings.cooldown_time,
         publish=settings.publishes,
+        output_filter=wanted.text,
         dedup=settings.dedup_method,
     )
     if held is None:
@@ -181,7 +192,7 @@ def prepare(
     if path is not None and settings.dedup_method != "none":
         known = Known(path.with_name(path.name + SUFFIX), held.seen)
         known.check(held_at)
-    return Prepared(settings, spec, targets, read, ports, parts, fields, held, known)
+    return Prepared(settings, spec, targets, read, ports, parts, fields, held, known, wanted)
 
 
 def scan_name(now_us: int, seed: int) -> str:
@@ -236,6 +247,15 @@ def _fields(settings: ScannerSettings, parts: tuple[Part, ...]) -> tuple[Field, 
         return choose(settings.output_fields, only.probe)
     except ValueError as error:
         raise UsageError("-f/--output-fields", settings.output_fields, str(error)) from None
+
+
+def _filter(settings: ScannerSettings, parts: tuple[Part, ...]) -> Filter:
+    try:
+        if len(parts) > 1:
+            return compile_filter(settings.filter_text, _MIXED, mixed_fields(EVERY, parts))
+        return compile_filter(settings.filter_text, parts[0].probe)
+    except FilterError as error:
+        raise UsageError("--output-filter", None, str(error)) from None
 
 
 def _nobody(name: str) -> list[str]:

@@ -74,7 +74,7 @@ class Progress:
         age = max(sample.now - start.now, 1e-9)
         step = max(sample.now - before.now, 1e-9)
         self._before = sample
-        part, left = self._expect(sample, age)
+        part, left = self.expect(sample)
         if self._done_at is None:
             sent = f"{sample.sent} {rate_text((sample.sent - before.sent) / step)}p/s "
             average = (sample.sent - start.sent) / age
@@ -94,8 +94,9 @@ class Progress:
             f"({rate_text((sample.drops - start.drops) / age)}p/s avg); hitrate: {hits:.2%}"
         )
 
-    def _expect(self, sample: Sample, age: float) -> tuple[float, float | None]:
+    def expect(self, sample: Sample) -> tuple[float, float | None]:
         """(share done, seconds left or None while nothing can be said)."""
+        age = max(sample.now - self._start.now, 1e-9)
         if self._done_at is not None:
             left = max(0.0, self._cooldown - (sample.now - self._done_at))
             return (age / (age + left) if age + left else 1.0), left

@@ -81,6 +81,12 @@ class Answer(NamedTuple):
         return KIND_NAMES[self.kind]
 
 
+class LeftOut(Answer):
+    """An answer that is no result: it is counted, and not published."""
+
+    __slots__ = ()
+
+
 #: Every column but the bytes.
 _COLUMNS: Final = Answer._fields[:-1]
 #: `bound` in words.
@@ -94,9 +100,15 @@ def rows(answers: AnswerArray) -> list[Answer]:
     columns = [answers[name].tolist() for name in _COLUMNS]
     payload: bytes = getattr(answers, "payload", b"")
     if not payload:
-        return list(map(Answer._make, zip(*columns, repeat(b"", len(answers)), strict=True)))
-    places = zip(answers["data_at"].tolist(), answers["data_size"].tolist(), strict=True)
-    return list(map(Answer._make, zip(*columns, [payload[at : at + size] for at, size in places], strict=True)))
+        made = list(map(Answer._make, zip(*columns, repeat(b"", len(answers)), strict=True)))
+    else:
+        places = zip(answers["data_at"].tolist(), answers["data_size"].tolist(), strict=True)
+        made = list(map(Answer._make, zip(*columns, [payload[at : at + size] for at, size in places], strict=True)))
+    chosen = getattr(answers, "chosen", None)
+    if chosen is not None:
+        for at in (~chosen).nonzero()[0].tolist():
+            made[at] = LeftOut._make(made[at])
+    return made
 
 
 def connected(
@@ -124,10 +136,10 @@ def connected(
 
 
 def select(answers: Iterable[Answer], publish: Publish) -> list[Answer]:
-    """What `publish` lets through."""
+    """What `publish` lets through, of what the filter has not left out already."""
     if publish == "all":
-        return list(answers)
-    return [answer for answer in answers if answer.kind in SUCCESSES and not answer.repeat]
+        return [answer for answer in answers if type(answer) is Answer]
+    return [a for a in answers if a.kind in SUCCESSES and not a.repeat and type(a) is Answer]
 
 
 def transport_of(answer: Answer) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,9 +22,10 @@ from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner import outputs
 from stages.scanner.choice import open_engine
+from stages.scanner.chosen import choosing
 from stages.scanner.connect import ConnectEngine
 from stages.scanner.delivery import Delivery
-from stages.scanner.destination import STDOUT, BusDestination, Destination, FileDestination
+from stages.scanner.destination import BusDestination, Destination, FileDestination
 from stages.scanner.dialled import Dialled
 from stages.scanner.engines import Engine
 from stages.scanner.hits import WSCALES, HitLines, HitSource
@@ -32,7 +34,8 @@ from stages.scanner.mixed_answers import lines_of
 from stages.scanner.outputs.base import Format
 from stages.scanner.prepare import CONNECT_PROBE, Prepared, Slice
 from stages.scanner.probes import entry
-from stages.scanner.rotation import open_file
+from stages.scanner.reports import FAILED, Reports
+from stages.scanner.results import open_results
 from stages.scanner.rows import Answer
 from stages.scanner.said import Grabbing, Onward, Said
 from stages.scanner.seenlog import SeenLog, key_of
@@ -78,6 +81,7 @@ class Session:
         resumed: bool,
         setup: Setup | None = None,
         onward: Onward | None = None,
+        reports: Reports | None = None,
     ) -> None:
         """Opens the output files, and changes nothing in them. Raises UsageError when they cannot be written."""
         settings, spec = prepared.settings, prepared.spec
@@ -88,6 +92,7 @@ class Session:
         self._path = checkpoint
         self._resumed = resumed
         self._setup = setup
+        self._reports = reports
         self._tally = Tally()
         self._state = State(position=prepared.checkpoint.position)
         self._held = prepared.checkpoint
@@ -112,16 +117,11 @@ class Session:
                 self._bus.topic_of_lines = onward.grabbing.topic
             if onward.hold is not None:
                 self._bus.topic_of_hits = topics.hits_of(onward.scanner)
-        # With a bus the results are there; a file as well only where one was asked for.
-        name = settings.output_file if settings.output_file is not None or publisher is not None else STDOUT
-        self._file: FileDestination | None = None
-        if name is not None:
-            module = outputs.get(self._module)
-            self._file = open_file(name, lambda: module(format_of(prepared, hits)), settings)
+        wanted = format_of(prepared, hits)
+        self._file = open_results(settings, self._module, wanted, published=publisher is not None)
         self._lines: FileDestination | None = None  #: a file that has banners only
-        if onward.output is not None and not (onward.output == name and self._module == _BOTH):
-            nothing = outputs.get("null")(Format(prepared.fields, hits))
-            self._lines = FileDestination.open(onward.output, nothing, "--grab-output")
+        if onward.output is not None and not (self._module == _BOTH and onward.output == settings.output_file):
+            self._lines = FileDestination.open(onward.output, outputs.get("null")(wanted), "--grab-output")
 
     @property
     def _module(self) -> str:
@@ -175,6 +175,10 @@ class Session:
             return summary
         finally:
             self._metrics.end()
+            if self._reports is not None:
+                failed = sys.exc_info()[0] is not None and self._state.reason == "complete"
+                reason = FAILED if failed else self._state.reason
+                self._reports.end(self._state.counters, self._tally, self._state.position, reason)
             if task is not None and not task.done():
                 task.cancel()
                 with suppress(asyncio.CancelledError, LonglineError):
@@ -209,7 +213,7 @@ class Session:
         return await open_engine(
             self._prepared,
             part,
-            delivery.put,
+            choosing(self._prepared.filter, delivery.put, None if self._reports is None else self._reports.counts),
             self._setup,
             hold=onward.hold is not None,
             go_on=go_on,
@@ -287,6 +291,7 @@ class Session:
             report=self._progress if self._bus is not None else None,
             ripe=self._speech is None,
             enough=lambda: writer.enough,
+            on_look=self._look if self._reports is not None else None,
         )
         with rate_signals(engine):
             await watch.run(self._stop, task)
@@ -312,6 +317,8 @@ class Session:
             await self._file.begin(append=self._resumed or settings.append_output)
         if self._lines is not None:
             await self._lines.begin(append=self._resumed)
+        if self._reports is not None:
+            self._reports.begin(spec, engine)
         await self._record("start", spec=spec.record())
         assert self._delivery is not None
         destinations: list[Destination] = [each for each in (self._bus, self._file) if each is not None]
@@ -322,7 +329,7 @@ class Session:
         return Writer(
             self._delivery,
             destinations,
-            publish=settings.publishes,
+            publish="all",  # of what the filter has chosen
             max_results=None
             if settings.max_results is None
             else settings.max_results - self._held.counters.get("written", 0),
@@ -379,7 +386,8 @@ class Session:
 
     def _spoken_to(self) -> list[BusDestination | FileDestination]:
         """Where records of conversations go."""
-        file = self._file if self._module == _BOTH and self._lines is None else None
+        file = self._file if isinstance(self._file, FileDestination) and self._lines is None else None
+        file = file if self._module == _BOTH else None
         return [each for each in (self._bus, file, self._lines) if each is not None]
 
     async def _written(self, task: asyncio.Task[None]) -> None:
@@ -389,6 +397,10 @@ class Session:
         except ReaderGone as error:
             log.info("%s", error)
             self._state.reason = "reader-gone"
+
+    def _look(self, now: float, engine: Engine) -> None:
+        assert self._reports is not None
+        self._reports.look(now, engine, self._state.counters, self._tally, self._state.position)
 
     async def _progress(self, counters: dict[str, Any]) -> None:
         try:
@@ -443,7 +455,9 @@ def format_of(prepared: Prepared, hits: HitLines) -> Format:
     """What the output module is told of the scan."""
     settings = prepared.settings
     started = from_rfc3339(prepared.spec.started)
-    return Format(prepared.fields, hits, settings.header_row, prepared.parts, started, settings.shows)
+    return Format(
+        prepared.fields, hits, settings.header_row, prepared.parts, started, settings.shows, settings.output_args
+    )
 
 
 def _going_on(

@@ -30,6 +30,9 @@ DEFAULT_WINDOW: Final = 1_000_000
 #: Connections that the connect engine has open at once, at most.
 DEFAULT_CONNECTIONS: Final = 2_000
 
+#: What --publish success is, as a filter; ZMap's default.
+DEFAULT_FILTER: Final = "success = 1 && repeat = 0"
+
 #: Sender threads beyond this only wait for each other.
 MAX_THREADS: Final = 64
 
@@ -65,7 +68,12 @@ class ScannerSettings(Section):
         help="network (10.0.0.0/8), range (10.0.0.1-10.0.0.9), address or host name; none at all: the whole IPv4 space",
     )
     target_ports: Text | None = opt(
-        None, "-p", "--target-ports", metavar="PORTS", help="ports to scan: 80,443,8000-8100, or * for all"
+        None,
+        "-p",
+        "--target-ports",
+        "--target-port",
+        metavar="PORTS",
+        help="ports to scan: 80,443,8000-8100, or * for all",
     )
     output_file: str | None = opt(
         None, "-o", "--output-file", metavar="FILE", help="write results there; -: standard output, the default"
@@ -142,13 +150,26 @@ class ScannerSettings(Section):
         metavar="FIELDS",
         help="columns, by ZMap's names, or * for all; default: saddr, and sport with several ports",
     )
+    output_args: str | None = opt(
+        None,
+        "--output-args",
+        metavar="ARGS",
+        help="redis: the server and its list or channel, redis://HOST:6379/0?list=NAME",
+        secret=True,
+    )
     header_row: bool = opt(True, "--header-row", help="csv: names of the columns in the first row")
     publish: Literal["success", "all"] | None = opt(
         None,
         "--publish",
         metavar="WHAT",
-        help="success: open targets, each once; all: every validated answer. Default: success; with -O csv, -O json or "
-        "-f given: all, as in ZMap",
+        help="success: open targets, each once; all: every validated answer. Default: success; with -O csv, "
+        "-O json, -O extended_file or -f given: all, as in ZMap",
+    )
+    output_filter: str | None = opt(
+        None,
+        "--output-filter",
+        metavar="EXPRESSION",
+        help="write only such answers: success = 1 && repeat = 0; `` lets all through. Default: that of --publish",
     )
     show: Literal["open", "closed", "all"] | None = opt(
         None,
@@ -337,10 +358,19 @@ class ScannerSettings(Section):
         ours, and name open targets."""
         if self.publish is not None:
             return self.publish
+        if self.output_filter is not None:
+            return "success" if self.filter_text == DEFAULT_FILTER else "all"
         if self.output_module in outputs.MASSCAN:
             return "success" if self.shows == "open" else "all"
-        own = self.output_fields is not None or self.output_module in ("csv", "json")
+        own = self.output_fields is not None or self.output_module in ("csv", "json", "extended_file")
         return "all" if own and self.output_module not in ("list", "hits") else "success"
+
+    @property
+    def filter_text(self) -> str:
+        """Which answers are results (`stages.scanner.filters`)."""
+        if self.output_filter is not None:
+            return self.output_filter.strip()
+        return DEFAULT_FILTER if self.publishes == "success" else ""
 
     @pydantic.model_validator(mode="after")
     def _together(self) -> ScannerSettings:
@@ -353,6 +383,8 @@ class ScannerSettings(Section):
             )
         if self.attempts > MAX_ATTEMPTS:
             raise ValueError(f"{self.attempts} probes a target ({flags}) are more than {MAX_ATTEMPTS}")
+        if self.output_filter is not None and self.publish is not None:
+            raise ValueError("--publish and --output-filter both say which answers are written: give one of them")
         if self.list_of_ips_file is not None and self.targets:
             raise ValueError(f"-I names the targets: {self.targets[0]!r} besides has no place")
         if self.probe and (self.target_ports is not None or self.probe_args is not None):

@@ -76,6 +76,7 @@ class ScanSpec(pydantic.BaseModel):
     max_results: int | None = None
     cooldown: float = 0.0
     publish: str = "success"
+    output_filter: str = ""
     dedup: str = "full"
     engine: str = ""
     sender: dict[str, Any] = {}  #: interface, addresses: who sends

@@ -62,9 +62,11 @@ class Watch:
         report: Report | None,
         ripe: bool = True,
         enough: Callable[[], bool] = lambda: False,
+        on_look: Callable[[float, Engine], None] | None = None,
     ) -> None:
         """`marks`: whether there is a checkpoint that wants them; `ripe`: whether they count as soon as the writer
-        meets them. `report` publishes a progress record. `enough`: all that is wanted is written."""
+        meets them. `report` publishes a progress record. `enough`: all that is wanted is written. `on_look` is called
+        at every look; what it raises ends the scan."""
         self._prepared = prepared
         self._part = part
         self._engine = engine
@@ -77,6 +79,7 @@ class Watch:
         self._report = report
         self._ripe = ripe
         self._enough = enough
+        self._on_look = on_look
         self._before = state.counters
         self._reporting: asyncio.Task[None] | None = None
         self._warned = False
@@ -93,6 +96,8 @@ class Watch:
                 await asyncio.wait([writer], timeout=TICK)
                 now = time.monotonic()
                 self._look()
+                if self._on_look is not None:
+                    self._on_look(now, engine)
                 if not engine.sending:
                     progress.sent_all(now)
                 if engine.failure is not None:

@@ -29,9 +29,11 @@ def test_a_failure_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "FAIL packets: RuntimeError: no such luck" in capsys.readouterr().out
 
 
-def test_the_benchmark_says_two_figures() -> None:
+def test_the_benchmark_says_three_figures() -> None:
     ran = longline("scan", "--benchmark")
     assert ran.returncode == 0, ran.stderr
     assert re.fullmatch(
-        r"frames built: [\d.]+ M/s on one core\nanswers validated: [\d.]+ M/s on one core\n", ran.stdout
+        r"frames built: [\d.]+ M/s on one core\nanswers validated: [\d.]+ M/s on one core\n"
+        r"answers filtered: [\d.]+ M/s on one core\n",
+        ran.stdout,
     )

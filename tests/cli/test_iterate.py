@@ -62,3 +62,18 @@ def test_bad_input(words: list[str], told: str, tmp_path: Path) -> None:
     ran = longline("iterate", *words, cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert told.replace("BLOCK", "LIST") in ran.stderr
+
+
+def test_the_options_of_ziterate(tmp_path: Path) -> None:
+    """-p -b -w -l -v -e -n --shards --shard --disable-syslog --ignore-blocklist-errors"""
+    (tmp_path / "block").write_text("10.0.0.0/25\nnonsense!\n")
+    (tmp_path / "allow").write_text("10.0.0.0/24\n")
+    ran = longline(
+        "iterate", "-p", "80", "-b", tmp_path / "block", "-w", tmp_path / "allow", "-l", tmp_path / "log", "-v", "3",
+        "-e", "5", "-n", "100", "--shards", "2", "--shard", "1", "--disable-syslog", "--ignore-blocklist-errors",
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (0, "")
+    lines = ran.stdout.split()
+    assert len(set(lines)) == len(lines) == 50
+    assert all(int(line.split(",")[0].split(".")[3]) >= 128 and line.endswith(",80") for line in lines)
+    assert "left out" in (tmp_path / "log").read_text()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stages.net.privileges import KEPT
 from tests.cli.command import PATIENCE, argv, longline
+from tests.servers.redis import redis_server
 from tests.servers.talkers import nobody, talker
 from tests.servers.veth import ROOT, environment, veth
 
@@ -129,3 +130,34 @@ def _capabilities(pid: int) -> list[int]:
             said = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
             found.append(int(said["CapPrm"], 16) | int(said["CapEff"], 16) | int(said["CapAmb"], 16))
     return found
+
+
+def test_a_filter_says_which_answers_are_written() -> None:
+    with talker(lambda connection: None) as (host, port), nobody() as (closed, _):
+        ran = longline(
+            "scan", *QUICK, "-p", str(port), "--output-filter", f"classification != icmp && saddr != {host}",
+            "-f", "saddr,classification", host, closed,
+        )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == ["saddr,classification", f"{closed},rst"]
+
+
+def test_a_wrong_filter_is_shown_and_nothing_is_touched(tmp_path: Path) -> None:
+    (tmp_path / "out.csv").write_text("precious")
+    ran = longline("scan", "-p", "80", "-o", tmp_path / "out.csv", "--output-filter", "sucess = 1", "127.0.0.1")
+    assert ran.returncode == 2
+    said, *shown = ran.stderr.splitlines()
+    assert said.endswith("--output-filter: tcp_synscan has no field 'sucess'; did you mean 'success'?")
+    assert shown == ["  sucess = 1", "  ^^^^^^"]
+    assert (tmp_path / "out.csv").read_text() == "precious"
+
+
+def test_results_in_a_redis_list(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server, talker(lambda connection: None) as (host, port):
+        words = ("-p", str(port), "-O", "redis", "--output-args", f"{server.url}?list=found", host)
+        ran = longline("scan", *QUICK, *words)
+        assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
+        assert server.ask("LRANGE", "found", "0", "-1") == [host]
+        server.stop()
+        wrong = longline("scan", *QUICK, "-p", "80", "-O", "redis", "--output-args", "nonsense", host)
+        assert (wrong.returncode, "--output-args: 'nonsense': not a URL" in wrong.stderr) == (2, True)

@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 from stages.core.errors import SettingError
-from stages.core.layers import RESERVED, dump_effective, find_file, load
+from stages.core.layers import RESERVED, Given, dump_effective, find_file, load
 from stages.core.section import Section, opt
 
 
@@ -199,3 +199,35 @@ def test_other_values_in_one_section_leave_the_rest_and_the_original_alone():
     assert (before.section("grab").until, after.section("grab").until) == ("a", "b")
     assert after.section("grab_more") is before.section("grab_more")
     assert after.origin("grab", "until") == before.origin("grab", "until")
+
+
+def test_other_files_lie_below_ours_and_above_the_environment(toml):
+    file = toml("[grab]\ntimeout = 2\nblock = ['own']\n")
+    loaded = load(
+        SECTIONS,
+        argv={"grab": {"until": "typed"}},
+        environ={"LONGLINE_GRAB_CONCURRENT": "3"},
+        file=file,
+        below=[
+            Given("grab", "timeout", "1", "sys:1"),
+            Given("grab", "concurrent", "1", "sys:2"),
+            Given("grab", "block", ("sys",), "sys:3"),
+            Given("grab", "wait", True, "sys:4"),
+        ],
+        above=[Given("grab", "concurrent", "4", "mine:1"), Given("grab", "until", "mine", "mine:2"),
+               Given("grab", "block", ("own", "mine"), "mine:3"), Given("grab", "wait", False, "mine:4")],
+    )  # fmt: skip
+    grab = loaded.get("grab", Grab)
+    assert (grab.timeout, grab.concurrent, grab.until, grab.wait) == (2, 4, "typed", False)
+    assert grab.block == ("sys", "own", "mine")
+    assert loaded.origin("grab", "concurrent") == "mine:1"
+    assert loaded.origin("grab", "block") == f"sys:3 + {file}: [grab] block + mine:3"
+    with pytest.raises(SettingError, match="mine:9: 'x'"):
+        load(SECTIONS, argv={}, environ={}, file=None, above=[Given("grab", "timeout", "x", "mine:9")])
+
+
+def test_a_system_that_has_no_say(tmp_path):
+    (tmp_path / "system").mkdir()
+    (tmp_path / "system" / "longline.toml").touch()
+    assert find_file(None, tmp_path, tmp_path / "system") == tmp_path / "system" / "longline.toml"
+    assert find_file(None, tmp_path, None) is None

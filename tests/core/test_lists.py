@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,20 @@ def test_what_is_excluded_by_name_is_blocked_beside_the_files(tmp_path: Path) ->
     ]  # fmt: skip
     with pytest.raises(ListError, match=r"--exclude:2: '10\.0\.0\.0/99'"):
         read_lists(ListSettings(exclude=("10.0.0.1", "10.0.0.0/99")), lambda name: [])
+
+
+def test_lines_that_cannot_be_read_are_left_out_when_asked(file, caplog):
+    settings = ListSettings(
+        blocklist_file=(file("1.0.0.0/8\n1.2.3\nno.example\n2.0.0.0/8\n10.0.0.0/99", "a"),),
+        allowlist_file=(file("rubbish!\n3.0.0.0/8", "b"),),
+        ignore_blocklist_errors=True,
+    )
+
+    def nobody(name):
+        raise OSError("no such name")
+
+    with caplog.at_level("WARNING", "longline"):
+        lists = read_lists(settings, nobody)
+    assert [str(span) for span in lists.block.spans()] == ["1.0.0.0-2.255.255.255"]
+    assert [str(span) for span in lists.allow.spans()] == ["3.0.0.0/8"]
+    assert [re.search(r"/[ab]:(\d)", message)[1] for message in caplog.messages] == ["2", "3", "5", "1"]

@@ -83,6 +83,9 @@ PLAYS: Final[Mapping[str, Play]] = {
     "docs/continuation.md: In the scan": Play("simnet", environment=QUICK, seen=seen.banners_of_the_scan),
     "docs/continuation.md: By another stage": Play("simnet", environment=QUICK, seen=seen.banners_of_held_connections),
     "docs/continuation.md: After ZMap": Play("simnet", {"zmap ": _ZMAP}, QUICK, seen=seen.banners_after_zmap),
+    "docs/from-zmap.md: For those who come from ZMap": Play(
+        "simnet", {**_SMALLER, "zmap -p": "longline scan -p"}, QUICK, seen=seen.what_zmaps_users_typed
+    ),
     "docs/simnet.md: The simulated Internet": Play(
         "here", environment={**QUICK, "SHELL": "/bin/sh"}, root=True, seen=seen.what_stands_in_simnet
     ),

@@ -49,6 +49,18 @@ def a_whole_measurement(stage: Stage) -> None:
     assert len(rows) == len(stage.documents("certificates", "sqlite:scan.db")) > 5
 
 
+def what_zmaps_users_typed(stage: Stage) -> None:
+    """A file, a filter, and a pipe through tee."""
+    at_80 = {ip for ip, _ in _open(stage, "10.0.", 80)}
+    assert set((stage.folder / "results.csv").read_text().split()) == at_80 | {"saddr"}
+    rows = [json.loads(line) for line in (stage.folder / "open.jsonl").read_text().splitlines()]
+    assert {row["saddr"] for row in rows} <= at_80
+    assert all(row["classification"] == "synack" and row["ttl"] < 65 for row in rows)
+    assert set((stage.folder / "all.csv").read_text().split()) == at_80 | {"saddr"}
+    banners = [json.loads(line) for line in (stage.folder / "banners.jsonl").read_text().splitlines()]
+    assert {banner["ip"] for banner in banners} == at_80
+
+
 def what_the_pipes_wrote(stage: Stage) -> None:
     """ZMap's addresses and our own scan's lead to the same conversations."""
     at_80 = {ip for ip, _ in _open(stage, "10.0.", 80)}

@@ -19,7 +19,7 @@ from stages.scanner.settings import DEFAULT_RATE
 from tests.docs.blocks import DOCUMENTS, ROOT, SHELL, blocks_of
 
 #: Read by the program itself, not through the settings.
-OWN_VARIABLES = {"LONGLINE_CONFINE", "LONGLINE_LOG"}
+OWN_VARIABLES = {"LONGLINE_CONFINE", "LONGLINE_LOG", "LONGLINE_NO_SYSTEM_CONFIG"}
 
 
 def options() -> set[str]:

@@ -28,6 +28,7 @@ ONE_IMPORTER = {
     "scapy": {"stages/scanner/templates.py"},
     "pyroute2": {"stages/net/route.py", "stages/simnet/wiring.py"},
     "certifi": {"stages/derive/roots.py"},
+    "redis": {"stages/scanner/redis.py"},
     "OpenSSL": {"stages/tlsgrab/openssl.py"},
 }
 

@@ -21,6 +21,7 @@ def test_figures_are_items_over_time() -> None:
     assert benchmark._rate(lambda turn: 10, 0.5, clock()) == 40 / 0.5  # type: ignore[arg-type]
     assert benchmark.frames(0.0) > 0
     assert benchmark.answers(0.0) > 0
+    assert benchmark.filtered(0.0) > 0
 
 
 def test_the_answers_are_those_of_an_open_port() -> None:

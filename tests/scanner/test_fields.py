@@ -152,3 +152,16 @@ def test_choosing() -> None:
         choose("saddr,", "tcp_synscan")
     with pytest.raises(ValueError, match="icmp_echoscan has no field 'window'"):
         choose("window", "icmp_echoscan")
+
+
+def test_names_of_old_manuals_stay_as_they_were_asked_for() -> None:
+    """The older manual's example: its names stand in the header, and mean what they are called now."""
+    chosen = choose("response,saddr,daddr,sport,seq,ack,in_cooldown,is_repeat,timestamp,saddr-raw", "tcp_synscan")
+    row = synack(address="10.0.0.1", seq=5, ack=6)
+    assert [field.name for field in chosen][:9] == [
+        "response", "saddr", "daddr", "sport", "seq", "ack", "in_cooldown", "is_repeat", "timestamp"
+    ]  # fmt: skip
+    assert [field.get(row) for field in chosen] == [
+        "synack", "10.0.0.1", "192.0.2.2", 80, 5, 6, False, False, "2026-11-21 07:10:00.000", 0x0100000A
+    ]  # fmt: skip
+    assert choose("seq", "icmp_echoscan")[0].help == "sequence number"  # a field of its own there

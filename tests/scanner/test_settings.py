@@ -10,7 +10,7 @@ from stages.core.errors import SettingError
 from stages.core.options import add_section, given
 from stages.core.settings import BusSettings, ListSettings, MetricsSettings, load
 from stages.scanner import probes
-from stages.scanner.settings import ScannerSettings
+from stages.scanner.settings import DEFAULT_FILTER, ScannerSettings
 
 
 def typed(*argv: str, environ: dict[str, str] | None = None) -> ScannerSettings:
@@ -134,3 +134,17 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
     code = "import sys, stages.scanner.settings; print(*{m.split('.')[0] for m in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "numba", "orjson", "scapy", "prometheus_client", "asyncio"} & set(loaded)
+
+
+def test_the_filter_says_which_answers_are_results() -> None:
+    """ZMap's default filter holds in its default mode; whoever says what to write and how, gets everything."""
+    for fields, text in (
+        ({}, DEFAULT_FILTER), ({"output_fields": "*"}, ""), ({"output_module": "csv"}, ""),
+        ({"output_module": "json"}, ""), ({"output_module": "hits"}, DEFAULT_FILTER), ({"publish": "all"}, ""),
+        ({"publish": "success", "output_module": "json"}, DEFAULT_FILTER), ({"output_filter": " ttl > 3 "}, "ttl > 3"),
+        ({"output_filter": ""}, ""),
+    ):  # fmt: skip
+        assert ScannerSettings(**fields).filter_text == text, fields  # type: ignore[arg-type]
+    assert ScannerSettings(output_filter="success = 1").publishes == "all"
+    with pytest.raises(ValueError, match="give one of them"):
+        ScannerSettings(output_filter="ttl = 1", publish="all")

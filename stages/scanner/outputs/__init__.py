@@ -27,6 +27,8 @@ REGISTRY: Final = {
     "hostonly": ("stages.scanner.outputs.masscan", "Hostonly"),
     "interactive": ("stages.scanner.outputs.masscan", "Screen"),
     "binary": ("stages.scanner.outputs.masscan", "Binary"),
+    "extended_file": ("stages.scanner.outputs.extended_file", "ExtendedFile"),
+    "redis": ("stages.scanner.outputs.redis", "Redis"),
     "null": ("stages.scanner.outputs.null", "Null"),
 }
 

@@ -23,6 +23,7 @@ class Format:
     parts: tuple[Part, ...] = ()  #: what is probed
     started_us: int = 0  #: the scan's first run, microseconds since the epoch
     show: Literal["open", "closed", "all"] = "open"  #: states that masscan's formats write
+    args: str | None = None  #: --output-args
 
 
 class OutputModule(Protocol):
