@@ -18,7 +18,7 @@ from stages.scanner import probes
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.permutation import Permutation
 from stages.scanner.space import Space
-from tests.bench.bench_send import _DROP, PACKETS, ROUNDS, Watch, rate
+from tests.bench.bench_send import DROP, PACKETS, ROUNDS, Watch, rate
 from tests.servers.veth import FAR, veth
 
 BAR = 0.5
@@ -66,7 +66,7 @@ def main() -> int:
     with veth() as pair:
         mac = json.loads(pair.far("ip", "-j", "link", "show", "far0").stdout)[0]["address"]
         pair.near("ip", "neigh", "replace", FAR, "lladdr", mac, "dev", "near0")  # far0 will answer no ARP
-        pair.far("nft", "-f", "-", input=_DROP)
+        pair.far("nft", "-f", "-", input=DROP)
         watch = Watch(pair)
         rate(pair, watch, *scan("packet", ARGS["template"]))  # compiles
         for _ in range(ROUNDS):
