@@ -18,7 +18,8 @@ from stages.scanner import probes
 from stages.scanner.frames import FrameBuilder
 from stages.scanner.permutation import Permutation
 from stages.scanner.space import Space
-from tests.bench.bench_send import _DROP, PACKETS, ROUNDS, Watch, rate
+from tests.bench.bench_send import PACKETS, ROUNDS, Watch, rate
+from tests.bench.flood import NOBODY_MAC
 from tests.servers.veth import FAR, veth
 
 BAR = 0.5
@@ -64,9 +65,7 @@ def main() -> int:
         (engine, name): [] for engine in ENGINES for name in ARGS
     }
     with veth() as pair:
-        mac = json.loads(pair.far("ip", "-j", "link", "show", "far0").stdout)[0]["address"]
-        pair.near("ip", "neigh", "replace", FAR, "lladdr", mac, "dev", "near0")  # far0 will answer no ARP
-        pair.far("nft", "-f", "-", input=_DROP)
+        pair.near("ip", "neigh", "replace", FAR, "lladdr", NOBODY_MAC, "dev", "near0")
         watch = Watch(pair)
         rate(pair, watch, *scan("packet", ARGS["template"]))  # compiles
         for _ in range(ROUNDS):

@@ -29,7 +29,7 @@ SOURCE_PORTS: Final = (32768, 61000)
 TARGETS: Final = 1 << 16
 SPACE: Final = Space.build([(10 << 24, (10 << 24) + TARGETS - 1)], (80,))
 PERMUTATION: Final = Permutation(TARGETS, 1)
-NOBODY: Final = bytes.fromhex("020000000099")
+NOBODY_MAC: Final = "02:00:00:00:00:99"
 BATCH: Final = 512
 _STRIDE: Final = 64
 _LENGTH: Final = 54
@@ -55,7 +55,7 @@ def answers() -> np.ndarray:
     made.fill(0, TARGETS)
     probe = np.array([np.frombuffer(made.frame(row), np.uint8)[:_LENGTH] for row in range(TARGETS)])
     out = np.zeros((TARGETS, _STRIDE), np.uint8)
-    out[:, :6] = np.frombuffer(NOBODY, np.uint8)
+    out[:, :6] = np.frombuffer(bytes.fromhex(NOBODY_MAC.replace(":", "")), np.uint8)
     out[:, 12:24] = probe[:, 12:24]
     out[:, 16:18] = (0, 40)
     out[:, 26:30], out[:, 30:34] = probe[:, 30:34], probe[:, 26:30]
