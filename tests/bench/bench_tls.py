@@ -6,8 +6,8 @@ ask the same targets, 500 connections at once, and write their records to a file
 whole process, user and system, less that of the same program without a target, for each target. What else runs on the
 machine only adds to it, so the ratio that counts is that of the best rounds. `full` and zgrab2 pay for a key exchange
 and a signature, so they get fewer targets. Then two workers are compared with one, by certificates a second, against a
-responder in a namespace of its own that says a recorded flight for some microseconds of CPU. Then 5,000 handshakes are held in
-flight against a silent server, and the worker's whole memory is taken. Exit code 1 when a bar is missed.
+responder in a namespace of its own that says a recorded flight for some microseconds of CPU. Then 5,000 handshakes are
+held in flight against a silent server, and the worker's whole memory is taken. Exit code 1 when a bar is missed.
 """
 
 from __future__ import annotations
