@@ -225,8 +225,9 @@ def _items(value: object) -> tuple[object, ...]:
 
 def _flag(section: type[Section], field: str) -> str:
     option = section.option(field)
-    if option.flags:
-        return "/".join(option.flags)
+    if option.flags:  # up to the first long one: what follows are other programs' names for it
+        known = next((n for n, flag in enumerate(option.flags, 1) if flag.startswith("--")), len(option.flags))
+        return "/".join(option.flags[:known])
     return option.metavar or field.rstrip("_").upper()
 
 
