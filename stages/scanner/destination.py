@@ -18,7 +18,7 @@ from stages.core.errors import HostError, LonglineError, ReaderGone, Unavailable
 from stages.core.pacing import backoff
 from stages.core.records import Scan
 from stages.scanner.hits import HitLines
-from stages.scanner.outputs.base import Ending, OutputModule
+from stages.scanner.outputs.base import Ending, OutputModule, Saying
 from stages.scanner.rows import Answer
 
 log = logging.getLogger("longline.scanner.destination")
@@ -83,8 +83,13 @@ class FileDestination:
 
     async def write_lines(self, lines: Sequence[tuple[bytes, bytes]]) -> None:
         """Records of conversations, as (key, line)."""
-        if lines:
-            await asyncio.to_thread(self._write, b"".join([line + b"\n" for _, line in lines]))
+        if not lines:
+            return
+        if isinstance(self._module, Saying):
+            data = self._module.said([line for _, line in lines])
+        else:
+            data = b"".join([line + b"\n" for _, line in lines])
+        await asyncio.to_thread(self._write, data)
 
     async def settle(self) -> None:
         if self._regular:

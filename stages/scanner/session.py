@@ -129,6 +129,8 @@ class Session:
         asked, onward = self._prepared.settings.output_module, self._onward
         if onward.grabbing is None or onward.output is not None:
             return asked or "csv"
+        if asked in outputs.MASSCAN:
+            return asked
         if asked not in (None, _BOTH) and self._bus is None:
             raise UsageError("-O", asked, "has no place for banners: name a file (--grab-output), or leave -O out")
         return asked or _BOTH
@@ -387,7 +389,7 @@ class Session:
     def _spoken_to(self) -> list[BusDestination | FileDestination]:
         """Where records of conversations go."""
         file = self._file if isinstance(self._file, FileDestination) and self._lines is None else None
-        file = file if self._module == _BOTH else None
+        file = file if self._module in (_BOTH, *outputs.MASSCAN) else None
         return [each for each in (self._bus, file, self._lines) if each is not None]
 
     async def _written(self, task: asyncio.Task[None]) -> None:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 from stages import __version__
 from stages.cli.masscan.config import Config
 from stages.cli.masscan.words import parse_words
-from stages.core.errors import UsageError
 
 if TYPE_CHECKING:
     from stages.core.settings import Loaded
@@ -54,8 +53,6 @@ def loaded_of(config: Config) -> Loaded:
         typed["scanner"]["checkpoint"] = config.checkpoint
     grab = grab_of(config)
     if grab:
-        if "grab" not in SECTIONS:
-            raise UsageError("--banners", None, "this program cannot go on with connections: longline bannergrab does")
         if config.http or config.http_fields:
             grab["what"] = _kept(request_of(config))
         typed["grab"] = grab

@@ -1,8 +1,4 @@
-"""What a port said, out of a banner record, as masscan's formats write it. Pure.
-
-The seam for whoever goes on with connections while it scans (`--banners`): an output module of masscan's formats has
-`said`, which takes these.
-"""
+"""What a port said, out of a banner record, as masscan's formats write it. Pure."""
 
 from __future__ import annotations
 

@@ -47,3 +47,11 @@ class Ending(Protocol):
 
     def keep(self, data: Data) -> int:
         """How many bytes of a file of this module may stay when it is gone on with. Instead of `begin`."""
+
+
+@runtime_checkable
+class Saying(Protocol):
+    """A module with a form of its own for what ports said. Others have the records themselves in their files."""
+
+    def said(self, lines: Sequence[bytes]) -> bytes:
+        """Records of conversations (lines without their ends), in the format."""

@@ -12,7 +12,10 @@ from functools import partial
 from typing import Final
 
 from stages import __version__
-from stages.scanner.masscan.items import Banner, Item
+from stages.core.records import Banner as Record
+from stages.core.records import parse
+from stages.scanner.masscan.banners import banner_of
+from stages.scanner.masscan.items import Item
 from stages.scanner.masscan.statuses import status_of
 from stages.scanner.masscan.writing import About, Data, writer
 from stages.scanner.outputs.base import Format
@@ -44,9 +47,10 @@ class _Module:
                 items.append(item)
         return self._writer.items(items)
 
-    def said(self, banners: Sequence[Banner]) -> bytes:
-        """What ports said, for whoever goes on with connections."""
-        return self._writer.items(banners)
+    def said(self, lines: Sequence[bytes]) -> bytes:
+        """What ports said: silence has no place in these formats."""
+        records = [record for record in map(parse, lines) if isinstance(record, Record)]
+        return self._writer.items([banner for banner in map(banner_of, records) if banner is not None])
 
     def end(self) -> bytes:
         return self._writer.end(int(time.time()))

@@ -169,12 +169,7 @@ def test_what_tells_and_does_nothing() -> None:
     assert (told.stdout.count("tcp {"), told.stdout.count("udp {")) == (4, 4)
 
 
-def test_banners_need_who_goes_on_with_connections() -> None:
-    from stages.cli.sections import SECTIONS
-
-    done = longline("masscan", "10.0.0.1", "-p80", "--banners", "--explain", "--no-system-config")
-    if "grab" in SECTIONS:
-        assert done.returncode == 0
-    else:
-        assert (done.returncode, done.stdout) == (2, "")
-        assert "--banners: this program cannot go on with connections" in done.stderr
+def test_banners_go_on_with_connections() -> None:
+    done = longline("masscan", "10.0.0.1", "-p80", "--banners", "--echo", "--spec", "--no-system-config")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '[grab]\nwhat = "http-req"\nwait = 2.0\n' in done.stdout

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from stages.core.outcome import Outcome, Phase
+from stages.core.records import Banner as Record
 from stages.scanner import outputs
 from stages.scanner.answers import BY_NUMBER, ICMP, RST, SYNACK
 from stages.scanner.destination import FileDestination
@@ -94,3 +96,22 @@ async def test_a_file_that_was_cut_is_gone_on_with(tmp_path: Path) -> None:
         await destination.write(ANSWERS)
         await destination.close()
         assert len(json.loads(path.read_text())) == 2
+
+
+@pytest.mark.parametrize("name", ["xml", "masscan-json", "ndjson", "masscan-list", "grepable", "binary", "interactive"])
+async def test_what_ports_said_stands_there_too(name: str, tmp_path: Path) -> None:
+    """Not what they did not say, nor what is no banner."""
+    lines = [
+        Record("s", 5_000_000, "1.2.3.4", 80, Outcome.OK, Phase.READ, data=data).dump()
+        for data in (b"HTTP/1.0 200 OK\r\n\r\n", b"")
+    ]
+    place = tmp_path / "out"
+    file = FileDestination.open(str(place), made(name))
+    await file.begin(append=False)
+    await file.write(ANSWERS)
+    await file.write_lines([(b"", line) for line in lines])
+    await file.close()
+    banners = [item for item in read_items(place.read_bytes()) if isinstance(item, Banner)]
+    assert [(one.ip, one.port, one.service, one.data) for one in banners] == [
+        ("1.2.3.4", 80, "http", b"HTTP/1.0 200 OK\r\n\r\n")
+    ]
