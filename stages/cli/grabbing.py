@@ -13,23 +13,36 @@ from stages.core.errors import UsageError
 from stages.scanner.grab_settings import TLS, WAIT, GrabSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stages.core.bus.base import Topics
     from stages.core.outcome import Outcome
     from stages.core.records import Hit
     from stages.core.settings import ContinueSettings, Loaded
     from stages.net.conversation import Conversation, Dialogue
     from stages.scanner.hits import HitSource
+    from stages.scanner.plugins.base import Plugin
     from stages.scanner.said import Grabbing, Onward, Render
     from stages.scanner.settings import ScannerSettings
 
 
-def onward_of(loaded: Loaded, topics: Topics) -> Onward:
+def onward_of(loaded: Loaded, topics: Topics, plugins: Sequence[Plugin] = ()) -> Onward:
     """What becomes of the connections of a scan. Raises UsageError."""
     from stages.core.settings import ContinueSettings
     from stages.scanner.said import Onward
     from stages.scanner.settings import ScannerSettings
 
+    asking = [plugin for plugin in plugins if plugin.grab is not None]
     grab = loaded.get("grab", GrabSettings)
+    if asking:
+        if len(asking) > 1 or grab.what is not None or grab.hold:
+            raise UsageError(
+                "--plugin",
+                type(asking[0]).__qualname__,
+                "talks to what is found, and so does --grab, --hold or another",
+            )
+        loaded = loaded.changed("grab", what=asking[0].grab)
+        grab = loaded.get("grab", GrabSettings)
     more = loaded.get("continue", ContinueSettings)
     scanner = loaded.get("scanner", ScannerSettings)
     grabbing = None
@@ -49,6 +62,7 @@ def onward_of(loaded: Loaded, topics: Topics) -> Onward:
         grab.hold_time if grab.hold else None,
         more.scanner if more.scanner is not None else socket.gethostname(),
         most,
+        selected=bool(asking),
     )
 
 

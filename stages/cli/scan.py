@@ -77,6 +77,7 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
     from stages.scanner.app import scan
     from stages.scanner.checkpoint import beside
     from stages.scanner.metrics import ScannerMetrics
+    from stages.scanner.plugins.loading import load
     from stages.scanner.prepare import prepare
     from stages.scanner.settings import ScannerSettings
     from stages.scanner.zmap_settings import ZmapSettings
@@ -85,7 +86,8 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
     bus = loaded.get("bus", BusSettings)
     lists = loaded.get("lists", ListSettings)
     log_name = zmap_ways.begin_log(loaded)
-    onward = onward_of(loaded, topics_of(bus))
+    plugins = load(settings.plugin)
+    onward = onward_of(loaded, topics_of(bus), plugins)
 
     async def main(life: Life) -> int:
         if bus.sink != PIPE:
@@ -119,6 +121,7 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
                     onward=onward,
                     zmap=loaded.get("zmap", ZmapSettings),
                     log_name=log_name,
+                    plugins=plugins,
                 )
             finally:
                 if publisher is not None:

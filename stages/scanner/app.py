@@ -16,7 +16,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -31,8 +31,11 @@ from stages.core.settings import ListSettings
 from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner.checkpoint import Checkpoint
+from stages.scanner.destination import Destination
 from stages.scanner.dryrun import dry_run, fast_dry_run
+from stages.scanner.hits import HitLines
 from stages.scanner.metrics import ScannerMetrics
+from stages.scanner.plugins.base import Plugin
 from stages.scanner.prepare import Prepared, prepare
 from stages.scanner.reports import Reports
 from stages.scanner.said import Onward
@@ -61,6 +64,8 @@ async def scan(
     onward: Onward | None = None,
     zmap: ZmapSettings | None = None,
     log_name: str | None = None,
+    plugins: Sequence[Plugin] = (),
+    into: Callable[[HitLines], Destination] | None = None,
 ) -> Summary:
     """Do a scan, to its end or until `stop` is set; then sending ends and the cooldown is kept.
 
@@ -70,6 +75,7 @@ async def scan(
     watched here. `setup`: who has the capabilities for packets; None: this process.
     `onward`: what becomes of the connections that are opened; None: they are reset.
     `zmap`: what it is to say of itself besides; `log_name`: the file of its log.
+    `plugins` are called as `stages.scanner.plugins.base` says. `into`: makes one more destination of the results.
 
     Raises UsageError, MissingCapability, Confined, HostError, and what the publisher raises for good.
     """
@@ -107,6 +113,8 @@ async def scan(
         setup=setup,
         onward=onward,
         reports=reports,
+        plugins=plugins,
+        into=into,
     )
     if on_policy is not None:
         on_policy(prepared.targets.policy)

@@ -21,12 +21,14 @@ from stages.core.errors import UsageError
 from stages.core.lists import Lists, read_lists
 from stages.core.netset import Resolve
 from stages.core.settings import ListSettings
-from stages.core.times import rfc3339
+from stages.core.times import from_rfc3339, rfc3339
 from stages.scanner.checkpoint import SECRET_BYTES, Checkpoint
 from stages.scanner.fields import EVERY, Field, choose, default_fields
 from stages.scanner.filters import Filter, FilterError, compile_filter
+from stages.scanner.hits import HitLines
 from stages.scanner.iplist import read_list
 from stages.scanner.mixed_answers import mixed_fields
+from stages.scanner.outputs.base import Format
 from stages.scanner.parts import NO_PORTS, Part, identity, slots
 from stages.scanner.probes import entry
 from stages.scanner.quantities import amount_of
@@ -193,6 +195,15 @@ def prepare(
         known = Known(path.with_name(path.name + SUFFIX), held.seen)
         known.check(held_at)
     return Prepared(settings, spec, targets, read, ports, parts, fields, held, known, wanted)
+
+
+def format_of(prepared: Prepared, hits: HitLines) -> Format:
+    """What the output module is told of the scan."""
+    settings = prepared.settings
+    started = from_rfc3339(prepared.spec.started)
+    return Format(
+        prepared.fields, hits, settings.header_row, prepared.parts, started, settings.shows, settings.output_args
+    )
 
 
 def scan_name(now_us: int, seed: int) -> str:

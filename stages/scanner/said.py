@@ -62,6 +62,7 @@ class Onward:
     hold: float | None = None  #: another process does: this host stays quiet for so many seconds more
     scanner: str = ""  #: with `hold` on a log: whose topic the hits have
     syns: int | None = None  #: SYNs to one target, at most
+    selected: bool = False  #: only with those that a plugin chooses; they are dialled
 
 
 @runtime_checkable

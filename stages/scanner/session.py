@@ -17,7 +17,6 @@ from stages.core.bus.base import Publisher, Topics
 from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
 from stages.core.errors import LonglineError, ReaderGone, UsageError
 from stages.core.records import Scan
-from stages.core.times import from_rfc3339
 from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner import outputs
@@ -31,8 +30,10 @@ from stages.scanner.engines import Engine
 from stages.scanner.hits import WSCALES, HitLines, HitSource
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.mixed_answers import lines_of
-from stages.scanner.outputs.base import Format
-from stages.scanner.prepare import CONNECT_PROBE, Prepared, Slice
+from stages.scanner.plugins.base import Plugin, Progress
+from stages.scanner.plugins.running import Plugins
+from stages.scanner.plugins.sent import finder
+from stages.scanner.prepare import CONNECT_PROBE, Prepared, Slice, format_of
 from stages.scanner.probes import entry
 from stages.scanner.reports import FAILED, Reports
 from stages.scanner.results import open_results
@@ -82,6 +83,8 @@ class Session:
         setup: Setup | None = None,
         onward: Onward | None = None,
         reports: Reports | None = None,
+        plugins: Sequence[Plugin] = (),
+        into: Callable[[HitLines], Destination] | None = None,
     ) -> None:
         """Opens the output files, and changes nothing in them. Raises UsageError when they cannot be written."""
         settings, spec = prepared.settings, prepared.spec
@@ -93,6 +96,7 @@ class Session:
         self._resumed = resumed
         self._setup = setup
         self._reports = reports
+        self._plugins = Plugins(plugins, finder(prepared)) if plugins else None
         self._tally = Tally()
         self._state = State(position=prepared.checkpoint.position)
         self._held = prepared.checkpoint
@@ -107,6 +111,7 @@ class Session:
             WSCALES.get(spec.probe_args) if spec.probe == CONNECT_PROBE else None,
         )  # fmt: skip
         hits = lines_of(HitLines(self._source), prepared.parts)
+        self._into = None if into is None else into(hits)
         self._speech: Speech | None = None
         self._bus: BusDestination | None = None
         if publisher is not None:
@@ -172,6 +177,8 @@ class Session:
                 self._state.reason = "max-results"
                 await self._settle(0)  # no further, but what was written counts
             summary = self._summary(started)
+            if self._plugins is not None and task is not None:
+                await self._plugins.end(self._state.position, summary)
             if not self._prepared.checkpoint.finished:
                 await self._end(summary)
             return summary
@@ -187,6 +194,8 @@ class Session:
                     await task
             if self._speech is not None:
                 await self._speech.close()
+            if self._plugins is not None:
+                await self._plugins.close()
             for file in (self._file, self._lines):
                 if file is not None:
                     await file.close()
@@ -208,7 +217,7 @@ class Session:
         delivery, onward = self._delivery, self._onward
         assert delivery is not None
         go_on: GoOn | None = None
-        if onward.grabbing is not None:
+        if onward.grabbing is not None and not onward.selected:
             go_on = partial(
                 _going_on, onward.grabbing, self._source, secret=self._prepared.checkpoint.secret, say=delivery.say
             )
@@ -230,7 +239,8 @@ class Session:
         if onward.grabbing is None or speech is None or engine.continuing is not None or speech.dialled is not None:
             return
         assert delivery is not None
-        log.warning("hits are dialled anew (via connect): %s", engine.not_quiet)
+        if not onward.selected:
+            log.warning("hits are dialled anew (via connect): %s", engine.not_quiet)
         speech.dialled = Dialled(
             onward.grabbing,
             self._source,
@@ -293,7 +303,7 @@ class Session:
             report=self._progress if self._bus is not None else None,
             ripe=self._speech is None,
             enough=lambda: writer.enough,
-            on_look=self._look if self._reports is not None else None,
+            on_look=self._look,
         )
         with rate_signals(engine):
             await watch.run(self._stop, task)
@@ -321,13 +331,18 @@ class Session:
             await self._lines.begin(append=self._resumed)
         if self._reports is not None:
             self._reports.begin(spec, engine)
+        if self._plugins is not None:
+            await self._plugins.begin(spec, self._held.position)
         await self._record("start", spec=spec.record())
         assert self._delivery is not None
-        destinations: list[Destination] = [each for each in (self._bus, self._file) if each is not None]
+        destinations: list[Destination] = [
+            each for each in (self._bus, self._file, self._into, self._plugins) if each is not None
+        ]
         if self._onward.grabbing is not None:
             self._speech = Speech(
-                self._onward.grabbing, self._spoken_to(), tally=self._tally, metrics=self._metrics, on_said=self._said
-            )
+                self._onward.grabbing, self._spoken_to(), tally=self._tally, metrics=self._metrics, on_said=self._said,
+                selected=self._onward.selected,
+            )  # fmt: skip
         return Writer(
             self._delivery,
             destinations,
@@ -340,6 +355,7 @@ class Session:
             on_settled=self._settle,
             on_written=self._remember,
             speech=self._speech,
+            follow=self._plugins.chosen if self._plugins is not None and self._onward.selected else None,
         )
 
     async def _end(self, summary: Summary) -> None:
@@ -401,8 +417,12 @@ class Session:
             self._state.reason = "reader-gone"
 
     def _look(self, now: float, engine: Engine) -> None:
-        assert self._reports is not None
-        self._reports.look(now, engine, self._state.counters, self._tally, self._state.position)
+        state, tally = self._state, self._tally
+        if self._reports is not None:
+            self._reports.look(now, engine, state.counters, tally, state.position)
+        if self._plugins is not None:
+            last = self._prepared.spec.last
+            self._plugins.look(now, Progress(state.position, last, tally.success, tally.written, state.counters))
 
     async def _progress(self, counters: dict[str, Any]) -> None:
         try:
@@ -451,15 +471,6 @@ class Session:
         if self._moved[1] != self._tally.written:
             self._moved = (now, self._tally.written)
         return now - self._moved[0] > STOP_PATIENCE
-
-
-def format_of(prepared: Prepared, hits: HitLines) -> Format:
-    """What the output module is told of the scan."""
-    settings = prepared.settings
-    started = from_rfc3339(prepared.spec.started)
-    return Format(
-        prepared.fields, hits, settings.header_row, prepared.parts, started, settings.shows, settings.output_args
-    )
 
 
 def _going_on(

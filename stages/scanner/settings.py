@@ -171,6 +171,13 @@ class ScannerSettings(Section):
         metavar="EXPRESSION",
         help="write only such answers: success = 1 && repeat = 0; `` lets all through. Default: that of --publish",
     )
+    plugin: tuple[str, ...] = opt(
+        (),
+        "--plugin",
+        metavar="NAME[=ARGUMENT]",
+        help="call this plugin: one that is installed, or module:Class; may be given many times",
+        repeat=True,
+    )
     show: Literal["open", "closed", "all"] | None = opt(
         None,
         "--show",

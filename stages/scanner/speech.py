@@ -43,8 +43,10 @@ class Speech:
         tally: Tally,
         metrics: ScannerMetrics,
         on_said: Callable[[Sequence[int]], None],
+        selected: bool = False,
     ) -> None:
-        """`on_said` gets positions of which nothing more will come."""
+        """`on_said` gets positions of which nothing more will come. `selected`: something will be said only with those
+        that are taken."""
         self._destinations = destinations
         self._tally = tally
         self._metrics = metrics
@@ -52,6 +54,7 @@ class Speech:
         self._delay = grabbing.total + HAND_OVER
         self._ripening: set[asyncio.TimerHandle] = set()
         self.dialled: Dialled | None = None  #: who goes on with hits, where the engine does not
+        self._selected: set[int] | None = set() if selected else None  # positions taken of the batch written last
 
     async def write(self, said: Sequence[Said], wanted: Collection[int] | None) -> None:
         """Write batches of conversations: those of `wanted` positions, all if it is None."""
@@ -65,13 +68,20 @@ class Speech:
 
     async def take(self, answers: Sequence[Answer]) -> None:
         """Hits that were written."""
+        opened = [answer for answer in answers if _opened(answer)]
+        if self._selected is not None:
+            self._selected = {answer.position for answer in opened}
         if self.dialled is not None:
-            await self.dialled.take([answer for answer in answers if _opened(answer)])
+            await self.dialled.take(opened)
 
-    @staticmethod
-    def without(answers: Sequence[Answer]) -> Sequence[Answer]:
+    def without(self, answers: Sequence[Answer]) -> Sequence[Answer]:
         """Those that are done when they are written: of the others something will be said."""
-        return [answer for answer in answers if not _opened(answer)]
+        chosen = self._selected
+        return [
+            answer
+            for answer in answers
+            if not _opened(answer) or (chosen is not None and answer.position not in chosen)
+        ]
 
     def ripen(self, mark: Mark, delivery: Delivery) -> None:
         """Put the mark back when what was said before it is written."""

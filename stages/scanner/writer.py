@@ -37,9 +37,11 @@ class Writer:
         on_settled: Callable[[int], Awaitable[None]],
         on_written: Callable[[Sequence[Answer]], None] = lambda answers: None,
         speech: Speech | None = None,
+        follow: Callable[[Sequence[Answer]], Sequence[Answer]] | None = None,
     ) -> None:
         """`on_written` gets the answers that need not come again; acknowledged they are when the next mark is met.
-        `speech`: where conversations go, if there are any."""
+        `speech`: where conversations go, if there are any; `follow`: with which of those written they are; None: all.
+        """
         self._delivery = delivery
         self._destinations = destinations
         self._publish = publish
@@ -49,6 +51,7 @@ class Writer:
         self._on_settled = on_settled
         self._on_written = on_written
         self._speech = speech
+        self._follow = follow
         self._wanted: set[int] | None = None if speech is None or max_results is None else set()
         self.enough = False  #: --max-results are written; the rest was dropped
 
@@ -88,7 +91,7 @@ class Writer:
         if self._speech is not None:
             if self._wanted is not None:
                 self._wanted.update(answer.position for answer in chosen)
-            await self._speech.take(chosen)
+            await self._speech.take(chosen if self._follow is None else self._follow(chosen))
             done = self._speech.without(done)
         self._on_written(done)
         self._tally.written += len(chosen)
