@@ -51,7 +51,10 @@ def options_of(command: str) -> list[Option]:
     """The options that a command's parser has."""
     from stages.cli.main import parser_of
 
-    parser = parser_of(command, importlib.import_module(f"stages.cli.{command}"))
+    module = importlib.import_module(f"stages.cli.{command}")
+    if hasattr(module, "words_of_options"):  # of another program's manner
+        return [Option(flags, text, value, ()) for flags, text, value in module.words_of_options()]
+    parser = parser_of(command, module)
     return [_option(action) for action in parser._actions if action.option_strings]
 
 

@@ -42,17 +42,19 @@ async def open_engine(
     hold: bool = False,
     go_on: GoOn | None = None,
     syns: int | None = None,
+    packets: Callable[[bytes], object] | None = None,
 ) -> Engine:
     """The engine for a slice, opened. `on_answers` takes batches, possibly in another thread. `setup` has the
     capabilities that packets need; None: this process has. `hold`, `go_on`: what becomes of the connections that
-    packets open (`stages.scanner.engine`). `syns`: that an ordinary connection may take.
+    packets open (`stages.scanner.engine`). `syns`: that an ordinary connection may take. `packets`: also gets what
+    --pcap would.
 
     Raises UsageError, MissingCapability, Confined, HostError.
     """
     settings = prepared.settings
     if settings.engine != "connect" and part.version == 4:
         try:
-            return _told(await _open_packets(prepared, part, on_answers, setup, hold, go_on))
+            return _told(await _open_packets(prepared, part, on_answers, setup, hold, go_on, packets))
         except (MissingCapability, NotByPackets) as error:
             wish = _only_packets(prepared)
             if settings.engine != "auto" or wish is not None:
@@ -71,13 +73,14 @@ async def _open_packets(
     setup: Setup | None,
     hold: bool,
     go_on: GoOn | None,
+    packets: Callable[[bytes], object] | None,
 ) -> Packets:
     if not hasattr(socket, "AF_PACKET"):
         raise MissingCapability("AF_PACKET", "sending packets", "this system has none; use --engine connect")
     try:
         from stages.scanner.packets import Packets
 
-        return await Packets.open(prepared, part, on_answers, setup, hold=hold, go_on=go_on)
+        return await Packets.open(prepared, part, on_answers, setup, hold=hold, go_on=go_on, packets=packets)
     except ImportError as error:
         raise MissingCapability(f"the library {error.name}", "sending packets", "use --engine connect") from None
 

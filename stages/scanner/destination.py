@@ -18,7 +18,8 @@ from stages.core.errors import HostError, LonglineError, ReaderGone, Unavailable
 from stages.core.pacing import backoff
 from stages.core.records import Scan
 from stages.scanner.hits import HitLines
-from stages.scanner.outputs.base import Ending, OutputModule, Saying
+from stages.scanner.outputs.base import Ending, OutputModule, Raw, Saying, Updating
+from stages.scanner.plugins.base import Progress
 from stages.scanner.rows import Answer
 
 log = logging.getLogger("longline.scanner.destination")
@@ -57,6 +58,7 @@ class FileDestination:
         self._file = file
         self._module = module
         self._failed = self._begun = False
+        self._one = asyncio.Lock()  # the writer and the clock write here
         mode = os.fstat(file.fileno()).st_mode
         self._regular = stat.S_ISREG(mode)
         self.pipe = stat.S_ISFIFO(mode)
@@ -79,7 +81,24 @@ class FileDestination:
 
     async def write(self, answers: Sequence[Answer]) -> None:
         if answers:
-            await asyncio.to_thread(self._write, self._module.render(answers))
+            async with self._one:
+                await asyncio.to_thread(self._write, self._module.render(answers))
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds between two updates that the module wants; None: it wants none."""
+        return self._module.interval if isinstance(self._module, Updating) else None
+
+    @property
+    def raw(self) -> Callable[[bytes], None] | None:
+        """Where the packets themselves are to go; None: nowhere."""
+        return self._module.packets if isinstance(self._module, Raw) else None
+
+    async def update(self, progress: Progress) -> None:
+        """Write what the module says of it."""
+        if isinstance(self._module, Updating):
+            async with self._one:
+                await asyncio.to_thread(self._write, self._module.update(progress))
 
     async def write_lines(self, lines: Sequence[tuple[bytes, bytes]]) -> None:
         """Records of conversations, as (key, line)."""
@@ -89,7 +108,8 @@ class FileDestination:
             data = self._module.said([line for _, line in lines])
         else:
             data = b"".join([line + b"\n" for _, line in lines])
-        await asyncio.to_thread(self._write, data)
+        async with self._one:
+            await asyncio.to_thread(self._write, data)
 
     async def settle(self) -> None:
         if self._regular:

@@ -1,7 +1,7 @@
 """What `longline scan` prints instead of scanning: its probe modules, output modules and fields. Pure.
 
 --list-probe-modules     one name a line
---list-output-modules    one name a line
+--list-output-modules    one name a line; of another package's module its help, too
 --list-output-fields     name, type and meaning of the fields of the probe module (-M), as ZMap prints them
 --probe-args template-fields (of the module udp)    fields of a template
 """
@@ -25,12 +25,19 @@ def text(settings: ScannerSettings) -> str | None:
     if settings.list_probe_modules:
         return "".join(f"{name}\n" for name in probes.names())
     if settings.list_output_modules:
-        return "".join(f"{name}\n" for name in outputs.NAMES)
+        return "".join(f"{name}: {told}\n" if (told := _told(name)) else f"{name}\n" for name in outputs.names())
     if settings.list_output_fields:
         return _fields(settings.probe_module)
     if settings.probe_module == _UDP and settings.probe_args == TEMPLATE_FIELDS:
         return fields_text()
     return None
+
+
+def _told(name: str) -> str:
+    try:
+        return outputs.help_of(name)
+    except ValueError as error:
+        return str(error)
 
 
 def _fields(probe: str) -> str:

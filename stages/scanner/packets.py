@@ -63,9 +63,11 @@ class Packets:
         *,
         hold: bool = False,
         go_on: GoOn | None = None,
+        packets: Callable[[bytes], object] | None = None,
     ) -> Packets:
         """Find the way out and open the sockets; nothing is sent but ARP. `on_answers` is called in another thread.
         `setup` has the capabilities for it; None: this process has. `hold`, `go_on`: see Plan and PacketEngine.
+        `packets`: also gets what --pcap would.
 
         Raises UsageError, MissingCapability, NotByPackets, Confined, HostError.
         """
@@ -75,7 +77,7 @@ class Packets:
             plan,
             on_answers,
             mask=lambda rows: Mask(rows, targets.policy, targets.generation),
-            pcap=_pcap(prepared.settings.pcap),
+            pcap=_pcap(prepared.settings.pcap, packets),
             go_on=go_on,
         )
         try:
@@ -149,11 +151,9 @@ class Packets:
         await asyncio.to_thread(self._engine.close)
 
 
-def _pcap(name: str | None) -> Pcap | None:
-    if name is None:
-        return None
+def _pcap(name: str | None, also: Callable[[bytes], object] | None) -> Pcap | None:
     try:
-        return Pcap.open(name)
+        return Pcap.of(name, also)
     except OSError as error:
         raise UsageError("--pcap", name, f"cannot be written: {error.strerror}") from None
 

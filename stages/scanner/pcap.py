@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -83,10 +84,26 @@ def of_rows(memory: Any, start: Any, stride: Any, lengths: Any, less: Any, now: 
     return size
 
 
+class _Handed:
+    """What is written, handed to a function; and into a file, if there is one."""
+
+    def __init__(self, file: BinaryIO | None, also: Callable[[bytes], object]) -> None:
+        self._file, self._also = file, also
+
+    def write(self, data: bytes | memoryview) -> None:
+        if self._file is not None:
+            self._file.write(data)
+        self._also(bytes(data))
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
 class Pcap:
     """A file that is written from several threads. Raises OSError as files do."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | _Handed) -> None:
         self._file = file
         self._lock = threading.Lock()
         self._out = np.zeros(ring.BLOCK_BYTES, np.uint8)
@@ -95,6 +112,13 @@ class Pcap:
     def open(cls, path: str) -> Pcap:
         """Begins the file anew. Raises OSError."""
         return cls(open(path, "wb"))
+
+    @classmethod
+    def of(cls, path: str | None, also: Callable[[bytes], object] | None) -> Pcap | None:
+        """Into a file, to a function, both or neither (None). Raises OSError."""
+        if also is None:
+            return None if path is None else cls.open(path)
+        return cls(_Handed(None if path is None else open(path, "wb"), also))
 
     def begin(self, linktype: int = ETHERNET) -> None:
         self._file.write(_HEADER.pack(_NANOSECONDS, *_VERSION, 0, 0, _SNAP, linktype))

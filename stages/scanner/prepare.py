@@ -200,10 +200,11 @@ def prepare(
 def format_of(prepared: Prepared, hits: HitLines) -> Format:
     """What the output module is told of the scan."""
     settings = prepared.settings
-    started = from_rfc3339(prepared.spec.started)
+    started = from_rfc3339(prepared.spec.started) if prepared.spec.started else 0  # not in a checkpoint of old
     return Format(
-        prepared.fields, hits, settings.header_row, prepared.parts, started, settings.shows, settings.output_args
-    )
+        prepared.fields, hits, settings.header_row, prepared.parts, started, settings.shows, settings.output_args,
+        prepared.spec,
+    )  # fmt: skip
 
 
 def scan_name(now_us: int, seed: int) -> str:

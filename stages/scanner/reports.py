@@ -18,8 +18,9 @@ from typing import Any, Final
 from stages.core.errors import HostError
 from stages.scanner.counting import Counts
 from stages.scanner.engines import Engine
-from stages.scanner.fields import fields_of
+from stages.scanner.fields import EVERY, fields_of
 from stages.scanner.metadata import metadata
+from stages.scanner.mixed_answers import mixed_fields
 from stages.scanner.prepare import Prepared
 from stages.scanner.progress import Progress, Sample
 from stages.scanner.results import to_stdout
@@ -54,8 +55,9 @@ class Reports:
             prepared, zmap, prepared.spec, (host, host), log_name, plain, processors=os.cpu_count() or 1,
             tally=Tally(), position=prepared.checkpoint.position,
         )  # fmt: skip
-        of_application = [field for field in fields_of(prepared.spec.probe) if field.name == "app_success"]
-        self.told.counts.app = of_application[0].get if of_application else None
+        parts = prepared.parts
+        fields = fields_of(parts[0].probe) if len(parts) == 1 else mixed_fields(EVERY, parts)
+        self.told.counts.app = next((field.get for field in fields if field.name == "app_success"), None)
         self._metadata = _open("-m/--metadata-file", zmap.metadata_file)
         self._status = _open("-u/--status-updates-file", zmap.status_updates_file)
         self._rows: Rows | None = None

@@ -36,6 +36,10 @@ def open_results(
 def check_results(settings: ScannerSettings) -> None:
     """Raise UsageError where -o, -O and --output-args do not go together. Opens nothing."""
     name = settings.output_module or "csv"
+    try:
+        outputs.get(name)
+    except ValueError as error:
+        raise UsageError("-O/--output-module", name, str(error)) from None
     if name == "redis":
         from stages.scanner.outputs.redis import parse_place
 
@@ -45,7 +49,7 @@ def check_results(settings: ScannerSettings) -> None:
             raise UsageError("--output-args", masked(settings.output_args), str(error)) from None
         if settings.output_file is not None:
             raise UsageError("-o/--output-file", settings.output_file, "-O redis writes to no file: see --output-args")
-    elif settings.output_args is not None:
+    elif settings.output_args is not None and name in outputs.NAMES:
         raise UsageError("--output-args", masked(settings.output_args), f"the output module {name} takes none")
 
 

@@ -43,6 +43,7 @@ from stages.scanner.seenlog import SeenLog, key_of
 from stages.scanner.speech import Speech
 from stages.scanner.steering import rate_signals
 from stages.scanner.summary import Summary, Tally, added
+from stages.scanner.updates import Updates
 from stages.scanner.watch import State, Watch
 from stages.scanner.writer import Writer
 
@@ -124,6 +125,7 @@ class Session:
                 self._bus.topic_of_hits = topics.hits_of(onward.scanner)
         wanted = format_of(prepared, hits)
         self._file = open_results(settings, self._module, wanted, published=publisher is not None)
+        self._updates = Updates(self._file)
         self._lines: FileDestination | None = None  #: a file that has banners only
         if onward.output is not None and not (self._module == _BOTH and onward.output == settings.output_file):
             self._lines = FileDestination.open(onward.output, outputs.get("null")(wanted), "--grab-output")
@@ -177,6 +179,8 @@ class Session:
                 self._state.reason = "max-results"
                 await self._settle(0)  # no further, but what was written counts
             summary = self._summary(started)
+            if task is not None:
+                await self._updates.end(self._told)
             if self._plugins is not None and task is not None:
                 await self._plugins.end(self._state.position, summary)
             if not self._prepared.checkpoint.finished:
@@ -229,6 +233,7 @@ class Session:
             hold=onward.hold is not None,
             go_on=go_on,
             syns=None if onward.syns is None else 1,  # each try of an ordinary connection is a probe
+            packets=self._file.raw if isinstance(self._file, FileDestination) else None,
         )
 
     def _dial_where(self, engine: Engine) -> None:
@@ -420,9 +425,15 @@ class Session:
         state, tally = self._state, self._tally
         if self._reports is not None:
             self._reports.look(now, engine, state.counters, tally, state.position)
+        self._updates.look(now, self._told)
         if self._plugins is not None:
-            last = self._prepared.spec.last
-            self._plugins.look(now, Progress(state.position, last, tally.success, tally.written, state.counters))
+            self._plugins.look(now, self._told)
+
+    @property
+    def _told(self) -> Progress:
+        """What plugins are told."""
+        state, tally = self._state, self._tally
+        return Progress(state.position, self._prepared.spec.last, tally.success, tally.written, state.counters)
 
     async def _progress(self, counters: dict[str, Any]) -> None:
         try:

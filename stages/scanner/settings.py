@@ -141,7 +141,7 @@ class ScannerSettings(Section):
         "--output-module",
         metavar="NAME",
         help="format of the results; default: csv",
-        choices=outputs.NAMES,
+        choices=outputs.names(),
     )
     output_fields: str | None = opt(
         None,

@@ -13,16 +13,18 @@ from tests.servers.judge import judge
 
 PORTS = (50_000, 50_010)
 US, PEER = "198.51.100.2", "10.50.0.1"
+#: So that nobody is asked for it.
+MAC = "02:00:00:00:00:01"
 
 
 def ours(data: bytes = b"", flags: str = "A", seq: int = 0, ack: int = 0, **more: object) -> Frame:
     tcp = TCP(sport=50_001, dport=80, flags=flags, seq=1000 + seq, ack=7000 + ack, **more)
-    return Frame(True, bytes(Ether() / IP(src=US, dst=PEER) / tcp / data))
+    return Frame(True, bytes(Ether(dst=MAC) / IP(src=US, dst=PEER) / tcp / data))
 
 
 def theirs(data: bytes = b"", flags: str = "A", seq: int = 0, ack: int = 0, **more: object) -> Frame:
     tcp = TCP(sport=80, dport=50_001, flags=flags, seq=7000 + seq, ack=1000 + ack, **more)
-    return Frame(False, bytes(Ether() / IP(src=PEER, dst=US) / tcp / data))
+    return Frame(False, bytes(Ether(dst=MAC) / IP(src=PEER, dst=US) / tcp / data))
 
 
 SYN = ours(flags="S", options=[("MSS", 1460), ("WScale", 8)])

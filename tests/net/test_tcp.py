@@ -135,7 +135,6 @@ def test_what_a_connection_costs() -> None:
 
 
 _MANY = """
-import resource
 import numpy as np
 from stages.net import ring, tcp, tcp_input, tcp_talking
 from tests.servers.tcp_table import START_US, WALL_US, Segment, half
@@ -164,14 +163,16 @@ for first in range(0, COUNT, PART):
     assert tcp_input.receive(table, block.reshape(-1), places, 0, PART, WALL_US - START_US, START_US) == PART
     table.now[tcp.FRAMES] = 0
 assert (table.now[tcp.OPEN], table.now[tcp.CHUNKS_USED]) == (COUNT, COUNT)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(*(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
 
 @pytest.mark.timeout(900)
 def test_two_hundred_thousand_open_with_half_a_kilobyte_each() -> None:
     """All of the process, interpreter and numba too: MB."""
-    told = subprocess.run([sys.executable, "-c", _MANY], capture_output=True, text=True, check=True, timeout=800).stdout
+    for _ in range(2):  # the first one may compile, and compilers are large
+        argv = [sys.executable, "-c", _MANY]
+        told = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=400).stdout
     assert int(told) / 1000 < 400
 
 

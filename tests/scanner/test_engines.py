@@ -11,7 +11,7 @@ def test_both_engines_have_all_that_the_app_uses() -> None:
     assert {"start", "pause", "resume", "stop_sending", "done", "settled", "close"} <= wanted
     # What an engine sets in its constructor does not show on the class.
     assert wanted - set(dir(ConnectEngine)) <= {"failure", "rate"}
-    assert wanted - set(dir(Packets)) <= {"name", "rate"}
+    assert wanted - set(dir(Packets)) <= {"name", "rate", "continuing", "not_quiet"}
 
 
 def test_what_packets_cannot_reach_is_this_hosts_affair() -> None:

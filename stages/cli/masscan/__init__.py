@@ -42,6 +42,17 @@ def run_words(words: Sequence[str]) -> int:
     return _ACTIONS[config.action](config)
 
 
+def words_of_options() -> list[tuple[tuple[str, ...], str, str | None]]:
+    """(names with dashes, what becomes of it, name of its value if it takes one), for completion."""
+    from stages.cli.masscan.options import OPTIONS
+
+    return [
+        (tuple(f"--{name}" if len(name) > 2 else f"-{name}" for name in option.names), option.becomes or option.ignored
+         or option.refused, None if option.takes == "flag" else "FILE" if "file" in option.names[0] else "VALUE")
+        for option in OPTIONS
+    ]  # fmt: skip
+
+
 def loaded_of(config: Config) -> Loaded:
     """The settings that the configuration asks for, over those of the machine. Raises UsageError, SettingError."""
     from stages.cli.masscan.mapping import grab_of, lists_of, request_of, scanner_of

@@ -10,7 +10,9 @@ from stages.scanner.fields import Field
 from stages.scanner.hits import HitLines
 from stages.scanner.masscan.writing import Data
 from stages.scanner.parts import Part
+from stages.scanner.plugins.base import Progress
 from stages.scanner.rows import Answer
+from stages.scanner.spec import ScanSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Format:
     started_us: int = 0  #: the scan's first run, microseconds since the epoch
     show: Literal["open", "closed", "all"] = "open"  #: states that masscan's formats write
     args: str | None = None  #: --output-args
+    spec: ScanSpec | None = None  #: the scan, frozen
 
 
 class OutputModule(Protocol):
@@ -47,6 +50,26 @@ class Ending(Protocol):
 
     def keep(self, data: Data) -> int:
         """How many bytes of a file of this module may stay when it is gone on with. Instead of `begin`."""
+
+
+@runtime_checkable
+class Updating(Protocol):
+    """A module that writes something now and then, also when nothing is found."""
+
+    interval: float  #: seconds
+
+    def update(self, progress: Progress) -> bytes:
+        """How far the scan is; complete lines. At the end once more."""
+
+
+@runtime_checkable
+class Raw(Protocol):
+    """A module that wants the packets themselves."""
+
+    def packets(self, data: bytes) -> None:
+        """What passed the kernel's filter since, as records of a pcap file with nanoseconds, little-endian; the file's
+        header comes first, in a call of its own (`stages.scanner.pcap`). Called on the threads that receive, one call
+        at a time: be quick, or packets are lost. Not by the connect engine, which sees none."""
 
 
 @runtime_checkable
