@@ -16,8 +16,8 @@ our first segment. The later states are flags, for the two directions end indepe
 FIN-WAIT-2 is FIN_WANTED with all acknowledged, CLOSE-WAIT is PEER_FIN, CLOSING and LAST-ACK are both, and TIME-WAIT is
 a row among the closed ones.
 
-What is left out, and why nothing breaks: SACK (we say nothing of it; a gap costs a retransmission), urgent data
-(RFC 6093: it stays in line), congestion avoidance beyond slow start (we send a few segments).
+What is left out, and why nothing breaks: reading SACK options (a loss of what we say, some segments, costs going
+back), urgent data (RFC 6093: it stays in line), congestion avoidance beyond slow start (we send a few segments).
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ STAMPS: Final = 256  #: timestamps (RFC 7323)
 CONTROL: Final = 512  #: the host answers on its control port
 LATE: Final = 1024  #: the peer may speak first; the payload waits
 LEFT: Final = 2048  #: a frame of this connection has left
+SACK: Final = 4096  #: the peer understands selective acknowledgements (RFC 2018)
 
 NEVER: Final = (1 << 63) - 1
 NOWHERE: Final = -1

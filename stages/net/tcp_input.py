@@ -328,7 +328,7 @@ def segment_in(t: Any, data: Any, ip: Any, at: Any, end_at: Any, checked: Any, a
     elif fresh == 0 and not size and not fin and wnd == c.wnd and gap(c.top, c.una) > 0:
         c.repeats = min(c.repeats + 1, _LOSS + 1)
         if c.repeats == _LOSS:
-            resend_first(t, c, now)
+            resend_first(t, slot, now)
             c.resend_at = now + after(c)
     if fresh >= 0 and (gap(seq, c.wl1) > 0 or (seq == c.wl1 and gap(ack, c.wl2) >= 0)):
         if wnd > 0 and c.wnd == 0 and c.resend_at != _NEVER and gap(c.nxt, c.una) == 0:
@@ -344,6 +344,7 @@ def segment_in(t: Any, data: Any, ip: Any, at: Any, end_at: Any, checked: Any, a
             let_go(t, slot, tcp.BY_RESET)
             return
     elif size:
+        gaps = c.ranges
         moved = take(t, slot, seq, data, text, size, arrival)
         if moved:
             if c.first_byte < 0:
@@ -352,7 +353,7 @@ def segment_in(t: Any, data: Any, ip: Any, at: Any, end_at: Any, checked: Any, a
             if not c.flags & _OBJECT:
                 c.say_at = now + t.rules[_IDLE]
             owe_ack(c, size, now)
-        if not moved or c.ranges or ahead < 0:
+        if not moved or gaps or ahead < 0:  # also what fills a gap is acknowledged at once (RFC 5681 4.2)
             c.flags |= _ACK_NOW
     if fin and not c.flags & _FIN_SEEN and ahead + size <= room:
         c.flags |= _FIN_SEEN

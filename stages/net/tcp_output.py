@@ -23,9 +23,12 @@ _FIN, _RST, _PSH, _ACK, _SYN = headers.TCP_FIN, headers.TCP_RST, 0x08, headers.T
 _IP_AT, _TTL, _FRAMES, _SEGMENTS_OUT, _NOT_SENT = tcp.IP_AT, tcp.TTL, tcp.FRAMES, tcp.SEGMENTS_OUT, tcp.NOT_SENT
 _RETRANSMITTED = tcp.RETRANSMITTED
 _OBJECT, _ACK_NOW, _FIN_WANTED, _STAMPS, _LEFT = tcp.OBJECT, tcp.ACK_NOW, tcp.FIN_WANTED, tcp.STAMPS, tcp.LEFT
-_NEVER, _CHUNK, _WINDOW = tcp.NEVER, tcp.CHUNK, tcp.WINDOW
+_NEVER, _CHUNK, _WINDOW, _SACK = tcp.NEVER, tcp.CHUNK, tcp.WINDOW, tcp.SACK
 _TCP = np.uint64(headers.PROTOCOL_TCP)
 _STAMP_BYTES = 12  # NOP, NOP, and the option (RFC 7323 appendix A)
+#: Blocks of the SACK option that an acknowledgement has room for, without timestamps and with (RFC 2018 3).
+_BLOCKS = 4
+_BLOCKS_BESIDE_STAMPS = 3
 _MS = 1000
 
 #: Microseconds. RFC 6298 asks for 1 s at least and lets go lower who knows better: a scan waits a few seconds in all.
@@ -123,11 +126,25 @@ def offer(t: Any, c: Any) -> Any:
     return field
 
 
+@piece
+def sack(t: Any, slot: Any, blocks: Any, row: Any, at: Any) -> None:
+    """The SACK option of so many blocks: what is held behind gaps, what came last first (RFC 2018 4)."""
+    put32(row, at, 0x01010500 | (2 + 8 * blocks))
+    last = np.int64(t.connections[slot].ranges) - 1
+    for k in range(blocks):
+        put32(row, at + 4 + 8 * k, np.int64(t.ranges[slot, last - k, 0]))
+        put32(row, at + 8 + 8 * k, np.int64(t.ranges[slot, last - k, 1]))
+
+
 @part
-def segment(t: Any, c: Any, seq: Any, flags: Any, offset: Any, size: Any, now: Any) -> Any:
+def segment(t: Any, slot: Any, seq: Any, flags: Any, offset: Any, size: Any, now: Any) -> Any:
     """One segment of a connection with ACK; False: no room for it."""
+    c = t.connections[slot]
     options = _STAMP_BYTES if c.flags & _STAMPS else 0
-    length = headers.TCP_BYTES + options
+    blocks = np.int64(0)
+    if c.ranges and size == 0 and c.flags & _SACK:
+        blocks = min(np.int64(c.ranges), np.int64(_BLOCKS_BESIDE_STAMPS if options else _BLOCKS))
+    length = headers.TCP_BYTES + options + (4 + 8 * blocks if blocks else 0)
     head = (length >> 2) << 12 | flags | _ACK
     ours, peer, own_port, peer_port = np.int64(c.ours), np.int64(c.peer), np.int64(c.own_port), np.int64(c.peer_port)
     number = begin(t, length + size, ours, peer, own_port, peer_port, seq, np.int64(c.rcv), head)
@@ -140,6 +157,8 @@ def segment(t: Any, c: Any, seq: Any, flags: Any, offset: Any, size: Any, now: A
         put32(row, at + 20, 0x0101080A)
         put32(row, at + 24, stamp(c, now))
         put32(row, at + 28, np.int64(c.ts_recent))
+    if blocks:
+        sack(t, slot, blocks, row, at + headers.TCP_BYTES + options)
     copy_out(t, c, offset, size, row, at + length)
     seal(t, number, length + size)
     c.acked = c.rcv
@@ -160,14 +179,15 @@ def reset(t: Any, ours: Any, peer: Any, own_port: Any, peer_port: Any, seq: Any,
 
 
 @part
-def resend_first(t: Any, c: Any, now: Any) -> None:
+def resend_first(t: Any, slot: Any, now: Any) -> None:
     """The segment at SND.UNA once more, without going back (RFC 5681 3.2)."""
+    c = t.connections[slot]
     offset = gap(c.una, c.base)
     left = np.int64(c.said) - offset
     size = min(min(np.int64(c.mss), left), np.int64(c.wnd))
     fin = c.flags & _FIN_WANTED and size == left and np.int64(c.wnd) > size and gap(c.top, c.una) > size
     if size > 0 or fin:
-        segment(t, c, np.int64(c.una), _FIN if fin else _PSH, offset, max(size, 0), now)
+        segment(t, slot, np.int64(c.una), _FIN if fin else _PSH, offset, max(size, 0), now)
         t.now[_RETRANSMITTED] += 1
         c.timed_at = _NEVER  # Karn's algorithm (RFC 6298 3)
 
@@ -205,7 +225,7 @@ def push(t: Any, slot: Any, now: Any) -> None:
             waits = True
             break
         flags = (_FIN if fin else 0) | (_PSH if size and size == left else 0)
-        if not segment(t, c, np.int64(c.nxt), flags, offset, size, now):
+        if not segment(t, slot, np.int64(c.nxt), flags, offset, size, now):
             full = True
             break
         again = gap(c.nxt, c.top) < 0
@@ -224,16 +244,17 @@ def push(t: Any, slot: Any, now: Any) -> None:
         c.resend_at = _NEVER
     if c.flags & _ACK_NOW and not full:
         # SEQ is the highest one: a lower one would not be acceptable to the peer, and the ACK be ignored (3.10.7.4).
-        full = not segment(t, c, np.int64(c.top), 0, np.int64(0), np.int64(0), now)
+        full = not segment(t, slot, np.int64(c.top), 0, np.int64(0), np.int64(0), now)
     if full:
         c.ack_at = now  # as soon as there is room
     arm(t, slot)
 
 
 @part
-def probe_window(t: Any, c: Any, now: Any) -> None:
+def probe_window(t: Any, slot: Any, now: Any) -> None:
     """Ask for the window (3.8.6.1). Our segment has no byte beyond the window, but an old number: that is answered."""
-    segment(t, c, plus(c.una, -1), 0, np.int64(0), np.int64(0), now)
+    c = t.connections[slot]
+    segment(t, slot, plus(c.una, -1), 0, np.int64(0), np.int64(0), now)
 
 
 @piece

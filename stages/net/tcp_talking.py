@@ -86,6 +86,8 @@ def begin_at(t: Any, h: Any, now: Any, wall: Any) -> Any:
     c.own_scale = own if both else 0
     mss = np.int64(h.mss) if h.mss else np.int64(_MSS_DEFAULT)
     mss = min(mss, t.rules[_MSS_MOST])
+    if h.sack:
+        c.flags |= tcp.SACK
     if h.has_ts:
         mss -= _STAMP_BYTES  # RFC 6691: the option says nothing of options
         c.flags |= _STAMPS

@@ -49,7 +49,7 @@ def expire(t: Any, slot: Any, now: Any) -> None:
         c.resend_at = _NEVER
         c.backoff = min(c.backoff + 1, _MOST_BACKOFF)
         if c.wnd == 0:
-            probe_window(t, c, now)
+            probe_window(t, slot, now)
         elif gap(c.top, c.una) > 0:
             c.nxt = c.una
             c.cwnd = 1

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import struct
 
+import numpy as np
 import pytest
 
 from stages.net import ended, tcp, tcp_talking
@@ -17,10 +20,10 @@ REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 LEN = len(REQUEST)
 
 
-def opened(**more: object) -> Hand:
+def opened(row: np.ndarray | None = None, **more: object) -> Hand:
     """The request has left and is acknowledged."""
     hand = Hand(payload=REQUEST, **more)
-    hand.begin()
+    hand.begin(row)
     hand.feed(Segment(seq=1001, ack=5000 + LEN))
     return hand
 
@@ -82,6 +85,44 @@ def test_out_of_order_is_acknowledged_at_once() -> None:
     (answer,) = hand.feed(theirs(1004, b"x"))
     assert (answer.ack, answer.data) == (1001, b"")
     assert hand.counters["out_of_order"] == 1
+
+
+def blocks(options: bytes) -> list[tuple[int, int]]:
+    """Of the SACK option at the end of what an ACK bears, as offsets in the peer's text."""
+    at = options.index(b"\x01\x01\x05") + 2
+    size = options[at + 1] - 2
+    words = struct.unpack(f"!{size // 4}I", options[at + 2 : at + 2 + size])
+    assert at + 2 + size == len(options)
+    return [(first - 1001, last - 1001) for first, last in zip(words[::2], words[1::2], strict=True)]
+
+
+def test_what_is_held_is_told_the_newest_first() -> None:
+    """RFC 2018 4. Without it a peer that speaks SACK waits for its timeout at every loss."""
+    hand = opened()
+    (first,) = hand.feed(theirs(1004, b"def"))
+    assert blocks(first.options) == [(3, 6)]
+    (second,) = hand.feed(theirs(1010, b"jk"))
+    assert blocks(second.options) == [(9, 11), (3, 6)]
+    (joined,) = hand.feed(theirs(1007, b"g"))
+    assert blocks(joined.options) == [(3, 7), (9, 11)]
+    (after,) = hand.feed(theirs(1001, b"abc"))
+    assert (after.ack, blocks(after.options)) == (1008, [(9, 11)])
+    (last,) = hand.feed(theirs(1008, b"hi"))
+    assert (last.ack, last.options) == (1012, b"")
+
+
+def test_beside_timestamps_there_is_room_for_three() -> None:
+    hand = opened(half(has_ts=1, ts_val=5, ts_ecr=6))
+    for number in range(4):
+        (answer,) = hand.feed(dataclasses.replace(theirs(1003 + 4 * number, b"y"), stamp=(5 + number, 6)))
+    assert answer.stamp is not None
+    assert blocks(answer.options) == [(14, 15), (10, 11), (6, 7)]
+
+
+def test_who_does_not_know_it_is_not_told() -> None:
+    hand = opened(half(sack=0))
+    (answer,) = hand.feed(theirs(1004, b"x"))
+    assert answer.options == b""
 
 
 def test_more_holes_than_are_held_come_again() -> None:
