@@ -90,7 +90,7 @@ def test_raw_hears_what_connect_hears(net: Veth, tmp_path: Path, kernel: str, cl
                 raw = by_scan(net, tmp_path, TARGETS, ports(names), words, "--close", close)
             assert judged.wrong == []
             assert len(judged.flows) == len(keys(names))
-            assert all(flow.packets > 1 for flow in judged.flows.values())
+            assert [flow for flow in judged.flows.values() if flow.packets < 2] == []
             assert (judged.resets > 0) == (close == "rst") or names == FIRST
             check(raw, names, words, "raw")
             connect = by_connect(net, tmp_path, keys(names), words)
