@@ -17,9 +17,10 @@ from stages.core.outcome import Outcome
 from stages.core.records import Hit, prefix_key
 
 if TYPE_CHECKING:
-    from stages.net.continuation import Fixed
+    from stages.net.continuation import Fixed, Link
     from stages.net.conversation import Conversation, Dialogue
     from stages.net.ended import Ended
+    from stages.scanner.continuing import Continuing
     from stages.scanner.hits import HitSource
     from stages.scanner.rows import Answer
 
@@ -148,3 +149,19 @@ class Left:
 
     def positions(self) -> list[int]:
         return list(self.at)
+
+
+def going_on(
+    grabbing: Grabbing,
+    source: HitSource,
+    link: Link,
+    ports: tuple[int, int],
+    wscale: int,
+    *,
+    secret: bytes,
+    say: Callable[[Said], None],
+) -> Continuing:
+    """`stages.scanner.engine.GoOn`; what it needs is loaded when there are packets."""
+    from stages.scanner.continuing import Continuing
+
+    return Continuing(grabbing, source, link, ports, wscale=wscale, secret=secret, say=say)

@@ -38,7 +38,7 @@ from stages.scanner.probes import entry
 from stages.scanner.reports import FAILED, Reports
 from stages.scanner.results import open_results
 from stages.scanner.rows import Answer
-from stages.scanner.said import Grabbing, Onward, Said
+from stages.scanner.said import Onward, going_on
 from stages.scanner.seenlog import SeenLog, key_of
 from stages.scanner.speech import Speech
 from stages.scanner.steering import rate_signals
@@ -48,8 +48,6 @@ from stages.scanner.watch import State, Watch
 from stages.scanner.writer import Writer
 
 if TYPE_CHECKING:
-    from stages.net.continuation import Link
-    from stages.scanner.continuing import Continuing
     from stages.scanner.engine import GoOn
 
 log = logging.getLogger("longline.scanner.session")
@@ -223,7 +221,7 @@ class Session:
         go_on: GoOn | None = None
         if onward.grabbing is not None and not onward.selected:
             go_on = partial(
-                _going_on, onward.grabbing, self._source, secret=self._prepared.checkpoint.secret, say=delivery.say
+                going_on, onward.grabbing, self._source, secret=self._prepared.checkpoint.secret, say=delivery.say
             )
         return await open_engine(
             self._prepared,
@@ -482,22 +480,6 @@ class Session:
         if self._moved[1] != self._tally.written:
             self._moved = (now, self._tally.written)
         return now - self._moved[0] > STOP_PATIENCE
-
-
-def _going_on(
-    grabbing: Grabbing,
-    source: HitSource,
-    link: Link,
-    ports: tuple[int, int],
-    wscale: int,
-    *,
-    secret: bytes,
-    say: Callable[[Said], None],
-) -> Continuing:
-    """`stages.scanner.engine.GoOn`; what it needs is loaded when there are packets."""
-    from stages.scanner.continuing import Continuing
-
-    return Continuing(grabbing, source, link, ports, wscale=wscale, secret=secret, say=say)
 
 
 def _now_us() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -76,6 +77,58 @@ def test_probe(kitchen: Kitchen) -> None:
     assert "takes no arguments" in refused.stderr
     shown = kitchen.longline("scan", "-M", "tcp_ackscan", "-p", "80", "-d", "-v", "5", "127.0.0.1")
     assert "flags     = A" in shown.stdout
+
+
+@pytest.mark.parametrize("kitchen", ["plugin.md"], indirect=True)
+def test_plugin(kitchen: Kitchen) -> None:
+    (kitchen.folder / "table").write_text("127.0.0.0/16 64496\n127.77.0.0/16 64497\n")
+    scan = ("scan", "--engine", "connect", "-q", "-c", "0", "--no-system-config", "-O", "null")
+    with talker(socket.socket.close) as (host, port):
+        ran = kitchen.longline(*scan, "-p", str(port), "--plugin", "by_as:ByAs=table", host)
+        assert ran.returncode == 0, ran.stderr
+        assert "AS64497 1" in ran.stderr.splitlines()
+        ran = kitchen.longline(*scan, "-p", str(port), "--plugin", "by_as:ByAs=no-table", host)
+    assert ran.returncode == 2
+    assert "--plugin: 'by_as:ByAs=no-table': FileNotFoundError" in ran.stderr
+
+
+@pytest.mark.parametrize("kitchen", ["follow-up.md"], indirect=True)
+def test_follow_up(kitchen: Kitchen) -> None:
+    """Of two hosts of one /24, both open, one is asked."""
+
+    def speak(connection: socket.socket) -> None:
+        connection.sendall(b"SSH-2.0-here\r\n")
+        connection.close()
+
+    # 127.78.1.0/24 is nobody else's.
+    with talker(speak, "127.78.1.1") as (host, port), talker(speak, "127.78.1.2", port=port) as (other, _):
+        ran = kitchen.longline(
+            "scan", "--engine", "connect", "-q", "-c", "0", "--no-system-config", "-p", str(port), "--rate", "1000",
+            "--plugin", f"ssh_keys:SshKeys={port}", host, other,
+        )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    records = [json.loads(line) for line in ran.stdout.splitlines()]
+    (banner,) = [record for record in records if record["kind"] == "banner"]
+    hits = {record["ip"]: record["id"] for record in records if record["kind"] == "hit"}
+    assert hits.keys() == {host, other}
+    assert (banner["port"], banner["via"], banner["hit"]) == (port, "connect", hits[banner["ip"]])
+    assert banner["service"] == "ssh"
+    assert b"SSH-2.0-here" in base64.b64decode(banner["data"])
+
+
+@pytest.mark.parametrize("kitchen", ["output-package.md"], indirect=True)
+def test_output_package(kitchen: Kitchen) -> None:
+    kitchen.install()
+    listed = kitchen.longline("scan", "--list-output-modules")
+    assert "by_block: open targets of each /24, every --output-args seconds" in listed.stdout.splitlines()
+    with talker(socket.socket.close) as (host, port):
+        ran = kitchen.longline(
+            "scan", "--engine", "connect", "-q", "-c", "0", "--no-system-config", "-p", str(port), "-O", "by_block",
+            "--output-args", "60", host,
+        )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    network = host.rpartition(".")[0] + ".0/24"
+    assert ran.stdout == f"# position network open\n1 {network} 1\n"
 
 
 @pytest.mark.parametrize("kitchen", ["store.md"], indirect=True)

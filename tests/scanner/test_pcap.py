@@ -40,6 +40,28 @@ def test_a_block_becomes_records(tmp_path: Path) -> None:
     assert file.read_bytes()[:4] == bytes.fromhex("4d3cb2a1")
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_function_gets_the_same(tmp_path: Path, beside: bool) -> None:
+    file, got = tmp_path / "a.pcap", []
+    pcap = Pcap.of(str(file) if beside else None, got.append)
+    assert pcap is not None
+    pcap.begin()
+    pcap.block(block(packets(3)))
+    pcap.block(block(packets(2)))
+    pcap.close()
+    assert len(got) == 3  # the header, and each block
+    whole = b"".join(got)
+    assert file.exists() == beside
+    if beside:
+        assert file.read_bytes() == whole
+    file.write_bytes(whole)
+    assert [bytes(packet) for packet in rdpcap(str(file))] == packets(3) + packets(2)
+
+
+def test_nobody_asks() -> None:
+    assert Pcap.of(None, None) is None
+
+
 class Wire:
     """Takes three rows at a time of the second block."""
 

@@ -51,6 +51,20 @@ async def lines(path: Path, module: Ticking | Plain) -> list[str]:
     return path.read_text().splitlines()
 
 
+class Curious(Plain):
+    def packets(self, data: bytes) -> None:
+        """All of them."""
+
+
+async def test_who_asks_for_packets_or_time_is_known(tmp_path: Path) -> None:
+    curious, ticking, plain = Curious(), Ticking(), Plain()
+    files = [FileDestination.open(str(tmp_path / "out"), module) for module in (curious, ticking, plain)]
+    assert [file.raw for file in files] == [curious.packets, None, None]
+    assert [file.interval for file in files] == [None, 2.0, None]
+    for file in files:
+        await file.close()
+
+
 async def test_at_its_interval_and_at_the_end(tmp_path: Path) -> None:
     assert await lines(tmp_path / "out", Ticking()) == ["top", "2 of 9", "4 of 9", "7 of 9", "9 of 9"]
     assert await lines(tmp_path / "plain", Plain()) == ["top"]

@@ -29,11 +29,13 @@ def fresh_address() -> str:
 
 
 @contextmanager
-def talker(handler: Handler, host: str | None = None, *, backlog: int = 128) -> Iterator[tuple[str, int]]:
+def talker(
+    handler: Handler, host: str | None = None, *, backlog: int = 128, port: int = 0
+) -> Iterator[tuple[str, int]]:
     """(address, port) of a server that runs `handler` for each connection, one after the other."""
     address = host if host is not None else fresh_address()
     listener = socket.create_server(
-        (address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET, backlog=backlog
+        (address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET, backlog=backlog
     )
     accepted: list[socket.socket] = []
 
