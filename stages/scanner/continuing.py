@@ -2,6 +2,7 @@
 
     answers (receive thread) --> first SYN-ACK of a target --> HALFOPEN --> Continuation --> Said --> delivery
                                  every other one           --> reset
+                                 no result (a filter)      --> reset
                                  no room                   --> reset, and its hit says no more than that it is open
 
 The kernel is kept quiet meanwhile (`stages.net.firewall`), so whatever is not continued is reset from here. A target
@@ -29,6 +30,7 @@ from stages.scanner.said import Compiled, Grabbing, Left, Said, Talked
 if TYPE_CHECKING:
     from stages.net.conversation import Conversation
     from stages.net.ended import Ended
+    from stages.scanner.filters import Filter
 
 log = logging.getLogger("longline.scanner.continuing")
 
@@ -77,11 +79,15 @@ class Continuing:
         wscale: int,
         secret: bytes,
         say: Callable[[Said], None],
+        wanted: Filter | None = None,
     ) -> None:
         """`say` takes what has ended, on the engine's thread. `secret`: of the scan; control ports are drawn from it.
+        `wanted`: which answers are results, the others are reset; None: all.
+
         Raises NoRawAccess, ConfinedError, OSError."""
         self._grabbing = grabbing
         self._say = say
+        self._wanted = None if wanted is None or wanted.everything else wanted
         self._hit = partial(hit_of, source=source)
         self._render = None if grabbing.render is None else grabbing.render(source)
         self._engine = Continuation(
@@ -106,14 +112,16 @@ class Continuing:
         if not synacks.size:
             return
         again = synacks["repeat"].astype(bool)
-        first = synacks[~again]
+        chosen = np.ones(len(synacks), np.bool_) if self._wanted is None else self._wanted.mask(synacks)
+        first = synacks[~again & chosen]
         taken = self._put(first) if first.size else 0
         self.taken += taken
         left = first[taken:]
-        if left.size:
-            self.refused += left.size
-            self._say(Left(left["position"].tolist()))
-        others = np.concatenate([left, synacks[again]])
+        self.refused += left.size
+        passed_over = np.concatenate([left, synacks[~again & ~chosen]])
+        if passed_over.size:
+            self._say(Left(passed_over["position"].tolist()))
+        others = np.concatenate([passed_over, synacks[again]])
         if others.size:
             self.not_reset += others.size - self._engine.reset(half_open(others))
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stages.net.conversation import Conversation, Dialogue
     from stages.net.ended import Ended
     from stages.scanner.continuing import Continuing
+    from stages.scanner.filters import Filter
     from stages.scanner.hits import HitSource
     from stages.scanner.rows import Answer
 
@@ -160,8 +161,9 @@ def going_on(
     *,
     secret: bytes,
     say: Callable[[Said], None],
+    wanted: Filter | None = None,
 ) -> Continuing:
     """`stages.scanner.engine.GoOn`; what it needs is loaded when there are packets."""
     from stages.scanner.continuing import Continuing
 
-    return Continuing(grabbing, source, link, ports, wscale=wscale, secret=secret, say=say)
+    return Continuing(grabbing, source, link, ports, wscale=wscale, secret=secret, say=say, wanted=wanted)

@@ -220,9 +220,8 @@ class Session:
         assert delivery is not None
         go_on: GoOn | None = None
         if onward.grabbing is not None and not onward.selected:
-            go_on = partial(
-                going_on, onward.grabbing, self._source, secret=self._prepared.checkpoint.secret, say=delivery.say
-            )
+            secret, wanted = self._prepared.checkpoint.secret, self._prepared.filter
+            go_on = partial(going_on, onward.grabbing, self._source, secret=secret, say=delivery.say, wanted=wanted)
         return await open_engine(
             self._prepared,
             part,

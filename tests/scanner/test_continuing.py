@@ -12,6 +12,7 @@ from stages.net.halfopen import half_open as of_hit
 from stages.scanner import probes
 from stages.scanner.answers import RST, SYNACK
 from stages.scanner.continuing import Continuing, half_open, own_wscale
+from stages.scanner.filters import compile_filter
 from stages.scanner.hits import WSCALES, HitSource, hit_of
 from stages.scanner.rows import rows
 from stages.scanner.said import Grabbing, Left, Said
@@ -66,6 +67,7 @@ def continuing(in_flight: int, capacity: int) -> tuple[Continuing, Engine, list[
     )  # type: ignore[arg-type, return-value]  # fmt: skip
     made._engine, made._say, made._render = engine, said.append, lambda ended: ([], {})  # type: ignore[assignment]
     made.taken = made.refused = made.not_reset = 0
+    made._wanted = None
     return made, engine, said
 
 
@@ -87,3 +89,13 @@ def test_what_finds_no_room_is_reset_and_told() -> None:
     assert (made.taken, made.refused) == (2, 3)
     made.put(array({"kind": RST}))  # nothing to go on with
     assert engine.taken == [0, 1]
+
+
+def test_only_results_are_gone_on_with() -> None:
+    made, engine, said = continuing(0, 10)
+    made._wanted = compile_filter("sport = 22", "tcp_synscan")
+    made.put(array({"position": 1, "port": 22}, {"position": 2, "port": 80}, {"position": 3, "port": 22}))
+    assert engine.taken == [1, 3]
+    assert engine.ended == [2]
+    assert said == [Left([2])]
+    assert (made.taken, made.refused) == (2, 0)
