@@ -24,6 +24,24 @@ class Sample:
     banners: int = 0  #: records of conversations
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a sample means. Rates a second: now, and over all."""
+
+    age: float  #: seconds since the start
+    part: float  #: done, 0 to 1
+    left: float | None  #: seconds; None: nothing can be said yet
+    sending: bool
+    send: float
+    send_average: float
+    receive: float
+    receive_average: float
+    banners: float
+    drops: float
+    drops_average: float
+    hit_rate: float  #: open targets per probe
+
+
 def rate_text(value: float) -> str:
     """Three significant digits: `10.3 K`, `118 `."""
     for factor, unit in _UNITS:
@@ -66,8 +84,8 @@ class Progress:
         if self._done_at is None:
             self._done_at = now
 
-    def line(self, sample: Sample, *, sending: bool) -> str:
-        """The status now; call it about once a second."""
+    def look(self, sample: Sample, *, sending: bool) -> Seen:
+        """What is new since the last look; about once a second."""
         start, before = self._start, self._before
         if not sending:
             self.sent_all(sample.now)
@@ -75,23 +93,35 @@ class Progress:
         step = max(sample.now - before.now, 1e-9)
         self._before = sample
         part, left = self.expect(sample)
-        if self._done_at is None:
-            sent = f"{sample.sent} {rate_text((sample.sent - before.sent) / step)}p/s "
-            average = (sample.sent - start.sent) / age
-        else:
-            sent = f"{sample.sent} done "
-            average = (sample.sent - start.sent) / max(self._done_at - start.now, 1e-9)
+        sent_for = age if self._done_at is None else max(self._done_at - start.now, 1e-9)
         probes = sample.sent - start.sent
-        hits = (sample.received - start.received) / probes if probes else 0.0
-        said = sample.banners - before.banners
-        banners = f"banners: {sample.banners} {rate_text(said / step)}/s; " if sample.banners else ""
-        remaining = f" ({left_text(left)} left)" if left is not None else ""
+        return Seen(
+            age=age,
+            part=part,
+            left=left,
+            sending=self._done_at is None,
+            send=(sample.sent - before.sent) / step,
+            send_average=probes / sent_for,
+            receive=(sample.received - before.received) / step,
+            receive_average=(sample.received - start.received) / age,
+            banners=(sample.banners - before.banners) / step,
+            drops=(sample.drops - before.drops) / step,
+            drops_average=(sample.drops - start.drops) / age,
+            hit_rate=(sample.received - start.received) / probes if probes else 0.0,
+        )
+
+    def line(self, sample: Sample, *, sending: bool) -> str:
+        """The status now; call it about once a second."""
+        seen = self.look(sample, sending=sending)
+        sent = f"{sample.sent} {rate_text(seen.send)}p/s " if seen.sending else f"{sample.sent} done "
+        banners = f"banners: {sample.banners} {rate_text(seen.banners)}/s; " if sample.banners else ""
+        remaining = f" ({left_text(seen.left)} left)" if seen.left is not None else ""
         return (
-            f"{clock_text(age):>5} {part:.0%}{remaining}; send: {sent}({rate_text(average)}p/s avg); "
-            f"recv: {sample.received} {rate_text((sample.received - before.received) / step)}p/s "
-            f"({rate_text((sample.received - start.received) / age)}p/s avg); "
-            f"{banners}drops: {rate_text((sample.drops - before.drops) / step)}p/s "
-            f"({rate_text((sample.drops - start.drops) / age)}p/s avg); hitrate: {hits:.2%}"
+            f"{clock_text(seen.age):>5} {seen.part:.0%}{remaining}; "
+            f"send: {sent}({rate_text(seen.send_average)}p/s avg); "
+            f"recv: {sample.received} {rate_text(seen.receive)}p/s ({rate_text(seen.receive_average)}p/s avg); "
+            f"{banners}drops: {rate_text(seen.drops)}p/s "
+            f"({rate_text(seen.drops_average)}p/s avg); hitrate: {seen.hit_rate:.2%}"
         )
 
     def expect(self, sample: Sample) -> tuple[float, float | None]:

@@ -237,6 +237,9 @@ class ScannerSettings(Section):
     resume: str | None = opt(None, "--resume", metavar="FILE", help="go on from this checkpoint")
     dryrun: bool = opt(False, "-d", "--dryrun", help="print the packets instead of sending them")
     quiet: bool = opt(False, "-q", "--quiet", help="no status line")
+    status_line: bool = opt(
+        False, "--status-line", help="a line of status a second on a terminal too, in the place of the live view"
+    )
     verbosity: int = opt(
         3, "-v", "--verbosity", metavar="N", help="0 to 5: fatal, error, warning, info, debug, all", ge=0, le=5
     )

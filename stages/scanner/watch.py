@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -16,6 +17,7 @@ from typing import Any, Final, TextIO
 from stages.scanner.delivery import Delivery
 from stages.scanner.drops import advice
 from stages.scanner.engines import Engine
+from stages.scanner.liveview import Screen, lines
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.progress import Progress, Sample
@@ -75,6 +77,9 @@ class Watch:
         self._tally = tally
         self._metrics = metrics
         self._status = status
+        self._screen: Screen | None = None
+        if status is not None and status.isatty() and not prepared.settings.status_line:
+            self._screen = Screen(status, shutil.get_terminal_size().columns)
         self._marks = marks
         self._report = report
         self._ripe = ripe
@@ -114,7 +119,7 @@ class Watch:
                     mark_at = now + MARK_SECONDS
                 if self._status is not None and now >= status_at:
                     with suppress(OSError):  # whoever looked has gone; the scan is not about him
-                        print(progress.line(self._sample(now), sending=engine.sending), file=self._status, flush=True)
+                        self._show(progress, self._sample(now), sending=engine.sending)
                     status_at += STATUS_SECONDS
                 if self._report is not None and now >= report_at and self._reporting is None:
                     self._reporting = asyncio.create_task(self._publish(), name="scanner progress")
@@ -129,6 +134,12 @@ class Watch:
                 self._reporting.cancel()
                 with suppress(asyncio.CancelledError):
                     await self._reporting
+
+    def _show(self, progress: Progress, sample: Sample, *, sending: bool) -> None:
+        if self._screen is not None:
+            self._screen.draw(lines(progress, sample, self._metrics.answers.cells, sending=sending))
+        else:
+            print(progress.line(sample, sending=sending), file=self._status, flush=True)
 
     def _look(self) -> None:
         engine, state = self._engine, self._state
