@@ -31,6 +31,7 @@ from stages.scanner.hits import WSCALES, HitLines, HitSource
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.mixed_answers import lines_of
 from stages.scanner.plugins.base import Plugin, Progress
+from stages.scanner.plugins.filtering import filtered
 from stages.scanner.plugins.running import Plugins
 from stages.scanner.plugins.sent import finder
 from stages.scanner.prepare import CONNECT_PROBE, Prepared, Slice, format_of
@@ -95,6 +96,7 @@ class Session:
         self._resumed = resumed
         self._setup = setup
         self._reports = reports
+        self._filter = filtered(prepared.filter, plugins)
         self._plugins = Plugins(plugins, finder(prepared)) if plugins else None
         self._tally = Tally()
         self._state = State(position=prepared.checkpoint.position)
@@ -220,12 +222,12 @@ class Session:
         assert delivery is not None
         go_on: GoOn | None = None
         if onward.grabbing is not None and not onward.selected:
-            secret, wanted = self._prepared.checkpoint.secret, self._prepared.filter
+            secret, wanted = self._prepared.checkpoint.secret, self._filter
             go_on = partial(going_on, onward.grabbing, self._source, secret=secret, say=delivery.say, wanted=wanted)
         return await open_engine(
             self._prepared,
             part,
-            choosing(self._prepared.filter, delivery.put, None if self._reports is None else self._reports.counts),
+            choosing(self._filter, delivery.put, None if self._reports is None else self._reports.counts),
             self._setup,
             hold=onward.hold is not None,
             go_on=go_on,

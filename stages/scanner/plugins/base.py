@@ -1,10 +1,10 @@
-"""What a plugin is: a class with five methods, of which each does nothing unless it is written.
+"""What a plugin is: a class with some methods, of which each does nothing unless it is written.
 
-    on_start -> (on_sent | on_result | on_progress)* -> on_end
+    on_start -> (on_sent | keeps | on_result | on_progress)* -> on_end
 
-The calls come from one thread that is the plugin's own, never two at a time. A slow one makes the scan wait: answers
-queue up behind it, and above a bound sending pauses; receiving goes on. What it raises ends the scan, with the plugin's
-name in the message and exit code 1; what was written by then is whole.
+The calls (but `keeps`) come from one thread that is the plugin's own, never two at a time. A slow one makes the scan
+wait: answers queue up behind it, and above a bound sending pauses; receiving goes on. What it raises ends the scan,
+with the plugin's name in the message and exit code 1; what was written by then is whole.
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ class Plugin:
 
     def on_result(self, answers: Sequence[Answer]) -> Iterable[Answer] | None:
         """Results, as they are written: what the output filter lets through. Returns those to be talked to."""
+
+    def keeps(self, answers: Sequence[Answer]) -> Iterable[bool]:
+        """Which answers are results, one word for each: a filter beside --output-filter. Others are counted, and that
+        is all. Unlike the other methods it is called on the thread that receives: be quick, or packets are lost."""
+        return [True] * len(answers)
 
     def on_progress(self, progress: Progress) -> None:
         """Once a second."""

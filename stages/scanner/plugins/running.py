@@ -105,12 +105,12 @@ class Plugins:
             told = Sent(self._sent, position, self._targets)
             self._sent = position
             for plugin in self._senders:
-                _called(plugin, "on_sent", lambda plugin: plugin.on_sent(told))
+                called(plugin, "on_sent", lambda plugin: plugin.on_sent(told))
 
     def _results(self, answers: Sequence[Answer]) -> set[int]:
         chosen: set[int] = set()
         for plugin in self._plugins:
-            wanted = _called(plugin, "on_result", lambda plugin: list(plugin.on_result(answers) or ()))
+            wanted = called(plugin, "on_result", lambda plugin: list(plugin.on_result(answers) or ()))
             if wanted and plugin.grab is None:
                 raise PluginFailed(plugin, "on_result", ValueError("returns answers, but its `grab` says nothing"))
             chosen.update(answer.position for answer in wanted)
@@ -118,13 +118,13 @@ class Plugins:
 
     def _each(self, method: str, call: Callable[[Plugin], None]) -> None:
         for plugin in self._plugins:
-            _called(plugin, method, call)
+            called(plugin, method, call)
 
     async def _run(self, call: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._thread.submit(call))
 
 
-def _called(plugin: Plugin, method: str, call: Callable[[Plugin], T]) -> T:
+def called(plugin: Plugin, method: str, call: Callable[[Plugin], T]) -> T:
     try:
         return call(plugin)
     except PluginFailed:
