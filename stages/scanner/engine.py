@@ -11,6 +11,7 @@ people (from `stages.net`); the app maps them.
 from __future__ import annotations
 
 import errno
+import logging
 import math
 import socket
 import threading
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stages.net import confine, firewall, headers, link, neighbours, path, siphash
+from stages.net import confine, firewall, headers, link, neighbours, ownports, path, siphash
 from stages.net.continuation import Link
 from stages.net.ring import Ring
 from stages.net.spans import Spans
@@ -63,6 +64,8 @@ _RESETS_S: Final = 5.0
 _RATE_SPAN_S: Final = 1.0
 #: How often it is looked whether the last conversation has ended.
 _LOOK_S: Final = 0.02
+log = logging.getLogger("longline.scanner.engine")
+
 #: Seconds between two renewals of the lease on the kernel's silence (`stages.net.firewall.EXPIRY` is a minute).
 _RENEW_S: Final = 5.0
 
@@ -301,10 +304,14 @@ class PacketEngine:
         """Take the lease. Raises what is no want of privilege or program (ConfinedError, a rule that does not hold)."""
         addresses = [_text(source) for source in sources]
         try:
+            # The rules would cut off whoever has one of these ports.
+            warning = ownports.check(addresses, self.plan.source_ports)
+            if warning is not None:
+                log.warning("%s", warning)
             self.lease = firewall.Lease.take(
                 addresses, self.plan.source_ports, what="synack" if self.plan.hold else "tcp"
             )
-        except (firewall.Forbidden, firewall.Missing) as error:
+        except (firewall.Forbidden, firewall.Missing, ownports.PortsInUse) as error:
             self.not_quiet = error.strerror or str(error)
             if self.continuing is not None:
                 self.continuing.close()

@@ -7,6 +7,7 @@ The servers are real (HTTP, TLS of every kind, SSH that speaks first); what each
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from stages.core.outcome import Outcome
 from stages.simnet.network import Simnet
+from stages.simnet.wiring import NEAR_ADDRESS
 from tests.integration import plans
 from tests.integration.test_pipes import assert_as_the_truth_says, banner, piped, tls
 from tests.integration.topics import Log
@@ -155,6 +157,39 @@ def test_without_the_capability_everything_is_dialled(
     assert process.returncode == 0, text
     assert text.count("hits are dialled anew (via connect)") == 1
     assert "CAP_NET_ADMIN" in text
+    _, lines = split([orjson.loads(line) for line in output.splitlines()], "banner")
+    assert {orjson.loads(line)["via"] for line in lines} == {"connect"}
+    assert_as_the_truth_says(town, [banner(line) for line in lines], 80)
+
+
+_HOLDER = """
+import signal, socket, sys
+server = socket.create_server((sys.argv[1], int(sys.argv[2])))
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.slow
+def test_a_port_that_somebody_has_is_not_cut_off(town: Simnet, tmp_path: Path) -> None:
+    """The rule would drop what comes for it: no rule then, and the hits are dialled."""
+    holder = town.run([sys.executable, "-c", _HOLDER, NEAR_ADDRESS, "40005"], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"ready\n"
+        with (tmp_path / "said").open("wb") as said:
+            process = town.run(
+                [LONGLINE, "scan", *SCAN, "-p", "80", "-s", "40000-40010", "--grab", "http-req", *GRAB,
+                 *town.spec.targets],
+                stdout=subprocess.PIPE, stderr=said, cwd=tmp_path,
+            )  # fmt: skip
+            output, _ = process.communicate(timeout=FIRST)
+    finally:
+        holder.kill()
+        holder.communicate()
+    text = (tmp_path / "said").read_text()
+    assert process.returncode == 0, text
+    assert f"in use on this host: {NEAR_ADDRESS} port 40005 (listening)" in text
     _, lines = split([orjson.loads(line) for line in output.splitlines()], "banner")
     assert {orjson.loads(line)["via"] for line in lines} == {"connect"}
     assert_as_the_truth_says(town, [banner(line) for line in lines], 80)
