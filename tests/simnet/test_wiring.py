@@ -47,6 +47,23 @@ def test_the_far_side_answers_for_every_address(simnet_root: Simnet, ip: str) ->
             assert peer[0] in (wiring.NEAR_ADDRESS, wiring.NEAR_ADDRESS_6)
 
 
+def test_a_server_that_hung_up_first_has_forgotten(simnet_root: Simnet) -> None:
+    """Nobody is in TIME-WAIT: a probe from the same port, whatever its sequence number, gets its SYN-ACK."""
+    with simnet_root.inside("far"):
+        server = socket.create_server(("0.0.0.0", 0))
+    with simnet_root.inside("near"):
+        client = socket.socket()
+    with server, client:
+        client.settimeout(5)
+        client.connect(("10.0.0.9", server.getsockname()[1]))
+        connection, _ = server.accept()
+        connection.close()
+        assert client.recv(1) == b""
+        wanted = client.getsockname()[1]
+    listed = simnet_root.far_run(["ss", "-Htan", "dport", "=", f":{wanted}"], stdout=subprocess.PIPE, text=True)
+    assert "TIME-WAIT" not in listed.communicate()[0]
+
+
 def test_there_is_no_way_out(simnet_root: Simnet) -> None:
     """What no namespace owns comes back as an error or not at all; the only link leads to the far side."""
     with simnet_root.inside("near"):
