@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from stages.net import ended, tcp, tcp_talking
-from tests.fuzzing import fuzz, inputs
+from tests.fuzzing import INPUTS, fuzz, inputs
 from tests.servers.tcp_model import Plan, play
 from tests.servers.tcp_table import ACK, FIN, PSH, RST, SYN, Hand, Segment, check_table, half, ip_packet
 
+#: Inputs of the fuzz, read before the tests take LONGLINE_... out of the environment.
+COUNT = inputs()
 #: Schedules in `make test`; in `make fuzz` a tenth of its inputs.
 SCHEDULES = 1000
 
@@ -55,7 +57,7 @@ def run_one(seed: int) -> None:
 
 @fuzz
 def test_any_schedule_gives_the_same_bytes() -> None:
-    count = max(inputs() // 10, SCHEDULES) if inputs() > 20_000 else SCHEDULES
+    count = max(COUNT // 10, SCHEDULES) if COUNT > INPUTS else SCHEDULES
     for seed in range(count):
         try:
             run_one(seed)
@@ -96,7 +98,7 @@ def test_no_packet_breaks_the_table(objects: bool) -> None:
     chance = random.Random(11)
     hand = Hand(6, payload=bytes(300), chunks=9, total=3.0, max_bytes=3000)
     number = 0
-    for i in range(inputs() // 2):
+    for i in range(COUNT // 2):
         while hand.open < 5:
             number += 1
             row = half(

@@ -251,7 +251,7 @@ OPTIONS: Final = (
     Option(("udp-ports", "udp-port"), "value", "`--probe udp:...`", _udp_ports),
     Option(("exclude-ports", "exclude-port"), "value", "these ports are not probed", _no_ports),
     Option(("top-ports", "top-port"), "maybe", f"the N most open TCP ports; {values.DEFAULT_TOP} without N, "
-           f"{len(values.TOP_PORTS)} at most. masscan takes its first N by number", _top),
+           f"{len(values.TOP_PORTS)} at most, which are those of masscan; of fewer it takes the first by number", _top),
     Option(("ping", "ping-sweep"), "flag", "`--probe icmp_echoscan`, beside TCP and UDP", _flag("ping")),
     Option(("arpscan", "arp"), "flag", "", refused="who is on the link is found by ARP before a scan of it"),
     Option(("sctp-ports", "oprotos", "oproto"), "value", "", refused="SCTP and IP protocol scans are not done"),

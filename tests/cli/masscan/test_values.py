@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
 
 from stages.cli.masscan import values
 from stages.cli.masscan.values import TOP_PORTS, parse_port_list
+from stages.scanner.ports import parse_ports
+from tests.require import require
 
 
 @pytest.mark.parametrize(
@@ -53,10 +57,18 @@ def test_what_is_no_list_of_ports(text: str, named: str) -> None:
 def test_the_most_open_ports() -> None:
     assert values.top_ports("3") == {80, 23, 443}
     assert len(values.top_ports("")) == 20
-    assert len(set(TOP_PORTS)) == len(TOP_PORTS) == 100
-    for text in ("0", "101", "x"):
-        with pytest.raises(ValueError, match=r"no port|above 100|whole number"):
+    assert len(set(TOP_PORTS)) == len(TOP_PORTS) == 1000
+    for text in ("0", "1001", "x"):
+        with pytest.raises(ValueError, match=r"no port|above 1000|whole number"):
             values.top_ports(text)
+
+
+def test_a_thousand_of_them_are_those_of_masscan() -> None:
+    require(shutil.which("masscan"), "needs Debian's masscan")
+    argv = ["masscan", "127.0.0.1", "--top-ports", "1000", "--echo"]
+    told = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False).stdout
+    theirs = next(line.partition("=")[2].strip() for line in told.splitlines() if line.startswith("ports"))
+    assert values.top_ports("1000") == set(parse_ports(theirs))
 
 
 @pytest.mark.parametrize(

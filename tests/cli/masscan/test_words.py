@@ -13,6 +13,9 @@ from stages.cli.masscan.words import parse_words, read_text
 from stages.core.errors import UsageError
 from tests.fuzzing import fuzz, inputs
 
+#: Inputs of the fuzz, read before the tests take LONGLINE_... out of the environment.
+COUNT = inputs()
+
 
 def parse(text: str) -> Config:
     return parse_words(text.split(), system=None)
@@ -263,7 +266,7 @@ def test_files_that_name_each_other_end(tmp_path: Path) -> None:
 def test_any_configuration_is_read_or_refused() -> None:
     draw = random.Random(3)
     texts = [README, MANUAL, PAUSED.replace(b"0-65535", b"1-9")]
-    for turn in range(inputs()):
+    for turn in range(COUNT):
         data = bytearray(texts[turn % 3].replace(b"0-65535", b"1-9"))
         for _ in range(draw.randint(1, 6)):
             at = draw.randrange(len(data))
@@ -283,7 +286,7 @@ def test_any_command_line_is_read_or_refused() -> None:
     draw = random.Random(5)
     words = sorted({word for example in EXAMPLES for word in example.split()} | {"-", "--", "-p", "=", "--=", "[1]"})
     words = [word for word in words if "65535" not in word]
-    for _ in range(inputs()):
+    for _ in range(COUNT):
         chosen = [draw.choice(words) for _ in range(draw.randint(1, 5))]
         word = chosen[-1]
         at = draw.randrange(len(word) + 1)

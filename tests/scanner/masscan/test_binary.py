@@ -16,6 +16,9 @@ from stages.scanner.masscan.writing import About, writer
 from tests.fuzzing import fuzz, inputs
 from tests.require import require
 
+#: Inputs of the fuzz, read before the tests take LONGLINE_... out of the environment.
+COUNT = inputs()
+
 ABOUT = About(1_390_380_000)
 ITEMS: list[Item] = [
     Status(1_390_380_064, "1.2.3.4", "tcp", 80, "open", 0x12, 48),
@@ -104,7 +107,7 @@ def test_we_read_what_masscan_writes(tmp_path: Path) -> None:
 def test_damage_is_told_and_nothing_else() -> None:
     draw = random.Random(7)
     whole = file_of(ITEMS)
-    for _ in range(inputs()):
+    for _ in range(COUNT):
         data = bytearray(whole)
         for _ in range(draw.randint(1, 8)):
             data[draw.randrange(len(data))] = draw.randrange(256)

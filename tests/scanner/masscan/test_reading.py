@@ -11,6 +11,9 @@ from stages.scanner.masscan.writing import FORMATS, About, writer
 from tests.fuzzing import fuzz, inputs
 from tests.scanner.masscan.test_binary import ITEMS
 
+#: Inputs of the fuzz, read before the tests take LONGLINE_... out of the environment.
+COUNT = inputs()
+
 
 def test_nothing_is_an_empty_file() -> None:
     assert list(read_items(b"")) == []
@@ -30,7 +33,7 @@ def test_damage_is_told_and_nothing_else() -> None:
     for name in FORMATS:
         made = writer(name, About(1))
         files.append(made.begin() + made.items(ITEMS[:12]) + made.end(2))
-    for turn in range(inputs()):
+    for turn in range(COUNT):
         data = bytearray(files[turn % len(files)])
         for _ in range(draw.randint(1, 6)):
             at = draw.randrange(len(data))
