@@ -25,6 +25,7 @@ from stages.net.continuation import Link
 from stages.net.ring import Ring
 from stages.net.spans import Spans
 from stages.scanner import order as orders
+from stages.scanner import setup_lines
 from stages.scanner.answered import Silent
 from stages.scanner.answers import ANSWER, ECHOREPLY, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, AnswerArray
 from stages.scanner.claims import Claims
@@ -32,7 +33,7 @@ from stages.scanner.continuing import Continuing, own_wscale
 from stages.scanner.dedup import Method, Seen
 from stages.scanner.drops import MAX_RECEIVE_THREADS
 from stages.scanner.frames import FrameBuilder
-from stages.scanner.mixed import MixedFrames, Module
+from stages.scanner.mixed import MixedFrames, Module, frame_bytes
 from stages.scanner.nexthop import NextHops
 from stages.scanner.pcap import ETHERNET, RAW, Pcap, Recorded
 from stages.scanner.permutation import Permutation
@@ -300,6 +301,16 @@ class PacketEngine:
                 link_header=way.ethernet, ttl=plan.ttl,
             )  # fmt: skip
 
+        self._say(way, batch)
+
+    def _say(self, way: path.Path, batch: int) -> None:
+        plan = self.plan
+        log.debug("%s", setup_lines.of_way(way, given=plan.interface is not None))
+        log.debug("%s", setup_lines.of_order(plan.permutation, plan.space, plan.first, plan.shard, plan.shards))
+        size = frame_bytes(plan.modules) if plan.modules else float(len(plan.probe.template))
+        sources = plan.source_ips or (way.source,)
+        log.debug("%s", setup_lines.of_sending(sources, plan.source_ports, plan.rate, size, batch))
+
     def _keep_quiet(self, sources: tuple[int, ...]) -> None:
         """Take the lease. Raises what is no want of privilege or program (ConfinedError, a rule that does not hold)."""
         addresses = [_text(source) for source in sources]
@@ -350,6 +361,8 @@ class PacketEngine:
         if self.continuing is not None:
             self.continuing.start()
         self._receiver.start()
+        program = self.plan.probe.filter(self.plan.source_ports)
+        log.debug("%s", setup_lines.of_receiving(self.plan.receive_threads, len(program)))
         for number, (rows, wire) in enumerate(zip(self._outlets.rows, self._outlets.wires, strict=True)):
             if self._pcap is not None and self.plan.pcap_sent:
                 wire = Recorded(wire, rows, self._pcap)

@@ -41,6 +41,7 @@ from stages.scanner.results import open_results
 from stages.scanner.rows import Answer
 from stages.scanner.said import Onward, going_on
 from stages.scanner.seenlog import SeenLog, key_of
+from stages.scanner.setup_lines import of_lists
 from stages.scanner.speech import Speech
 from stages.scanner.steering import rate_signals
 from stages.scanner.summary import Summary, Tally, added
@@ -468,6 +469,7 @@ class Session:
         details = ", ".join(f"{key} {value}" for key, value in engine.describe().items() if key != "engine")
         rate = f"{engine.rate:,.0f} probes/s" if engine.rate else "no rate limit"
         spec = self._prepared.spec
+        log.debug("%s", of_lists(spec))
         log.info(
             "scan %s: %d of %d IPv%d targets, %s, %s engine (%s), seed %d",
             spec.scan, part.last - part.first, part.size, part.version, rate, engine.name, details, spec.seed,

@@ -92,6 +92,22 @@ def test_getting_started(net: Simnet, open_at: dict[int, set[str]], tmp_path: Pa
         assert " 10,000 probes/s" not in ran.stderr  # -B wins over the default of -r
 
 
+def test_how_it_was_set_up(net: Simnet, tmp_path: Path) -> None:
+    """The manual's lines, in our words; without -v 4 none of them is said."""
+    said = typed(net, tmp_path, f"zmap -v 4 -q -B 10M -p 443 -n 10 -o out.csv --seed 7 {NET}").stderr
+    first = typed(net, tmp_path, f"longline iterate -n 1 --seed 7 {NET}").stdout.strip()
+    for line in (
+        f"interface: no interface provided, will use {NEAR_LINK}, ",
+        "order: 4,096 positions, ",
+        f"begins with {first}\n",
+        "lists: 4,096 addresses allowed to be scanned, ",
+        "send: will send from 1 address on 28,233 source ports, rate set to 13,888.88889 pkt/s, 10,000,000 bits/s",
+        "recv: 1 thread started, kernel filter of ",
+    ):
+        assert line in said
+    assert "DEBUG" not in typed(net, tmp_path, f"zmap -q -p 443 -n 10 -o out.csv {NET}").stderr
+
+
 def test_the_fields_of_a_module(net: Simnet, tmp_path: Path) -> None:
     ran = typed(net, tmp_path, 'zmap --probe-module="tcp_synscan" --list-output-fields')
     names = [line.split()[0] for line in ran.stdout.splitlines()]
