@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv6Address
@@ -75,6 +76,9 @@ _OURS: Final = b'{"kind":'
 
 _BOM: Final = b"\xef\xbb\xbf"
 
+#: What most lines of most lists are: an address, or one with its port. It says the same as the long way, sooner.
+_BARE: Final = re.compile(rb"\s*([0-9]{1,3}(?:\.[0-9]{1,3}){3})(?:[,:]([0-9]{1,5}))?\s*").fullmatch
+
 
 def _no_target(detail: str) -> NoReturn:
     raise RecordError(DeadReason.TARGET, detail)
@@ -132,6 +136,9 @@ class LineReader:
         """
         if len(line) > MAX_RECORD_BYTES:
             raise RecordError(DeadReason.OVERSIZED, f"{len(line)} bytes, at most {MAX_RECORD_BYTES}")
+        if self._columns is None and (bare := _BARE(line)) is not None:
+            ip, port = bare.groups()
+            return self._listed(canonical(ip.decode()), None if port is None else port.decode(), ts_us)
         line = line.removeprefix(_BOM).strip()
         if line.startswith(b"{"):
             return self._json(line, ts_us)
@@ -220,16 +227,22 @@ class LineReader:
             _no_target("columns without a header that are not ip,port,name")
         if at is not None and port:
             _no_target(f"two ports: {at} and {port}")
+        asked = _name(name, literal=self._literal)
+        return self._listed(ip, at if at is not None else port, ts_us, asked, tag[:MAX_TAG] or LISTED)
+
+    def _listed(
+        self, ip: str, port: str | None, ts_us: int, name: str | None = None, classification: str = LISTED
+    ) -> Hit:
         return Hit(
-            scan=self._scan,
-            vantage=self._vantage,
-            ts=ts_us,
-            ip=ip,
-            port=self._port(at if at is not None else port),
-            transport=self._transport,
-            name=_name(name, literal=self._literal),
-            probe=self._probe,
-            classification=tag[:MAX_TAG] or LISTED,
+            self._scan,
+            ts_us,
+            ip,
+            self._port(port),
+            self._vantage,
+            self._transport,
+            name,
+            self._probe,
+            classification,
         )
 
     def _port(self, value: object) -> int:

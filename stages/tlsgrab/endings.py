@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from stages.core.ended import Ended, failure_of, fields_of, phase_of, silence_of
 from stages.core.outcome import Outcome, Phase
-from stages.core.records import MAX_RECORD_BYTES, Hit, Tls
+from stages.core.records import MAX_RECORD_BYTES, Hit, Tls, chain_hashes
 from stages.core.synack import synack_of
 from stages.proto.tls.fingerprints import fingerprints_of
 
@@ -51,7 +50,7 @@ def record_of(
     if len(certificates) > MAX_CHAIN:
         notes.append(f"a chain of {len(certificates)} certificates: the first {MAX_CHAIN} are kept")
         del certificates[MAX_CHAIN:]
-    chain = [sha256(der).hexdigest() for der in certificates]
+    chain = chain_hashes(certificates)
     size = sum(map(len, certificates))
     if size > MAX_CHAIN_BYTES:
         notes.append(f"a chain of {size} bytes: only its hashes are kept")

@@ -17,6 +17,7 @@ A dialogue for `stages.net.dialing`, and for whatever else has a connection; ran
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from stages.proto.tls import codes, foreign
@@ -38,7 +39,7 @@ from stages.proto.tls.codes import (
 )
 from stages.proto.tls.groups import BASE_POINTS, FreshKey, base_secret
 from stages.proto.tls.hello import MAX_COOKIE, RANDOM, Template
-from stages.proto.tls.messages import MessageReader, message
+from stages.proto.tls.messages import MessageReader, message, whole
 from stages.proto.tls.names import alert_name, suite_name, version_name
 from stages.proto.tls.records import HEADER, ForeignError, RecordReader, TlsFormatError, record
 from stages.proto.tls.schedule import SUITES13, Protection, Suite
@@ -59,6 +60,14 @@ LINGER: Final = 2.0
 
 _CCS: Final = record(CHANGE_CIPHER_SPEC, TLS12, b"\1")
 _RESERVED_SSL3: Final = frozenset({USER_CANCELED})
+
+
+@lru_cache(256)
+def _alerts(version: int, level: int, descriptions: tuple[int, ...]) -> bytes:
+    """In the clear, a record each."""
+    if version == SSL3:
+        descriptions = tuple(each for each in descriptions if each not in _RESERVED_SSL3)
+    return b"".join(record(ALERT, version, bytes((level, each))) for each in descriptions)
 
 
 class Client:
@@ -168,7 +177,8 @@ class Client:
         records.push(data)
         try:
             while (one := records.pull()) is not None:
-                if self._record(one):
+                clear = one[0] == HANDSHAKE and self._open is None
+                if self._handshake(one[HEADER:]) if clear else self._record(one):
                     return None
         except ForeignError as error:
             if self.server_hello is not None or self.retry is not None or self.alert is not None:
@@ -225,9 +235,7 @@ class Client:
         kind = one[0]
         opened = self._open
         if opened is None:
-            if kind == HANDSHAKE:
-                return self._handshake(one[HEADER:])
-            content = one[HEADER:]
+            content = one[HEADER:]  # no handshake message: see `receive`
         elif kind == APPLICATION_DATA:
             kind, content = opened.open(one)
             if kind == HANDSHAKE:
@@ -287,6 +295,8 @@ class Client:
         else:
             self._nothing("handshake")
         messages = self._messages
+        if messages.empty and whole(fragment):
+            return self._message(fragment)
         messages.push(fragment)
         while (one := messages.pull()) is not None:
             if self._message(one):
@@ -442,12 +452,8 @@ class Client:
             ours = self._suite.protection(self._secret, self._suite.client_label, self._transcript)
             self._farewell = b"".join(ours.seal(ALERT, bytes((level, each))) for each in descriptions)
             return
-        version = TLS12
-        if hello is not None and SSL3 <= hello.version <= TLS12:
-            version = hello.version
-        if version == SSL3:
-            descriptions = tuple(each for each in descriptions if each not in _RESERVED_SSL3)
-        self._farewell = b"".join(record(ALERT, version, bytes((level, each))) for each in descriptions)
+        version = hello.version if hello is not None and SSL3 <= hello.version <= TLS12 else TLS12
+        self._farewell = _alerts(version, level, descriptions)
 
     # -- what is not TLS --------------------------------------------------------------------------------------------
 

@@ -60,6 +60,12 @@ class MessageReader:
         return self._at == len(self._data)
 
 
+def whole(fragment: bytes) -> bool:
+    """Whether it is one message and nothing else, as most libraries put them into records."""
+    size = len(fragment) - HEADER
+    return 0 <= size <= MAX_MESSAGE and size == fragment[1] << 16 | fragment[2] << 8 | fragment[3]
+
+
 def message(kind: int, body: bytes) -> bytes:
     """One message."""
     return b"%c" % kind + len(body).to_bytes(3, "big") + body

@@ -43,13 +43,13 @@ class RecordReader:
         self._at = 0
 
     def push(self, data: bytes) -> None:
-        held = self._data
         at = self._at
-        if at == len(held):
-            self._data = data
+        if at:
+            held = self._data[at:]
+            self._at = 0
+            self._data = held + data if held else data
         else:
-            self._data = held[at:] + data
-        self._at = 0
+            self._data += data
 
     def pull(self) -> bytes | None:
         """The next whole record with its header; None: more is needed.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from stages.proto.tls.codes import (
     ALPN,
@@ -15,6 +16,11 @@ from stages.proto.tls.codes import (
 )
 from stages.proto.tls.names import suite_name, version_name
 from stages.proto.tls.records import TlsFormatError
+
+#: Bytes behind the session id of a ServerHello without a key share; with one it is longer.
+_PLAIN: Final = 40
+#: Different ones remembered: servers give some hundreds.
+_REMEMBERED: Final = 1024
 
 
 @dataclass(slots=True)
@@ -27,7 +33,7 @@ class ServerHello:
     session_id: bytes
     suite: int
     compression: int
-    extensions: list[tuple[int, bytes]]  #: in the server's order
+    extensions: tuple[tuple[int, bytes], ...]  #: in the server's order
     raw: bytes = b""  #: the body of the message, every byte
 
     @property
@@ -115,25 +121,35 @@ def parse_server_hello(body: bytes) -> ServerHello:
     id_end = 35 + body[34]
     if len(body) < id_end + 3:
         raise TlsFormatError("ServerHello ends inside its session id")
-    extensions: list[tuple[int, bytes]] = []
-    version = legacy_version
-    at = id_end + 3
-    if len(body) >= at + 2:
-        end = at + 2 + (body[at] << 8 | body[at + 1])
-        if end > len(body):
+    # What follows the session id is the same for all servers of a kind, but where it holds the key of this connection.
+    tail = body[id_end:]
+    version, suite, compression, extensions = (_remembered if len(tail) <= _PLAIN else _parse_tail)(tail)
+    return ServerHello(
+        legacy_version,
+        legacy_version if version is None else version,
+        body[2:34],
+        body[35:id_end],
+        suite,
+        compression,
+        extensions,
+        body,
+    )
+
+
+def _parse_tail(tail: bytes) -> tuple[int | None, int, int, tuple[tuple[int, bytes], ...]]:
+    """(version of the extension for it, suite, compression, extensions) from the suite on."""
+    extensions: tuple[tuple[int, bytes], ...] = ()
+    version = None
+    if len(tail) >= 5:
+        end = 5 + (tail[3] << 8 | tail[4])
+        if end > len(tail):
             raise TlsFormatError("ServerHello ends inside its extensions")
-        extensions.extend(extensions_of(body, at + 2, end, "ServerHello"))
+        extensions = tuple(extensions_of(tail, 5, end, "ServerHello"))
         for kind, data in extensions:
             if kind == SUPPORTED_VERSIONS and len(data) == 2:
                 version = data[0] << 8 | data[1]
                 break
-    return ServerHello(
-        legacy_version=legacy_version,
-        version=version,
-        random=body[2:34],
-        session_id=body[35:id_end],
-        suite=body[id_end] << 8 | body[id_end + 1],
-        compression=body[id_end + 2],
-        extensions=extensions,
-        raw=body,
-    )
+    return version, tail[0] << 8 | tail[1], tail[2], extensions
+
+
+_remembered: Final = lru_cache(_REMEMBERED)(_parse_tail)

@@ -26,7 +26,7 @@ def test_every_field_and_every_byte() -> None:
     one = parse_server_hello(body)
     assert (one.legacy_version, one.version, one.suite, one.compression) == (0x0303, 0x0303, 0xC02F, 1)
     assert (one.random, one.session_id, one.raw) == (bytes(range(32)), b"abcd", body)
-    assert one.extensions == [(0xFF01, b"\0"), (16, b"\0\3\2h2"), (0, b""), (0xFF01, b"again")]
+    assert one.extensions == ((0xFF01, b"\0"), (16, b"\0\3\2h2"), (0, b""), (0xFF01, b"again"))
     assert (one.protocol, one.extension(0xFF01), one.extension(5), one.retry) == (b"h2", b"\0", None, False)
     facts = one.facts()
     assert facts["extensions"] == [0xFF01, 16, 0, 0xFF01]
@@ -38,7 +38,7 @@ def test_every_field_and_every_byte() -> None:
 
 def test_ssl3_has_no_extensions() -> None:
     one = parse_server_hello(hello(version=0x0300))
-    assert (one.version, one.extensions, one.share, one.cookie, one.protocol) == (0x0300, [], None, b"", None)
+    assert (one.version, one.extensions, one.share, one.cookie, one.protocol) == (0x0300, (), None, b"", None)
 
 
 def test_tls13_says_its_version_in_an_extension() -> None:
@@ -72,7 +72,7 @@ def test_every_cut_is_refused_or_is_a_whole_hello() -> None:
     start = len(hello())
     for size in range(len(body)):
         if size in (start, start + 1):
-            assert parse_server_hello(body[:size]).extensions == []
+            assert parse_server_hello(body[:size]).extensions == ()
         else:
             with pytest.raises(TlsFormatError):
                 parse_server_hello(body[:size])
