@@ -14,10 +14,15 @@ order of the options and their padding are not in the hit, hence not in here.
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import lru_cache
 from typing import Any, Final
 
 #: What stacks begin with (Windows 128, most others 64, routers 255, some old ones 32); paths are shorter than 32 hops.
 INITIAL_TTLS: Final = (32, 64, 128, 255)
+
+
+#: Different ones remembered: an Internet has some thousands, times the hops that they came over.
+_REMEMBERED: Final = 16_384
 
 
 def initial_ttl(ttl: int) -> int:
@@ -29,15 +34,24 @@ def synack_of(tcp: dict[str, Any] | None, ttl: int | None) -> str | None:
     """Of a hit's `tcp` and `ttl`; None where the hit is no SYN-ACK that was seen as a packet."""
     if tcp is None or type(window := tcp.get("window")) is not int:
         return None
+    mss, wscale = tcp.get("mss"), tcp.get("wscale")
+    return _text(
+        ttl,
+        window,
+        mss if type(mss) is int else None,
+        wscale if type(wscale) is int else None,
+        tcp.get("sack") is True,
+        tcp.get("ts_val") is not None,
+    )
+
+
+@lru_cache(_REMEMBERED)
+def _text(ttl: int | None, window: int, mss: int | None, wscale: int | None, sack: bool, stamps: bool) -> str:
     parts = [
         str(initial_ttl(ttl)) if ttl is not None and 0 <= ttl <= INITIAL_TTLS[-1] else "",
         str(window),
-        _number(tcp.get("mss")),
-        _number(tcp.get("wscale")),
-        ("s" if tcp.get("sack") is True else "") + ("t" if tcp.get("ts_val") is not None else "") or "-",
+        "" if mss is None else str(mss),
+        "" if wscale is None else str(wscale),
+        ("s" if sack else "") + ("t" if stamps else "") or "-",
     ]
     return ":".join(parts)
-
-
-def _number(value: Any) -> str:
-    return str(value) if type(value) is int else ""

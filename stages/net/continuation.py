@@ -22,7 +22,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from secrets import randbits
 from typing import Any, Final, Literal
@@ -30,7 +30,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from stages.net import confine, ring, tcp, tcp_input, tcp_talking, tcp_timers
-from stages.net.continuation_dialogues import Talks, conversation_of
+from stages.net.continuation_dialogues import Talks, conversations_of
 from stages.net.continuation_link import Link, Outlet, packet_filter
 from stages.net.conversation import Conversation, Dialogue
 from stages.net.ended import ENDED, Ended
@@ -222,16 +222,21 @@ class Continuation(threading.Thread):
 
         False: there is no room now. Raises ValueError when the engine has ended.
         """
+        return bool(self.talk_all(np.asarray([half], HALFOPEN), [dialogue], [tag], max_bytes=max_bytes))
+
+    def talk_all(
+        self, half: HalfOpenArray, dialogues: Sequence[Dialogue], tags: Sequence[object], *, max_bytes: int
+    ) -> int:
+        """`talk` with as many as there are rows; returns how many of them (the first ones) were taken."""
         self._check_open()
-        conversation = conversation_of(half, dialogue, tag, max_bytes)
-        row = np.asarray(half, HALFOPEN).tobytes()
+        made = conversations_of(half, dialogues, tags, max_bytes)
         with self._lock:
-            if self._waiting >= MAX_WAITING:
-                return False
-            self._talks.append((row, conversation))
-            self._waiting += 1
-        self._wake.set()
-        return True
+            count = max(min(len(half), MAX_WAITING - self._waiting), 0)
+            self._talks.extend(made[:count])
+            self._waiting += count
+        if count:
+            self._wake.set()
+        return count
 
     def reset(self, half: HalfOpenArray) -> int:
         """End half-open connections that nobody continues, by RST. From any thread; returns how many were taken."""

@@ -8,7 +8,7 @@ place in a list.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from errno import EADDRINUSE, ECONNRESET, ENOBUFS
 from typing import Any, Final, Literal
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from stages.net import tcp, tcp_talking
 from stages.net.conversation import READ, WRITE, Conversation, Dialogue
-from stages.net.halfopen import HalfOpenArray
+from stages.net.halfopen import HALFOPEN, HalfOpenArray
 from stages.net.tcp import Tcp
 
 #: Without a kernel socket there is no connect to time out.
@@ -210,12 +210,18 @@ class Talks:
         self.open = 0
 
 
-def conversation_of(half: Any, dialogue: Dialogue, tag: object, max_bytes: int) -> Conversation:
-    """A conversation with the peer of a HALFOPEN row."""
-    host = socket.inet_ntoa(int(half["peer"]).to_bytes(4, "big"))
-    conversation = Conversation(host, int(half["peer_port"]), dialogue, tag, _NO_TIMEOUT, max_bytes)
-    conversation.via = "raw"
-    return conversation
+def conversations_of(
+    half: HalfOpenArray, dialogues: Sequence[Dialogue], tags: Sequence[object], max_bytes: int
+) -> list[tuple[bytes, Conversation]]:
+    """Conversations with the peers of HALFOPEN rows, each behind its row."""
+    data, size = np.ascontiguousarray(half, HALFOPEN).tobytes(), HALFOPEN.itemsize
+    made = []
+    for i, (peer, port) in enumerate(zip(half["peer"].tolist(), half["peer_port"].tolist(), strict=True)):
+        host = socket.inet_ntoa(peer.to_bytes(4, "big"))
+        conversation = Conversation(host, port, dialogues[i], tags[i], _NO_TIMEOUT, max_bytes)
+        conversation.via = "raw"
+        made.append((data[i * size : (i + 1) * size], conversation))
+    return made
 
 
 OnConversations = Callable[[list[Conversation]], None]

@@ -88,7 +88,7 @@ class Continuing:
         self._grabbing = grabbing
         self._say = say
         self._wanted = None if wanted is None or wanted.everything else wanted
-        self._hit = partial(hit_of, source=source)
+        self._hit = partial(hit_of, source=source, prober=False)
         self._render = None if grabbing.render is None else grabbing.render(source)
         self._engine = Continuation(
             link,
@@ -131,12 +131,9 @@ class Continuing:
         half = half_open(answers)
         if self._render is not None:
             return self._engine.put(half)
-        begin, most = self._grabbing.begin, self._grabbing.max_bytes
-        for count, (row, answer) in enumerate(zip(half, rows(answers), strict=True)):
-            dialogue = begin(address_text(answer.address), answer.port)
-            if not self._engine.talk(row, dialogue, answer, max_bytes=most):
-                return count
-        return len(half)
+        begin, tags = self._grabbing.begin, rows(answers)
+        dialogues = [begin(address_text(answer.address), answer.port) for answer in tags]
+        return self._engine.talk_all(half, dialogues, tags, max_bytes=self._grabbing.max_bytes)
 
     def _ended(self, ended: Ended) -> None:
         """On the engine's thread."""

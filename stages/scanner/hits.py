@@ -119,8 +119,9 @@ class HitLines:
         ).encode()
 
 
-def hit_of(answer: Answer, source: HitSource) -> Hit:
-    """The record of a SYN-ACK, or of a connection that stood, as `HitLines` writes it."""
+def hit_of(answer: Answer, source: HitSource, *, prober: bool = True) -> Hit:
+    """The record of a SYN-ACK, or of a connection that stood, as `HitLines` writes it; without what it says of the
+    prober, if nobody is to ask."""
     tcp: dict[str, Any] | None = None
     if answer.seq is not None:
         tcp = {
@@ -135,7 +136,7 @@ def hit_of(answer: Answer, source: HitSource) -> Hit:
             "ipid": answer.ipid,
         }
     own: dict[str, Any] | None = None
-    if answer.daddr is not None:
+    if prober and answer.daddr is not None:
         own = {
             "ip": address_text(answer.daddr),
             "port": answer.dport,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stages.net import tcp, tcp_talking
-from stages.net.continuation_dialogues import Talks, conversation_of
+from stages.net.continuation_dialogues import Talks, conversations_of
 from stages.net.conversation import Conversation
 from tests.servers.tcp_table import ACK, FIN, RST, START_US, WALL_US, Hand, Segment, half
 
@@ -67,7 +67,7 @@ class Talking:
         row = half()
         slots = np.zeros(1, np.int64)
         tcp_talking.open_dialogues(self.hand.table, row, slots, self.hand.now, WALL_US)
-        self.conversation = conversation_of(row[0], dialogue, "tag", max_bytes)
+        [(_, self.conversation)] = conversations_of(row, [dialogue], ["tag"], max_bytes)
         self.talks.begin(self.hand.table, row, slots.tolist(), [self.conversation], self.hand.now)
         self.sent = self._obey()
 
@@ -178,9 +178,20 @@ def test_a_dialogue_that_raises_ends_alone() -> None:
     assert isinstance(c.fault, ValueError)
 
 
+def test_each_stands_behind_its_row() -> None:
+    rows = np.concatenate([half(), half()])
+    rows["peer"], rows["peer_port"] = [0x0A000001, 0x0A000002], [80, 81]
+    spread = np.repeat(rows, 2)[::2]  # not in one piece
+    made = conversations_of(spread, [Said(), Said()], ["a", "b"], 10)
+    assert [row for row, _ in made] == [rows[:1].tobytes(), rows[1:].tobytes()]
+    assert [(c.host, c.port, c.tag, c.via) for _, c in made] == [
+        ("10.0.0.1", 80, "a", "raw"), ("10.0.0.2", 81, "b", "raw"),
+    ]  # fmt: skip
+
+
 def test_a_connection_that_is_open_already() -> None:
     talks = Talks(4, by_reset=True, keep_data=True)
-    conversation = conversation_of(half()[0], Said(), None, 10)
+    [(_, conversation)] = conversations_of(half(), [Said()], [None], 10)
     talks.begin(Hand().table, half(), [tcp_talking.EXISTS], [conversation], START_US)
     assert talks.take_ended() == [conversation]
     assert (conversation.errno, conversation.left_host) == (EADDRINUSE, False)

@@ -109,6 +109,8 @@ class Template:
     _before: bytes = field(init=False)  #: extensions before the server's name
     _after: bytes = field(init=False)
     _named: bool = field(init=False)  #: the name is asked for at all
+    _field: bytes = field(init=False)  #: the version in the field
+    _anonymous: bytes = field(init=False)  #: suites, compression and extensions of a hello without a name
 
     def __post_init__(self) -> None:
         """Raises ValueError: an extension that cannot be written out of the spec, or too much of something."""
@@ -129,22 +131,18 @@ class Template:
         put(self, "_before", b"".join(parts[0]))
         put(self, "_after", b"".join(parts[1]))
         put(self, "_named", named)
+        put(self, "_field", spec.in_field.to_bytes(2, "big"))
+        put(self, "_anonymous", self._rest(self._before + self._after))
 
     def render(self, name: bytes | None, random: bytes, session_id: bytes) -> bytes:
         """The handshake message. `random` is RANDOM bytes, `session_id` at most as many, b"" for none."""
-        extensions = self._before
+        rest = self._anonymous
         if name is not None and self._named:
-            extensions += extension(codes.SERVER_NAME, server_name(name))
-        extensions += self._after
-        body = (
-            self.spec.in_field.to_bytes(2, "big")
-            + random
-            + b"%c" % len(session_id)
-            + session_id
-            + self._suites
-            + (len(extensions).to_bytes(2, "big") + extensions if self.spec.extensions else b"")
-        )
-        return message(CLIENT_HELLO, body)
+            rest = self._rest(self._before + extension(codes.SERVER_NAME, server_name(name)) + self._after)
+        return message(CLIENT_HELLO, b"%b%b%c%b%b" % (self._field, random, len(session_id), session_id, rest))
+
+    def _rest(self, extensions: bytes) -> bytes:
+        return self._suites + (len(extensions).to_bytes(2, "big") + extensions if self.spec.extensions else b"")
 
     def offers(self, version: int) -> bool:
         return version in self.spec.versions
