@@ -123,7 +123,7 @@ class ScannerSettings(Section):
         "--probe-args",
         metavar="ARGS",
         help="tcp_synscan: windows, linux, bsd, smallest-probes; icmp_echoscan: text:, hex:, file:; udp: these, "
-        "template: or payloads (template-fields lists the fields); dns: TYPE,NAME;...",
+        "template:, payloads or payloads:FILE (template-fields lists the fields); dns: TYPE,NAME;...",
     )
     probe: tuple[str, ...] = opt(
         (),

@@ -53,6 +53,7 @@ class Config:
     ttl: int = TTL
     reset: bool = True
     pcap: str | None = None
+    payloads: tuple[str, str] | None = None  #: (nmap-payloads or pcap-payloads, file)
     # Banners.
     banners: bool = False
     connection_timeout: float = CONNECTION_TIMEOUT

@@ -40,6 +40,8 @@ def _lines(config: Config) -> Iterator[str]:
         yield f"resume-index = {config.resume_index}"
     if config.resume_count is not None:
         yield f"resume-count = {config.resume_count}"
+    if config.payloads is not None:
+        yield "{} = {}".format(*config.payloads)
     yield from _banners(config)
     yield from _adapter(config)
     yield from _output(config)

@@ -43,7 +43,8 @@ def parts_of(config: Config) -> list[Part]:
     parts = []
     for probe, ports in (("tcp_synscan", config.tcp - config.not_tcp), ("udp", config.udp - config.not_udp)):
         if ports:
-            parts.append(Part(probe, tuple(sorted(ports))))
+            args = f"payloads:{config.payloads[1]}" if probe == "udp" and config.payloads is not None else ""
+            parts.append(Part(probe, tuple(sorted(ports)), args))
     if config.ping:
         parts.append(Part("icmp_echoscan", (0,)))
     if not parts:
@@ -175,7 +176,8 @@ def _probes(parts: list[Part]) -> Values:
         return {"probe": tuple(part.text() for part in parts)}
     (part,) = parts
     ports: Values = {"target_ports": ports_text(part.ports)} if entry(part.probe).ports else {}
-    return {"probe_module": part.probe, **ports}
+    args: Values = {"probe_args": part.args} if part.args else {}
+    return {"probe_module": part.probe, **ports, **args}
 
 
 def show_of(config: Config) -> str:

@@ -89,6 +89,13 @@ def _file(name: str) -> Act:
     return act
 
 
+def _payloads(name: str) -> Act:
+    def act(config: Config, value: str) -> None:
+        config.payloads = (name, _text(value))
+
+    return act
+
+
 def _ports(config: Config, value: str) -> None:
     tcp, udp, ping = values.parse_port_list(value)
     config.tcp |= tcp
@@ -309,7 +316,10 @@ OPTIONS: Final = (
     Option(("capture", "nocapture"), "value", "", ignored="a banner is kept whole: --max-bytes of longline scan"),
     Option(("heartbleed", "ticketbleed", "poodle"), "flag", "", refused="Longline exploits nothing, not even to look"),
     Option(("vuln",), "value", "", refused="Longline exploits nothing, not even to look"),
-    Option(("pcap-payloads", "nmap-payloads", "nmap-service-probes"), "value", "", refused=_PROBES),
+    Option(("nmap-payloads",), "value", "`--probe 'udp:... payloads:FILE'`", _payloads("nmap-payloads")),
+    Option(("pcap-payloads",), "value", "the same, of the UDP packets of a capture; the last one named counts",
+           _payloads("pcap-payloads")),
+    Option(("nmap-service-probes",), "value", "", refused=_PROBES),
     Option(("script",), "value", "", refused="there is no Lua here: plugins are Python"),
     # Output.
     Option(("output-format",), "value", "`-O`", _format),

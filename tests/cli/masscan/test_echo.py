@@ -37,6 +37,7 @@ CONFIGS = st.builds(
     adapter_port=st.none() | st.just("5000-5003"),
     router_mac=st.none() | st.just("66-55-44-33-22-11"),
     vlan=st.none() | st.integers(0, 4094),
+    payloads=st.none() | st.just(("nmap-payloads", "a file")) | st.just(("pcap-payloads", "c.pcap")),
     reset=st.booleans(),
     banners=st.booleans(),
     http=st.dictionaries(st.sampled_from(("method", "user-agent")), st.just("x y"), max_size=2),

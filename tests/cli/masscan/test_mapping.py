@@ -24,6 +24,8 @@ def settings(words: str) -> ScannerSettings:
         ("10.0.0.1 -p80", {"targets": ("10.0.0.1",), "target_ports": "80", "rate": 100.0, "probe_ttl": 255,
                            "cooldown_time": 10.0, "output_module": "interactive", "probe": (), "seed": None}),
         ("10.0.0.1 -pU:53", {"probe_module": "udp", "target_ports": "53"}),
+        ("10.0.0.1 -pU:53 --nmap-payloads f", {"probe_module": "udp", "probe_args": "payloads:f"}),
+        ("10.0.0.1 -p80,U:53 --pcap-payloads f", {"probe": ("tcp_synscan:80", "udp:53 payloads:f")}),
         ("10.0.0.1 --ping", {"probe_module": "icmp_echoscan", "target_ports": None}),
         ("10.0.0.1 -p80,443,U:53 --ping", {"probe": ("tcp_synscan:80,443", "udp:53", "icmp_echoscan")}),
         ("10.0.0.1 -p80-82 --exclude-ports 81", {"target_ports": "80,82"}),

@@ -31,7 +31,7 @@ def test_by_default_each_port_gets_what_its_service_answers() -> None:
 
 
 @pytest.mark.parametrize(("args", "problem"), [
-    ("text", "udp takes text:..., hex:..., file:..., template:... or payloads, not 'text'"),
+    ("text", "udp takes text:..., hex:..., file:..., template:..., payloads or payloads:FILE, not 'text'"),
     ("base64:aa", "not 'base64:aa'"),
     ("hex:0g", "hexadecimal digits, not '0g'"),
     ("text:" + "x" * 1473, "a payload of up to 1473 bytes; 1472 fit"),
