@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import pytest
 from stages.core import lists as lists_module
 from stages.core.errors import ListError, UsageError
 from stages.core.lists import lifts, read_lists
-from stages.core.netset import Span, parse_entry
+from stages.core.netset import Span, parse_entry, parse_lines
 from stages.core.settings import ListSettings
+from tests.fuzzing import fuzz, inputs
+
+#: Inputs of the fuzz, read before the tests take LONGLINE_... out of the environment.
+COUNT = inputs()
 
 
 @pytest.fixture
@@ -120,3 +125,37 @@ def test_lines_that_cannot_be_read_are_left_out_when_asked(file, caplog):
     assert [str(span) for span in lists.block.spans()] == ["1.0.0.0-2.255.255.255"]
     assert [str(span) for span in lists.allow.spans()] == ["3.0.0.0/8"]
     assert [re.search(r"/[ab]:(\d)", message)[1] for message in caplog.messages] == ["2", "3", "5", "1"]
+
+
+@fuzz
+def test_any_list_is_read_or_its_line_is_named() -> None:
+    """No line is the reason for two errors, and what is read is no wrong range."""
+
+    def known(name: str) -> list[str]:
+        if name != "a.example":
+            raise ValueError("no such name")
+        return ["10.0.0.1", "2001:db8::9"]
+
+    draw = random.Random(17)
+    entries = [
+        "10.0.0.1", "10.0.0.0/8", "10.0.0.5-10.0.0.9", "2001:db8::/32", "2001:db8::1", "a.example", "192.0.2.0/31",
+        "# note", "", "10.1.2.3 # note", "  10.9.9.9  ",
+    ]  # fmt: skip
+    read = refused = 0
+    for _ in range(COUNT):
+        lines = [draw.choice(entries) for _ in range(draw.randint(1, 4))]
+        for _ in range(draw.randint(0, 3)):
+            number = draw.randrange(len(lines))
+            at = draw.randrange(len(lines[number]) + 1)
+            piece = draw.choice(("/", "-", ".", ":", "#", " ", "999", "0", "/33", "::", "é", "\0", "\t", ",", "%"))
+            lines[number] = lines[number][:at] + piece + lines[number][at + draw.randint(0, 2) :]
+        wrong: list[ListError] = []
+        spans = list(parse_lines(lines, "list.txt", known, on_error=wrong.append))
+        numbers = [int(str(error).split(":")[1]) for error in wrong]
+        assert numbers == sorted(set(numbers))
+        assert all(1 <= number <= len(lines) for number in numbers)
+        refused += bool(wrong)
+        read += not wrong
+        assert len(spans) <= 2 * len(lines)
+        assert all(span.first <= span.last for span in spans)
+    assert min(read, refused) > COUNT // 20
