@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,11 @@ leave_for_own_network()
 
 # Before anything of ours is imported: the guard reads the environment once.
 os.environ["LONGLINE_CONFINE"] = "1"
+
+# Who runs the tests in the background, or under nohup, may have made us deaf: what the tests start is to hear.
+for deaf in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(deaf) is signal.SIG_IGN:
+        signal.signal(deaf, lambda number, frame: None)
 
 # Suites that several test files share: their assertions are to be explained too.
 pytest.register_assert_rewrite("tests.sink.contract", "tests.core.bus.contract")

@@ -11,7 +11,6 @@ Prints the name of the table once it holds the lease.
 from __future__ import annotations
 
 import select
-import signal
 import sys
 
 from stages.net.firewall import Lease
@@ -22,7 +21,6 @@ _RENEWAL = 0.02
 
 
 def main(how: str, address: str, first: str, last: str) -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may be deaf to it (nohup)
     with Setup() as setup:
         lease = setup.run(lambda: Lease.take([address], (int(first), int(last))))
         assert not capabilities() >> CAP_NET_ADMIN & 1
