@@ -254,6 +254,7 @@ def test_every_form_of_a_target_is_the_same_hit(ip, port):
     bracketed = f"[{ip}]" if ip.version == 6 else str(ip)
     hits = [read(line) for line in (f"{bracketed}:{port}", f"{ip},{port}", f"{ip},,tag,{port}")]
     assert {(hit.ip, hit.port, hit.id) for hit in hits} == {(one, port, hits[0].id)}
+    assert hits[1] == read(f'"{ip}",{port}')
 
 
 @given(st.lists(st.binary(max_size=60) | st.text('0123456789.:,[]{}"#-saddripotx \t', max_size=40).map(str.encode)))

@@ -36,7 +36,9 @@ def test_the_initial_ttl_is_the_least_that_it_may_have_been(ttl: int) -> None:
     assert initial_ttl(ttl) == min(initial for initial in INITIAL_TTLS if initial >= ttl)
 
 
-JSON = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats()
+JSON = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats() | st.lists(st.integers(), max_size=1)
+)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(LINUX)), JSON), st.none() | st.integers())
