@@ -36,7 +36,7 @@ from stages.scanner.dryrun import dry_run, fast_dry_run
 from stages.scanner.hits import HitLines
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.plugins.base import Plugin
-from stages.scanner.prepare import Prepared, prepare
+from stages.scanner.prepare import Prepared, another_secret, prepare
 from stages.scanner.reports import Reports
 from stages.scanner.said import Onward
 from stages.scanner.session import Session
@@ -94,6 +94,8 @@ async def scan(
     )
     if held is not None and held.finished:
         log.info("scan %s is finished", held.scan)
+    elif held is not None and onward is not None and (onward.grabbing is not None or onward.hold is not None):
+        prepared = another_secret(prepared)
     reports = None if zmap is None else Reports(prepared, zmap, log_name=log_name)
     if settings.dryrun or settings.fast_dryrun:
         summary = await asyncio.to_thread(_dry_run, prepared)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -97,6 +97,13 @@ class Prepared:
             if first < last:
                 slices.append(Slice(version, size, offset, first, last, shard, spec.shards))
         return slices
+
+
+def another_secret(prepared: Prepared, *, random: Callable[[int], bytes] = secrets.token_bytes) -> Prepared:
+    """For a scan that was killed while it talked: its connections still stand at the other side, and a SYN from the
+    same port would be answered by an ACK (RFC 9293 section 3.10.7.4). Source ports and sequence numbers are others
+    now; the order of the targets is the same."""
+    return replace(prepared, checkpoint=replace(prepared.checkpoint, secret=random(SECRET_BYTES)))
 
 
 def prepare(

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stages.core.errors import ListError, UsageError
 from stages.core.settings import ListSettings
-from stages.scanner.prepare import Slice, scan_name
+from stages.scanner.prepare import Slice, another_secret, scan_name
 from tests.servers.preparing import NOW, prepared
 
 
@@ -26,6 +27,14 @@ def test_seed_and_secret_are_drawn() -> None:
     scan = prepared(seed=None)
     assert scan.spec.seed == 0
     assert scan.checkpoint.secret == bytes(16)
+
+
+def test_another_secret_and_all_else_as_it_was() -> None:
+    scan = prepared("10.0.0.0/28")
+    other = another_secret(scan, random=lambda count: b"x" * count)
+    assert other.checkpoint.secret == b"x" * 16 != scan.checkpoint.secret
+    assert replace(other, checkpoint=scan.checkpoint) == scan
+    assert replace(other.checkpoint, secret=scan.checkpoint.secret) == scan.checkpoint
 
 
 def test_very_many_ranges_are_a_digest() -> None:
