@@ -60,7 +60,7 @@ LOOK_S: Final = 0.05
 COOLDOWN: Final = "4"
 PATIENCE_S: Final = 300.0
 
-MASSCAN_FIRST: Final = 300.0
+MASSCAN_FIRST: Final = 10.0
 MASSCAN_STEP: Final = 2.0
 #: It goes on with what it has found when its SYNs are out, and takes its time.
 MASSCAN_WAIT: Final = "20"
