@@ -20,8 +20,8 @@ for deaf in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(deaf) is signal.SIG_IGN:
         signal.signal(deaf, lambda number, frame: None)
 
-# Suites that several test files share: their assertions are to be explained too.
-pytest.register_assert_rewrite("tests.sink.contract", "tests.core.bus.contract")
+# Modules that test files share: their assertions are to be explained too.
+pytest.register_assert_rewrite("tests.sink.contract", "tests.core.bus.contract", "tests.docs.seen")
 
 # No example has a deadline: a machine may be busy, and the first call of a kernel compiles it.
 settings.register_profile("longline", deadline=None)
