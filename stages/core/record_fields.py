@@ -6,7 +6,7 @@ Pure. `stages.core.records` reads whole records with them.
 from __future__ import annotations
 
 from binascii import Error as _Base64Error
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from enum import StrEnum
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -78,6 +78,10 @@ def words(d: dict[str, Any], key: str) -> list[str] | None:
     if value is not None and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
         bad(f"{key} is {value!r}, not a list of strings")
     return value
+
+
+def b64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode("ascii")
 
 
 def decoded(value: object, key: str) -> bytes:

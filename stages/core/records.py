@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import blake2b, sha256
 from ipaddress import IPv6Address
 from typing import Any, Final
 
 import orjson
 
+from stages.core.chains import chain_b64
 from stages.core.errors import RecordError
 from stages.core.outcome import DeadReason, Outcome, Phase, Via
 from stages.core.record_fields import (
+    b64,
     bad,
     count,
     decoded,
@@ -73,33 +74,6 @@ def is_ip(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def b64(data: bytes) -> str:
-    return b2a_base64(data, newline=False).decode("ascii")
-
-
-#: The certificates of issuers come again and again: hashed and written once. With the bound on each, 16 MB at most.
-_MAX_ISSUERS: Final = 2_048
-_MAX_ISSUER_BYTES: Final = 3_072
-
-
-@lru_cache(_MAX_ISSUERS)
-def _issuer_shown(der: bytes) -> tuple[str, str]:
-    return sha256(der).hexdigest(), b64(der)
-
-
-def _shown(der: bytes) -> tuple[str, str]:
-    return _issuer_shown(der) if len(der) <= _MAX_ISSUER_BYTES else (sha256(der).hexdigest(), b64(der))
-
-
-def chain_hashes(chain: Sequence[bytes]) -> list[str]:
-    """SHA-256 of each certificate, leaf first, hex."""
-    return [sha256(der).hexdigest() for der in chain[:1]] + [_shown(der)[0] for der in chain[1:]]
-
-
-def _chain_b64(chain: Sequence[bytes]) -> list[str]:
-    return [b64(der) for der in chain[:1]] + [_shown(der)[1] for der in chain[1:]]
 
 
 @dataclass(slots=True)
@@ -311,7 +285,7 @@ class Tls:
                 "alpn": self.alpn,
                 "sni": self.sni,
                 "chain": self.chain,
-                "certificates": _chain_b64(self.certificates),
+                "certificates": chain_b64(self.certificates),
                 "server_hello": self.server_hello,
                 "hello": self.hello,
                 "connections": self.connections,

@@ -17,7 +17,8 @@ from typing import Any, Final
 import orjson
 
 from stages.core.outcome import Outcome, Phase
-from stages.core.records import Banner, Tls, b64
+from stages.core.record_fields import b64
+from stages.core.records import Banner, Tls
 from stages.core.times import rfc3339
 
 CertificateJson = Callable[[bytes], dict[str, Any]]

@@ -19,6 +19,7 @@ from stages.scanner.prepare import Prepared
 from stages.scanner.probes import entry
 from stages.scanner.quantities import MIN_WIRE, WIRE_OVERHEAD
 from stages.scanner.space import U32Array
+from stages.scanner.spec import ScanSpec
 
 #: Networks as their operators see them: a site, a provider.
 _PREFIXES: Final = (24, 16)
@@ -78,7 +79,7 @@ def _fullest_listed(listed: U32Array, length: int) -> int:
 def text(prepared: Prepared, found: Explained) -> str:
     """The figures as lines for people."""
     spec, settings = prepared.spec, prepared.settings
-    gone = ", ".join(f"{count:,} {reason}" for reason, count in spec.excluded.items() if count)
+    gone = left_out(spec)
     lines = [
         ("addresses", f"{found.addresses:,}" + (f" (left out: {gone})" if gone else "")),
         ("probes", "; ".join(map(_part, prepared.parts))),
@@ -95,6 +96,11 @@ def text(prepared: Prepared, found: Explained) -> str:
         lines.append((f"load per /{length}", f"up to {packets:,.0f} packets to {addresses:,} addresses{pace}"))
     width = max(len(name) for name, _ in lines)
     return "".join(f"{name:{width}}  {value}\n" for name, value in lines)
+
+
+def left_out(spec: ScanSpec) -> str:
+    """`256 special, 4 blocklist`: addresses, by why they are not probed."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in spec.excluded.items() if count)
 
 
 def duration(seconds: float) -> str:

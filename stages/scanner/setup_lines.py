@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stages.scanner.explain import left_out
 from stages.scanner.quantities import MIN_WIRE, WIRE_OVERHEAD
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
 def of_lists(spec: ScanSpec) -> str:
     """What the blocklist, the allowlist and the reserved ranges have left."""
-    gone = ", ".join(f"{count:,} {reason}" for reason, count in spec.excluded.items() if count)
-    return f"lists: {spec.addresses:,} addresses allowed to be scanned, left out: {gone or 'none'}"
+    return f"lists: {spec.addresses:,} addresses allowed to be scanned, left out: {left_out(spec) or 'none'}"
 
 
 def of_order(permutation: Permutation, space: Space, first: int, shard: int, shards: int) -> str:

@@ -29,7 +29,8 @@ from typing import Any, Final
 
 from stages.core.errors import RecordError
 from stages.core.outcome import DeadReason, Outcome, Phase
-from stages.core.records import Banner, Hit, Record, Scan, Tls, b64
+from stages.core.record_fields import b64
+from stages.core.records import Banner, Hit, Record, Scan, Tls
 
 Document = dict[str, Any]
 

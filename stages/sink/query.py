@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from stages.core.errors import UsageError
 from stages.core.outcome import Outcome
-from stages.core.records import b64
+from stages.core.record_fields import b64
 from stages.core.times import rfc3339
 from stages.proto.x509.hostnames import below
 from stages.sink.corpus import Corpus

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from stages.core.chains import chain_hashes
 from stages.core.ended import Ended, failure_of, fields_of, phase_of, silence_of
 from stages.core.outcome import Outcome, Phase
-from stages.core.records import MAX_RECORD_BYTES, Hit, Tls, chain_hashes
+from stages.core.records import MAX_RECORD_BYTES, Hit, Tls
 from stages.core.synack import synack_of
 from stages.proto.tls.fingerprints import fingerprints_of
 

@@ -10,7 +10,7 @@ import pytest
 from stages.core import record_fields as fields
 from stages.core.errors import RecordError
 from stages.core.outcome import DeadReason, Phase
-from stages.core.records import b64
+from stages.core.record_fields import b64
 
 PHASES = {str(phase): phase for phase in Phase}
 Reader = Callable[[dict[str, Any]], object]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from stages.core.errors import RecordError
 from stages.core.outcome import DeadReason, Outcome, Phase
-from stages.core.records import MAX_RECORD_BYTES, Banner, Hit, Scan, Tls, b64, is_ip, parse, prefix_key, record_id
+from stages.core.record_fields import b64
+from stages.core.records import MAX_RECORD_BYTES, Banner, Hit, Scan, Tls, is_ip, parse, prefix_key, record_id
 from tests.core.record_strategies import records
 
 HIT = Hit(scan="s", ts=1, ip="192.0.2.1", port=80)

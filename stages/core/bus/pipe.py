@@ -32,7 +32,8 @@ from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Source
 from stages.core.bus.batching import Headers, is_whole
 from stages.core.bus.topics import is_side
 from stages.core.errors import HostError, ReaderGone, UsageError
-from stages.core.records import MAX_RECORD_BYTES, b64
+from stages.core.record_fields import b64
+from stages.core.records import MAX_RECORD_BYTES
 
 log = logging.getLogger("longline.bus.pipe")
 

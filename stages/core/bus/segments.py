@@ -25,7 +25,7 @@ import orjson
 from stages.core.bus.base import Chunk, Output, Partition
 from stages.core.bus.batching import Headers, split
 from stages.core.errors import HostError
-from stages.core.records import b64
+from stages.core.record_fields import b64
 
 MIGRATIONS: Final = (
     """
