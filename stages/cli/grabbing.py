@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stages.net.conversation import Conversation, Dialogue
     from stages.scanner.hits import HitSource
     from stages.scanner.plugins.base import Plugin
-    from stages.scanner.said import Grabbing, Onward, Render
+    from stages.scanner.said import Grabbing, Onward, Plain, Render
     from stages.scanner.settings import ScannerSettings
 
 
@@ -141,6 +141,7 @@ def _banners(loaded: Loaded, grab: GrabSettings, more: ContinueSettings, topics:
 def _tls(loaded: Loaded, grab: GrabSettings, more: ContinueSettings, topics: Topics) -> Grabbing:
     from stages.scanner.said import Grabbing
     from stages.tlsgrab.endings import expired, outcome_of, record_of
+    from stages.tlsgrab.lines import Common, TlsLines
     from stages.tlsgrab.modes import mode_of
     from stages.tlsgrab.settings import TlsgrabSettings
     from stages.tlsgrab.sni import sni_of
@@ -165,12 +166,17 @@ def _tls(loaded: Loaded, grab: GrabSettings, more: ContinueSettings, topics: Top
         outcome, phase = outcome_of(conversation, handshake)
         return outcome, record_of(conversation, hit, handshake, outcome, phase, mode=mode.name).dump()
 
+    def plain(source: HitSource) -> Plain:
+        common = Common(source.scan, source.vantage, source.probe, mode.name, asked=more.control_port)
+        return TlsLines(common).keyed
+
     return Grabbing(
         name=f"tls:{mode.name}",
         topic=topics.tls,
         begin=begin,
         record=record,
         expired=lambda hit, ts: expired(hit, ts, mode.name).dump(),
+        plain=plain,
         close=more.close,
         capacity=grab.concurrent,
         max_bytes=settings.max_bytes,

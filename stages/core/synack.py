@@ -35,7 +35,7 @@ def synack_of(tcp: dict[str, Any] | None, ttl: int | None) -> str | None:
     if tcp is None or type(window := tcp.get("window")) is not int:
         return None
     mss, wscale = tcp.get("mss"), tcp.get("wscale")
-    return _text(
+    return synack_text(
         ttl,
         window,
         mss if type(mss) is int else None,
@@ -46,7 +46,8 @@ def synack_of(tcp: dict[str, Any] | None, ttl: int | None) -> str | None:
 
 
 @lru_cache(_REMEMBERED)
-def _text(ttl: int | None, window: int, mss: int | None, wscale: int | None, sack: bool, stamps: bool) -> str:
+def synack_text(ttl: int | None, window: int, mss: int | None, wscale: int | None, sack: bool, stamps: bool) -> str:
+    """The same of its parts, None where there was none."""
     parts = [
         str(initial_ttl(ttl)) if ttl is not None and 0 <= ttl <= INITIAL_TTLS[-1] else "",
         str(window),

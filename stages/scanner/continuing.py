@@ -89,6 +89,7 @@ class Continuing:
         self._say = say
         self._wanted = None if wanted is None or wanted.everything else wanted
         self._hit = partial(hit_of, source=source, prober=False)
+        self._plain = None if grabbing.plain is None else grabbing.plain(source)
         self._render = None if grabbing.render is None else grabbing.render(source)
         self._engine = Continuation(
             link,
@@ -142,7 +143,7 @@ class Continuing:
 
     def _talked(self, conversations: list[Conversation]) -> None:
         """On the engine's thread."""
-        self._say(Talked(conversations, self._grabbing, self._hit))
+        self._say(Talked(conversations, self._grabbing, self._hit, self._plain))
 
     # -- its life ---------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,8 @@ Keyed = tuple[bytes, bytes]
 Rendered = tuple[Sequence[Keyed], Mapping[Outcome, int]]
 #: A batch of the compiled dialogue -> its lines, and how many ended in which way.
 Render = Callable[["Ended"], Rendered]
+#: One that ended `ok` and as most do, and the answer that it went on from -> its line; None: it is not so plain.
+Plain = Callable[["Conversation", "Answer"], Keyed | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Grabbing:
     expired: Callable[[Hit, int], bytes]  #: the line of a hit that may not be dialled; microseconds
     fixed: Fixed | None = None  #: the same in the form that is compiled with the engine, where it has one
     render: Callable[[HitSource], Render] | None = None  #: then how its records are made
+    plain: Callable[[HitSource], Plain] | None = None  #: a short way to most records of the scanner's connections
     close: Literal["fin", "rst"] = "fin"
     capacity: int = 50_000  #: conversations at once
     max_bytes: int = 65_536
@@ -109,6 +112,7 @@ class Talked:
     conversations: Sequence[Conversation]
     grabbing: Grabbing
     hit: Callable[[Answer], Hit]
+    plain: Plain | None = None
 
     def __len__(self) -> int:
         return len(self.conversations)
@@ -116,6 +120,7 @@ class Talked:
     def rendered(self, wanted: Collection[int] | None) -> Rendered:
         keyed: list[Keyed] = []
         outcomes: Counter[Outcome] = Counter()
+        plain, plainly = self.plain, 0
         for conversation in self.conversations:
             answer: Answer = conversation.tag  # type: ignore[assignment]
             if wanted is not None and answer.position not in wanted:
@@ -123,11 +128,17 @@ class Talked:
             if conversation.fault is not None:  # a dialogue's own: it costs one record
                 log.error("%s: %s: %s", conversation, type(conversation.fault).__name__, conversation.fault)
                 continue
+            if plain is not None and (one := plain(conversation, answer)) is not None:
+                keyed.append(one)
+                plainly += 1
+                continue
             hit = self.hit(answer)
             outcome, line = self.grabbing.record(conversation, hit)
             outcomes[outcome] += 1
             if outcome is not Outcome.LOCAL:
                 keyed.append((prefix_key(hit.ip), line))
+        if plainly:
+            outcomes[Outcome.OK] += plainly
         return keyed, outcomes
 
     def positions(self) -> list[int]:

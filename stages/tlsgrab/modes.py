@@ -7,8 +7,10 @@ a hello, made once.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from stages.proto.starttls.registry import BY_NAME, protocol_of
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 FULL: Final = "full"
 JARM: Final = "jarm"
 
+#: Bytes of randomness fetched at once: a few hundred handshakes' worth.
+RANDOM_BLOCK: Final = 1 << 15
+
 _NONE: Final[Mapping[str, Any]] = {}
 
 _CODES: Final = {"ssl3": SSL3, "tls1.0": TLS10, "tls1.1": TLS11, "tls1.2": TLS12, "tls1.3": TLS13}
@@ -31,6 +36,26 @@ _CODES: Final = {"ssl3": SSL3, "tls1.0": TLS10, "tls1.1": TLS11, "tls1.2": TLS12
 
 #: (server name, name of the hello or "", port) -> a handshake, which is a dialogue.
 Begin = Callable[[bytes | None, str, int], Any]
+
+
+class Randomness:
+    """The system's random bytes, fetched many at a time: a call for each handshake lets go of the interpreter's lock
+    and has to win it back. No byte is given out twice; threads may share one."""
+
+    __slots__ = ("_block", "_lock")
+
+    def __init__(self) -> None:
+        self._block = BytesIO()
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> bytes:
+        """So many bytes, RANDOM_BLOCK at most."""
+        with self._lock:
+            data = self._block.read(count)
+            if len(data) < count:
+                self._block = BytesIO(os.urandom(RANDOM_BLOCK))
+                data = self._block.read(count)
+        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +102,11 @@ def _plain(settings: TlsgrabSettings, more: Mapping[str, HelloSpec]) -> Mode:
     usual = next(iter(scripts.values()))
     scripts |= {name: script_of(spec, **options) for name, spec in more.items()}
 
+    random = Randomness()
+
     def begin(name: bytes | None, hello: str, port: int) -> OwnHandshake:
         script = scripts[hello] if hello else usual
-        return OwnHandshake(script, name, os.urandom(script.random_bytes))
+        return OwnHandshake(script, name, random.take(script.random_bytes))
 
     return Mode(settings.mode, begin, hellos, settings.max_connections, light=True)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from stages.core.outcome import Outcome
@@ -52,6 +54,13 @@ def test_conversations_of_objects() -> None:
     assert lines == [(b"10.0.0", b"10.0.0.1"), (b"10.0.9", b"10.0.9.9")]
     assert outcomes == {Outcome.OK: 2}
     assert batch.rendered({4})[0] == [(b"10.0.9", b"10.0.9.9")]
+
+
+def test_what_is_plain_takes_the_short_way() -> None:
+    batch = talked(synack(position=3), synack(position=4, address="10.0.9.9"))
+    short = replace(batch, plain=lambda _, answer: (b"key", b"short") if answer.position == 3 else None)
+    assert short.rendered(None) == ([(b"key", b"short"), (b"10.0.9", b"10.0.9.9")], {Outcome.OK: 2})
+    assert short.rendered({4}) == ([(b"10.0.9", b"10.0.9.9")], {Outcome.OK: 1})
 
 
 def test_our_own_fault_is_counted_and_is_no_record() -> None:

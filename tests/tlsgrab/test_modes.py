@@ -6,7 +6,7 @@ import pytest
 
 from stages.proto.tls.script import Stop
 from stages.tlsgrab.handshake import OwnHandshake, StarttlsHandshake
-from stages.tlsgrab.modes import mode_of
+from stages.tlsgrab.modes import RANDOM_BLOCK, Randomness, mode_of
 from stages.tlsgrab.openssl import FullHandshake
 from stages.tlsgrab.settings import TlsgrabSettings
 from tests.servers.tls_bytes import client_parts
@@ -35,6 +35,15 @@ def test_every_connection_has_randomness_of_its_own() -> None:
     mode = mode_of(TlsgrabSettings())
     hellos = {mode.begin(None, "", 443).opening()[11:43] for _ in range(10)}
     assert len(hellos) == 10
+
+
+def test_no_byte_of_randomness_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = [bytes(range(256)) * (RANDOM_BLOCK // 256), b"x" * RANDOM_BLOCK]
+    monkeypatch.setattr("os.urandom", lambda count: blocks.pop(0)[:count])
+    random = Randomness()
+    each = [random.take(96) for _ in range(RANDOM_BLOCK // 96 + 1)]
+    assert b"".join(each[:-1]) == (bytes(range(256)) * (RANDOM_BLOCK // 256))[: 96 * (RANDOM_BLOCK // 96)]
+    assert each[-1] == b"x" * 96  # what was left of the first block was too short
 
 
 @pytest.mark.parametrize("fresh", [False, True])

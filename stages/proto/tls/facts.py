@@ -22,7 +22,7 @@ def facts_of(client: Client) -> dict[str, Any]:
         shown = hello.facts()
         version, suite = shown["version"], shown["cipher_suite_name"]
         if hello.version == TLS13:
-            shown |= _facts13(client, hello)
+            shown |= facts13_of(client, hello)
     return {
         "alert": client.alert,
         "error": client.error,
@@ -37,7 +37,7 @@ def facts_of(client: Client) -> dict[str, Any]:
     }
 
 
-def _facts13(client: Client, hello: ServerHello) -> dict[str, Any]:
+def facts13_of(client: Client, hello: ServerHello) -> dict[str, Any]:
     """What TLS 1.3 adds to a ServerHello: the group of its key share, the HelloRetryRequest before it (hex), the
     encrypted extensions in order, whether a client certificate was asked for, how the chain was compressed."""
     share = hello.extension(KEY_SHARE)
