@@ -49,14 +49,17 @@ MAX_RESETS: Final = 1 << 20
 WAIT_MS: Final = 4
 #: And with nothing open at all.
 _IDLE_MS: Final = 20
-#: A block is handed over after this time: half of what a round trip costs us beside the network.
-RETIRE_MS: Final = 2
+#: A block is handed over after this time: half of what a round trip costs us beside the network. All blocks together
+#: last for a quarter of a second of whatever comes.
+RETIRE_MS: Final = 4
 #: Object dialogues begun in one turn: 10 ms of Python, so that packets do not wait longer.
 _TALK_SLICE: Final = 1024
 #: Fixed ones: about the same.
 _PUT_SLICE: Final = 16_384
 #: Blocks of the ring handled in one turn.
 _BLOCKS_A_TURN: Final = 8
+#: More than so many of them at once: packets come faster than they are handled.
+_KEEPING_UP: Final = 2
 _MICROSECONDS: Final = 1_000_000
 #: Seconds between looks at the ring's count of lost packets.
 _LOOK_S: Final = 1.0
@@ -124,6 +127,7 @@ class Continuation(threading.Thread):
         self._drops = 0
         self._look_at = 0.0
         self.error: Exception | None = None  #: what ended the thread, if something did
+        self.behind = False  #: more waits in the ring than one turn takes: who opens connections should wait, too
         chosen = fixed or Fixed()
         self._outlet = Outlet(link, outlet)
         try:
@@ -293,6 +297,7 @@ class Continuation(threading.Thread):
             self.error = error
             log.exception("connections are not continued any more")
         finally:
+            self.behind = False
             self._dead.set()
             self._release()
 
@@ -304,11 +309,13 @@ class Continuation(threading.Thread):
         # While something waits to be opened the ring is only looked at.
         busy = self._has_slot() if self._waiting else self._to_reset
         block = self._ring.wait(0 if busy else WAIT_MS if self.open else _IDLE_MS)
-        for _ in range(_BLOCKS_A_TURN):
+        for number in range(_BLOCKS_A_TURN):
             if block is None:
                 break
+            self.behind = number >= _KEEPING_UP
             self._read(block)
             block = self._ring.wait(0)
+        self.behind = block is not None
         now = self._now()
         while not tcp_timers.tick(self._table, now):
             self._hand_over(now)

@@ -21,6 +21,8 @@ from stages.scanner.sendlog import LOG_MARGIN, SendLog
 
 #: A thread looks this often whether it is paused, stopped or out of time.
 _LOOK_S: Final = 0.05
+#: And so often whether those who are behind have caught up.
+_BEHIND_S: Final = 0.001
 #: How far the window of answered targets reaches back, in intervals at the rate asked for: what is late finds room.
 _WINDOW_FACTOR: Final = 4
 #: Seconds that are added to an interval for that: a batch may be on its way for so long.
@@ -69,6 +71,7 @@ class Claims:
         self._returning = 0  # batches under way that will come round again
         self._stopped = threading.Event()
         self._paused = False
+        self._behind: Callable[[], bool] = _never
         self._packet_ns = 0.0  # what a packet of the last finished batch took
         self.next = first
         self.log = SendLog(retries + 1)
@@ -99,6 +102,9 @@ class Claims:
                 return None
             wait = _LOOK_S if self._paused else self._pace.wait(now)
             if wait <= 0:
+                if self._behind():
+                    self._pace.restart(now)
+                    return _BEHIND_S
                 if self._again and self._again[0][0] <= now:
                     return self._claim_again(now)
                 if self.next < self._last and self._room():
@@ -177,6 +183,10 @@ class Claims:
         with self._lock:
             return self.log.position_before(moment, self.next)
 
+    def heed(self, behind: Callable[[], bool]) -> None:
+        """From now on no batch is given out while that holds; what is missed is not made up for. Any thread asks it."""
+        self._behind = behind
+
     def pause(self) -> None:
         with self._lock:
             self._paused = True
@@ -202,3 +212,8 @@ class Claims:
 
     def wait_stopped(self, seconds: float) -> bool:
         return self._stopped.wait(seconds)
+
+
+def _never() -> bool:
+    """Nobody is waited for."""
+    return False

@@ -159,6 +159,11 @@ class Continuing:
         return self._engine.ident is not None and self._engine.is_alive()
 
     @property
+    def behind(self) -> bool:
+        """The conversations do not keep up: no more should be begun now."""
+        return self._engine.behind
+
+    @property
     def open(self) -> int:
         return self._engine.in_flight
 
