@@ -179,6 +179,7 @@ class Tcp(NamedTuple):
     wheel: npt.NDArray[np.int32]  #: (BUCKETS,): first slot of each list
     closed: npt.NDArray[np.void]  #: CLOSED, by hash
     hosts: npt.NDArray[np.uint32]  #: hosts that got a control SYN, by hash
+    answering: npt.NDArray[np.uint8]  #: whether they answered it
     now: npt.NDArray[np.int64]  #: (NUMBERS,)
     rules: npt.NDArray[np.int64]  #: (RULES,)
     payload: npt.NDArray[np.uint8]  #: what a fixed dialogue says
@@ -202,6 +203,7 @@ def borrow(t: Any) -> Any:
         lent(t.wheel),
         lent(t.closed),
         lent(t.hosts),
+        lent(t.answering),
         lent(t.now),
         lent(t.rules),
         lent(t.payload),
@@ -274,6 +276,7 @@ def make(
         wheel=np.full(BUCKETS, NOWHERE, np.int32),
         closed=np.zeros(slots // 2, CLOSED),
         hosts=np.zeros(slots // 2 if control is not None else 1, np.uint32),
+        answering=np.zeros(slots // 2 if control is not None else 1, np.uint8),
         now=numbers,
         rules=rules,
         payload=np.frombuffer(payload, np.uint8).copy(),

@@ -14,6 +14,7 @@ import numpy as np
 from stages.net import ended, tcp
 from stages.net.jit import part, piece
 from stages.net.sequence import gap, plus
+from stages.net.tcp_control import mark
 from stages.net.tcp_output import push, reset
 from stages.net.tcp_pool import copy_in, give_in, give_out
 from stages.net.tcp_table import remember, remove
@@ -56,6 +57,7 @@ def tell(t: Any, slot: Any, closed_by: Any, timed_out: Any, was_reset: Any, now:
     if c.flags & (_OVER | _OBJECT):
         return
     c.flags |= _OVER
+    mark(t, c)
     e = t.endings[t.now[_ENDINGS]]
     t.now[_ENDINGS] += 1
     e.tag, e.started = c.tag, c.started

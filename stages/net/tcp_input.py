@@ -23,7 +23,7 @@ from stages.net.headers import load16, load32
 from stages.net.jit import kernel, part, piece
 from stages.net.sequence import gap, plus
 from stages.net.tcp import borrow
-from stages.net.tcp_control import answered
+from stages.net.tcp_control import answered, mark
 from stages.net.tcp_ending import end, finished, let_go, received, tell
 from stages.net.tcp_icmp import report
 from stages.net.tcp_output import after, begin, measured, push, resend_first, reset, seal
@@ -262,6 +262,7 @@ def segment_in(t: Any, data: Any, ip: Any, at: Any, end_at: Any, checked: Any, a
         stray(t, ours, peer, own_port, peer_port, data, at, size)
         return
     c = t.connections[slot]
+    mark(t, c)
     seq, ack = np.int64(load32(data, at + 4)), np.int64(load32(data, at + 8))
 
     if flags & _RST:

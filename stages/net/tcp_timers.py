@@ -10,6 +10,7 @@ from stages.net import ended, tcp
 from stages.net.jit import kernel, part
 from stages.net.sequence import gap
 from stages.net.tcp import borrow, due_at
+from stages.net.tcp_control import mark
 from stages.net.tcp_ending import abort, end
 from stages.net.tcp_input import has_space, write_event
 from stages.net.tcp_output import probe_window, push
@@ -34,6 +35,7 @@ def expire(t: Any, slot: Any, now: Any) -> None:
             c.say_at = _NEVER
             if c.total_at <= now:
                 c.total_at = _NEVER
+            mark(t, c)
             write_event(t, slot, _EXPIRED, now)
         elif c.flags & _LATE and c.total_at > now:
             c.flags &= ~_LATE

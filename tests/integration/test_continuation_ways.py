@@ -14,6 +14,7 @@ import pytest
 
 from stages.simnet import realservers
 from stages.simnet.network import Simnet
+from stages.simnet.responder_spec import Responder
 from stages.simnet.spec import Spec
 from tests.integration.conftest import build
 from tests.integration.continued import LONGLINE, PATIENCE_S
@@ -131,3 +132,18 @@ def test_every_way_hears_the_same(servers: tuple[Simnet, Path], way: str) -> Non
         assert record["via"] == ("adopt" if way == "adopt" else "raw"), record
         assert heard(record) == heard(dialled[key])
         assert b64decode(record["data"]).startswith(WORDS[key[1]])
+
+
+def test_a_control_port_tells_a_host_from_what_answers_for_every_port(servers: tuple[Simnet, Path]) -> None:
+    net, place = servers
+    words = ["--grab", str(place / "payload"), *TIMES, "-r", "1000", "-c", "3", "--control-port"]
+    told = banners(run(net, [*LONGLINE, "scan", "-p", PORTS, *words, TARGETS]))
+    assert len(told) == 8 * len(WORDS)
+    assert {record["control"] for record in told.values()} == {False}
+    everything = Responder(("10.64.0.0/28",), {"synack": 1.0}, says={"http": 1.0})
+    with build(Spec(rules=False, servers=False, responder=everything)) as other:
+        told = banners(run(other, [*LONGLINE, "scan", "-p", "80,443", *words, "10.64.0.0/28"]))
+    assert len(told) == 32
+    assert {record["control"] for record in told.values()} == {True}
+    # Who did not ask does not know.
+    assert {record["control"] for record in by_raw(net, place).values()} == {None}

@@ -40,6 +40,18 @@ def test_another_answer_is_none(change: dict[str, int]) -> None:
     assert hand.connection()["flags"] & tcp.CONTROL == 0
 
 
+def test_all_connections_to_a_host_that_answers_are_marked() -> None:
+    hand = Hand(payload=b"x", control=99, first=0.1)
+    syn, _ = asked(hand)
+    hand.begin(half(own_port=40_001, peer_port=81))  # before the answer
+    hand.feed(Segment(sport=syn.dport, seq=7, ack=syn.seq + 1, flags=SYN | ACK))
+    hand.begin(half(own_port=40_002, peer_port=82))
+    asked(hand, peer=PEER + 1)
+    hand.wait(0.2)
+    told = {(int(row["peer"]), int(row["peer_port"])): int(row["control"]) for row, _ in hand.ended}
+    assert told == {(PEER, 80): 1, (PEER, 81): 1, (PEER, 82): 1, (PEER + 1, 80): 0}
+
+
 def test_a_host_is_asked_once() -> None:
     hand = Hand(payload=b"x", control=99)
     asked(hand)
