@@ -44,6 +44,7 @@ BENCHES: Final[Mapping[str, Sequence[str]]] = {
         "receive",
         "found",
         "continue",
+        "topic",
         "start",
         "banner",
         "tls",
