@@ -167,7 +167,7 @@ def _tls(loaded: Loaded, grab: GrabSettings, more: ContinueSettings, topics: Top
         return outcome, record_of(conversation, hit, handshake, outcome, phase, mode=mode.name).dump()
 
     def plain(source: HitSource) -> Plain:
-        common = Common(source.scan, source.vantage, source.probe, mode.name, asked=more.control_port)
+        common = Common(source.scan, source.vantage, mode.name, source.probe, asked=more.control_port)
         return TlsLines(common).keyed
 
     return Grabbing(

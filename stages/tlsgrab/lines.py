@@ -1,4 +1,4 @@
-"""Handshakes that went as they should, on connections of the scanner's, as tls records: straight to a line. Pure.
+"""Handshakes that went as they should, as tls records: straight to a line. Pure.
 
 A line is what `stages.core.records.Tls.dump` would give of the same conversation, named as `stages.tlsgrab.endings`
 names it (a test holds both equal), but made from a template: what all records of a scan have in common is rendered
@@ -19,8 +19,8 @@ from stages.core.chains import chain_b64, chain_hashes
 from stages.core.ended import Ended
 from stages.core.outcome import Outcome, Phase, Via
 from stages.core.record_fields import b64
-from stages.core.records import VERSION
-from stages.core.synack import synack_text
+from stages.core.records import VERSION, Hit
+from stages.core.synack import synack_of, synack_text
 from stages.core.times import rfc3339
 from stages.proto.tls.codes import TLS13
 from stages.proto.tls.facts import facts13_of
@@ -42,8 +42,8 @@ class Common(NamedTuple):
 
     scan: str
     vantage: str
-    hit_probe: str  #: the probe of the hits that led here
     mode: str
+    hit_probe: str = ""  #: the probe of the hits that led here, where they are not at hand
     via: Via = Via.RAW
     asked: bool = False  #: control ports were asked
 
@@ -78,39 +78,60 @@ class Conversation(Ended, Protocol):
 class TlsLines:
     """Renders one after the other."""
 
-    __slots__ = ("_asked", "_head", "_hit", "_id", "_middle", "_tail", "_target", "_via")
+    __slots__ = ("_asked", "_head", "_hit", "_id", "_middle", "_mode", "_tail", "_via")
 
     def __init__(self, common: Common) -> None:
         record = "\0".join(("tls", common.scan, common.via, "tcp", ""))
         hit = "\0".join(("hit", common.scan, common.hit_probe, "tcp", ""))
         self._id = blake2b(record.encode(), digest_size=_ID_BYTES)
         self._hit = blake2b(hit.encode(), digest_size=_ID_BYTES)
-        self._tail = f"\0\0{common.mode}"
+        self._tail = f"\0{common.mode}"
         self._head = f'{{"kind":"tls","v":{VERSION},"id":"'
         self._middle = f'","scan":{_json(common.scan)},"vantage":{_json(common.vantage)},"ts":"'
-        self._target = f',"transport":"tcp","name":null,"mode":{_json(common.mode)},"hit":"'
-        self._via = f'","via":"{common.via}","outcome":"{Outcome.OK}","phase":"{Phase.CERTIFICATE}","errno":null'
+        self._mode = f',"mode":{_json(common.mode)}'
+        self._via = f',"via":"{common.via}","outcome":"{Outcome.OK}","phase":"{Phase.CERTIFICATE}","errno":null'
         self._asked = common.asked
 
     def keyed(self, conversation: Conversation, answer: SynAck) -> tuple[bytes, bytes] | None:
-        """(key, line) of one on a target without a name; the key is the target's prefix. None: not plainly `ok`."""
+        """(key, line) of one on a connection that the scanner opened; the key is the target's prefix. None: it is not
+        plainly `ok`."""
+        window = answer.window
+        if window is None:
+            return None
+        ip, port = conversation.host, conversation.port
+        hit = self._hit.copy()
+        hit.update(f"{ip}\0{port}\0\0".encode())
+        synack = synack_text(
+            answer.ttl,
+            window,
+            answer.mss or None,
+            None if answer.wscale < 0 else answer.wscale,
+            bool(answer.sack),
+            bool(answer.has_ts),
+        )
+        line = self._line(conversation, ip, port, None, hit.hexdigest(), synack)
+        return None if line is None else (ip[: ip.rindex(".")].encode(), line)
+
+    def line(self, conversation: Conversation, hit: Hit) -> bytes | None:
+        """Of one that a hit led to, of this scan and vantage. None: it is not plainly `ok`."""
+        return self._line(conversation, hit.ip, hit.port, hit.name, hit.id, synack_of(hit.tcp, hit.ttl))
+
+    def _line(
+        self, conversation: Conversation, ip: str, port: int, name: str | None, hit: str, synack: str | None
+    ) -> bytes | None:
         handshake = conversation.dialogue
         if type(handshake) is not OwnHandshake or not handshake.done:
             return None
-        hello, ders, window = handshake.server_hello, handshake.chain_seen or (), answer.window
+        hello, ders = handshake.server_hello, handshake.chain_seen or ()
         if (
-            hello is None or window is None or handshake.alert is not None or handshake.error is not None
+            hello is None or handshake.alert is not None or handshake.error is not None
             or conversation.errno is not None or conversation.icmp is not None or conversation.truncated
             or conversation.connected is None or conversation.first_byte is None or conversation.ended is None
             or len(ders) > MAX_CHAIN or sum(map(len, ders)) > MAX_CHAIN_BYTES
         ):  # fmt: skip
             return None
-        ip, port = conversation.host, conversation.port
-        target = f"{ip}\0{port}"
         own = self._id.copy()
-        own.update(f"{target}{self._tail}".encode())
-        hit = self._hit.copy()
-        hit.update(f"{target}\0\0".encode())
+        own.update(f"{ip}\0{port}\0{name or ''}{self._tail}".encode())
         said = _said(
             hello.legacy_version,
             hello.version,
@@ -121,30 +142,22 @@ class TlsLines:
             hello.retry,
         )
         more = "" if hello.version != TLS13 else f",{orjson.dumps(facts13_of(handshake, hello)).decode()[1:-1]}"
-        alpn, name, ocsp, scts = handshake.protocol, handshake.name, handshake.ocsp, handshake.scts
-        synack = synack_text(
-            answer.ttl,
-            window,
-            answer.mss or None,
-            None if answer.wscale < 0 else answer.wscale,
-            bool(answer.sack),
-            bool(answer.has_ts),
-        )
-        control = _BOOL[bool(conversation.control)] if self._asked else "null"
-        line = (
+        alpn, sni, ocsp, scts = handshake.protocol, handshake.name, handshake.ocsp, handshake.scts
+        control = "null" if not self._asked or conversation.control is None else _BOOL[conversation.control]
+        return (
             f"{self._head}{own.hexdigest()}{self._middle}{rfc3339(conversation.started)}"
-            f'","ip":"{ip}","port":{port}{self._target}{hit.hexdigest()}{self._via},"icmp":null'
+            f'","ip":{_json(ip)},"port":{port},"transport":"tcp","name":{_text(name)}{self._mode}'
+            f',"hit":{_json(hit)}{self._via},"icmp":null'
             f',"connect":{conversation.connected:.6f},"first_byte":{conversation.first_byte:.6f}'
             f',"ended":{conversation.ended:.6f},"alert":null,"error":null,{said.names}'
-            f',"alpn":{_json(alpn.decode("ascii", "backslashreplace")) if alpn else "null"}'
-            f',"sni":{_json(name.decode("ascii")) if name is not None else "null"}'
+            f',"alpn":{_text(alpn.decode("ascii", "backslashreplace") if alpn else None)}'
+            f',"sni":{_text(None if sni is None else sni.decode("ascii"))}'
             f',"chain":{_strings(chain_hashes(ders))},"certificates":{_strings(chain_b64(ders))}'
             f',"server_hello":{said.begin}{hello.random.hex()}","session_id":"{hello.session_id.hex()}{said.middle}'
             f'{hello.raw.hex()}"{more}}},"hello":"{handshake.hello_name}","connections":1,"starttls":null'
-            f',"ocsp":{_bytes(ocsp)},"scts":{_bytes(scts)},{said.fingerprints},"synack":"{synack}"'
+            f',"ocsp":{_bytes(ocsp)},"scts":{_bytes(scts)},{said.fingerprints},"synack":{_text(synack)}'
             f',"jarm":null,"answers":null,"rules":null,"control":{control}}}'
-        )
-        return ip[: ip.rindex(".")].encode(), line.encode()
+        ).encode()
 
 
 class _Said(NamedTuple):
@@ -180,6 +193,10 @@ _END: Final = ("cipher_suite", "cipher_suite_name", "compression", "extensions")
 
 def _json(text: str) -> str:
     return orjson.dumps(text).decode()
+
+
+def _text(text: str | None) -> str:
+    return "null" if text is None else _json(text)
 
 
 def _strings(each: Sequence[str]) -> str:

@@ -41,13 +41,28 @@ class TlsgrabMetrics:
 
     def ended(self, record: Tls) -> None:
         """Count one handshake."""
-        self.handshakes.add(1, record.outcome)
-        if record.outcome is not Outcome.OK:
-            self.failures.add(1, record.phase)
-        if record.version is not None:
-            self.versions.add(1, record.version if record.version in VERSIONS else "other")
-        self.certificates.add(len(record.chain))
-        if record.connect is not None:
-            self.connect_seconds.observe(record.connect)
-        if record.ended is not None:
-            self.seconds.observe(record.ended)
+        self._count(record.outcome, record.phase, record.version, len(record.chain), record.connect, record.ended)
+
+    def plain(self, version: str, certificates: int, connect: float | None, ended: float | None) -> None:
+        """Count one that went as it should, of which no record was made."""
+        self._count(Outcome.OK, Phase.CERTIFICATE, version, certificates, connect, ended)
+
+    def _count(
+        self,
+        outcome: Outcome,
+        phase: Phase,
+        version: str | None,
+        certificates: int,
+        connect: float | None,
+        ended: float | None,
+    ) -> None:
+        self.handshakes.add(1, outcome)
+        if outcome is not Outcome.OK:
+            self.failures.add(1, phase)
+        if version is not None:
+            self.versions.add(1, version if version in VERSIONS else "other")
+        self.certificates.add(certificates)
+        if connect is not None:
+            self.connect_seconds.observe(connect)
+        if ended is not None:
+            self.seconds.observe(ended)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stages.proto.tls.hello import HelloSpec
     from stages.tlsgrab.settings import TlsgrabSettings
 
+CERTIFICATE: Final = "certificate"
 FULL: Final = "full"
 JARM: Final = "jarm"
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from stages.core.bus.base import Output
 from stages.core.connecting import connect_timeout
 from stages.core.grab import Grab, Reader
-from stages.core.outcome import Outcome
+from stages.core.outcome import Outcome, Via
 from stages.core.records import Hit, Tls, prefix_key
+from stages.proto.tls.names import version_name
 from stages.tlsgrab.attempts import Attempt, best_of, connections_of, next_attempt
 from stages.tlsgrab.endings import blocked, expired, outcome_of, record_of
 from stages.tlsgrab.jarm import Jarming, jarm_name, next_hello
+from stages.tlsgrab.lines import Common, TlsLines
+from stages.tlsgrab.modes import CERTIFICATE
 from stages.tlsgrab.names import follow
 from stages.tlsgrab.rules import Asking, Judge, next_asking
 from stages.tlsgrab.sni import sni_of
@@ -35,6 +38,13 @@ MAX_EVENTS: Final = 16
 #: Seconds between two looks at the sockets of our own client while they are busy: a fraction of a round trip, and where
 #: a server's signatures set the pace, the difference between one socket and dozens in a turn of the loop.
 GATHER: Final = 0.01
+
+#: Scans whose lines are begun at once: one is usual.
+MAX_SCANS: Final = 64
+
+
+def _lines_of(mode: str, scan: str, vantage: str, via: str) -> TlsLines:
+    return TlsLines(Common(scan, vantage, mode, via=Via(via), asked=True))
 
 
 #: (dialer, on_end, on_spent) -> an engine that goes on with the scanner's connections. Called in the loop.
@@ -66,6 +76,9 @@ class TlsgrabStage(Grab["Dialer | Onward", "Conversation"]):
         self._mode = mode
         self._topic = topic
         self._render = render
+        # Nothing is asked of the record itself: then there need be none.
+        plain = judge is None and render is Tls.dump and not settings.follow_names and mode.name == CERTIFICATE
+        self._lines = lru_cache(MAX_SCANS)(partial(_lines_of, mode.name)) if plain else None
         self._go_on = go_on
         self._onward: Onward | None = None
         self._judge = judge
@@ -118,6 +131,8 @@ class TlsgrabStage(Grab["Dialer | Onward", "Conversation"]):
     def finish(self, job: Job, conversation: Conversation) -> None:
         handshake: Any = conversation.dialogue
         hit: Hit = job.record
+        if self._lines is not None and type(hit) is Hit and self._plainly(job, conversation, hit, handshake):
+            return
         outcome, phase = outcome_of(conversation, handshake)
         if outcome is Outcome.LOCAL:
             self._metrics.handshakes.add(1, outcome)
@@ -158,6 +173,19 @@ class TlsgrabStage(Grab["Dialer | Onward", "Conversation"]):
             more = follow(hit, usual.certificates[0], self._follow, self._default)
             self._metrics.followed.add(len(more))
         job.done([self._ended(each) for each in records], usual.outcome, more)
+
+    def _plainly(self, job: Job, conversation: Conversation, hit: Hit, handshake: Any) -> bool:
+        """Whether it went as most do, and is done with."""
+        assert self._lines is not None
+        line = self._lines(hit.scan, hit.vantage, conversation.via).line(conversation, hit)
+        if line is None:
+            return False
+        hello = handshake.server_hello
+        self._metrics.plain(
+            version_name(hello.version), len(handshake.chain_seen or ()), conversation.connected, conversation.ended
+        )
+        job.done((Output(self._topic, prefix_key(hit.ip), line),), Outcome.OK, ())
+        return True
 
     def _ended(self, record: Tls) -> Output:
         """Judged, counted, and as it goes out."""

@@ -46,7 +46,8 @@ def ours(log: Log, home: Path, request: Path, name: str) -> float:
     """Microseconds a banner."""
     topic = log.topics.hits_of(name)
     worker = Worker(
-        log.net, home, "bannergrab", *log.words, "--via", "raw", "--scanner", name, "--per-prefix", "0", "--max-hit-age", "300", "-d", request, "-c", "20000", "--batch-lines", LINES, name=name,
+        log.net, home, "bannergrab", *log.words, "--via", "raw", "--scanner", name, "--per-prefix", "0",
+        "--max-hit-age", "300", "-d", request, "-c", "20000", "--batch-lines", LINES, name=name,
     )  # fmt: skip
     worker.start()
     try:

@@ -6,12 +6,14 @@ import errno
 import os
 from dataclasses import replace
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core import records
-from stages.core.records import Tls, prefix_key
+from stages.core.outcome import Via
+from stages.core.records import Hit, Tls, prefix_key
 from stages.net.conversation import Conversation
 from stages.proto.tls.codes import SSL3, TLS13
 from stages.proto.tls.offers import HELLOS, limited
@@ -26,7 +28,7 @@ from tests.servers.certificates import identity, server_context
 from tests.servers.tls_bytes import alert, certificate, extension, flight, record, server_hello
 from tests.servers.tls_memory import VERSIONS, Server, talk
 
-COMMON = Common("a scan", 'Zürich "1"', "tcp_synscan", "certificate", asked=True)
+COMMON = Common("a scan", 'Zürich "1"', "certificate", "tcp_synscan", asked=True)
 SOURCE = HitSource(COMMON.scan, COMMON.hit_probe, "tcp", COMMON.vantage)
 SPEC = limited(HELLOS["modern"], SSL3, TLS13, (b"http/1.1",))
 assert SPEC is not None
@@ -115,6 +117,28 @@ def test_of_any_answer(
     conversation = ended(data, answer)
     conversation.connected, conversation.first_byte, conversation.ended = times
     check(conversation, answer)
+
+
+@pytest.mark.parametrize(
+    "hit",
+    [
+        Hit("another", 1, "10.0.1.7", 443, vantage="v", name="a.test", id="given"),
+        Hit("s", 1, "10.0.1.7", 8443, tcp={"window": 5, "mss": 1460, "ts_val": 7}, ttl=3),
+        Hit("s", 1, '2001:db8::1%"x\\', 443, name='"\n', id='"'),
+    ],
+)
+@pytest.mark.parametrize("via", list(Via))
+def test_of_any_hit(hit: Hit, via: Via) -> None:
+    conversation = ended(FLIGHT, synack(), b"server.test")
+    conversation.via, conversation.control = via.value, None
+    handshake = conversation.dialogue
+    assert isinstance(handshake, OwnHandshake)
+    line = TlsLines(COMMON._replace(scan=hit.scan, vantage=hit.vantage, via=via)).line(conversation, hit)
+    assert line is not None
+    outcome, phase = outcome_of(conversation, handshake)
+    assert orjson.loads(line) == orjson.loads(
+        record_of(conversation, hit, handshake, outcome, phase, mode=COMMON.mode).dump()
+    )
 
 
 @pytest.mark.parametrize(
