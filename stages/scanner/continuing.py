@@ -105,6 +105,7 @@ class Continuing:
         )
         self.taken = 0  #: connections that were continued
         self.refused = 0  #: for which there was no room
+        self._told = False
         self.not_reset = 0  #: of those not continued, left to the servers
 
     def put(self, answers: AnswerArray) -> None:
@@ -158,10 +159,13 @@ class Continuing:
     def alive(self) -> bool:
         return self._engine.ident is not None and self._engine.is_alive()
 
-    @property
     def behind(self) -> bool:
-        """The conversations do not keep up: no more should be begun now."""
-        return self._engine.behind
+        """The conversations do not keep up: no more should be begun now. Said once. For the sender threads."""
+        behind = self._engine.behind
+        if behind and not self._told:
+            self._told = True
+            log.info("sending waits at times for the conversations, which are slower than the rate")
+        return behind
 
     @property
     def open(self) -> int:

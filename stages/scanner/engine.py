@@ -289,8 +289,8 @@ class PacketEngine:
                 way.interface, way.source_mac, None if by_kernel else way.target_mac, plan.vlan, way.ethernet, plan.ttl,
                 way.mtu,
             )  # fmt: skip
-            self.continuing = going_on = self._go_on(out, plan.source_ports, own_wscale(plan.probe.template))
-            claims.heed(lambda: going_on.behind)
+            self.continuing = self._go_on(out, plan.source_ports, own_wscale(plan.probe.template))
+            claims.heed(self.continuing.behind)
         if plan.hold or self._go_on is not None:  # last: it has to be renewed from now on
             self._keep_quiet(plan.source_ips or (way.source,))
         if self.continuing is not None:

@@ -6,10 +6,12 @@ import json
 import subprocess
 from base64 import b64decode
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stages.simnet import realservers
@@ -147,3 +149,16 @@ def test_a_control_port_tells_a_host_from_what_answers_for_every_port(servers: t
     assert {record["control"] for record in told.values()} == {True}
     # Who did not ask does not know.
     assert {record["control"] for record in by_raw(net, place).values()} == {None}
+
+
+@pytest.mark.slow
+def test_a_rate_that_the_conversations_cannot_follow_loses_none(tmp_path: Path) -> None:
+    town = Responder(("10.64.0.0/17",), {"synack": 1.0}, says={"close": 1.0})
+    (tmp_path / "payload").write_bytes(PAYLOAD)
+    words = ["--grab", str(tmp_path / "payload"), "-r", "200000", "-c", "5", "10.64.0.0/17"]
+    with build(Spec(rules=False, servers=False, responder=town)) as net:
+        told = banners(run(net, [*LONGLINE, "scan", "-p", "80", *words]))
+        addresses = np.arange(0x0A400000, 0x0A408000, dtype=np.uint32)
+        truth = net.responder_truth().banners(addresses, 80)
+    heard_of = [b64decode(told[str(IPv4Address(address)), 80]["data"]) for address in addresses.tolist()]
+    assert heard_of == list(truth)
