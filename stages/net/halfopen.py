@@ -8,7 +8,8 @@ or, by `half_open`, from a hit as it was written down. Addresses and ports are h
 from __future__ import annotations
 
 import math
-from ipaddress import AddressValueError, IPv4Address
+from contextlib import suppress
+from socket import AF_INET, inet_pton
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -70,25 +71,26 @@ def half_open(hit: HitLike, tag: int = 0) -> np.void:
     if not isinstance(hit.source, dict):
         raise ValueError(f"source is {hit.source!r}: the hit does not say who sent the SYN")
     tcp, source = hit.tcp, hit.source
-    row = np.zeros(1, HALFOPEN)
-    row["peer"] = _address("ip", hit.ip)
-    row["ours"] = _address("source.ip", source.get("ip"))
-    row["peer_port"] = _number("port", hit.port, 1, _U16)
-    row["own_port"] = _number("source.port", source.get("port"), 1, _U16)
-    row["seq"] = _number("tcp.seq", tcp.get("seq"), 0, _U32)
-    row["ack"] = _number("tcp.ack", tcp.get("ack"), 0, _U32)
-    row["window"] = _number("tcp.window", tcp.get("window"), 0, _U16)
-    row["mss"] = _number("tcp.mss", _or(tcp.get("mss"), 0), 0, _U16)
-    row["wscale"] = _number("tcp.wscale", _or(tcp.get("wscale"), -1), -1, _MAX_SCALE)
-    row["sack"] = bool(tcp.get("sack"))
-    if tcp.get("ts_val") is not None:
-        row["has_ts"] = 1
-        row["ts_val"] = _number("tcp.ts_val", tcp["ts_val"], 0, _U32)
-        row["ts_ecr"] = _number("tcp.ts_ecr", _or(tcp.get("ts_ecr"), 0), 0, _U32)
-    row["ts"] = _number("ts", hit.ts, 0, _I63)
-    row["rtt"] = _seconds("rtt", hit.rtt)
-    row["tag"] = tag
-    made: np.void = row[0]
+    stamped = tcp.get("ts_val") is not None
+    row = (
+        _address("ip", hit.ip),
+        _address("source.ip", source.get("ip")),
+        _number("port", hit.port, 1, _U16),
+        _number("source.port", source.get("port"), 1, _U16),
+        _number("tcp.seq", tcp.get("seq"), 0, _U32),
+        _number("tcp.ack", tcp.get("ack"), 0, _U32),
+        _number("tcp.window", tcp.get("window"), 0, _U16),
+        _number("tcp.mss", _or(tcp.get("mss"), 0), 0, _U16),
+        _number("tcp.wscale", _or(tcp.get("wscale"), -1), -1, _MAX_SCALE),
+        bool(tcp.get("sack")),
+        stamped,
+        _number("tcp.ts_val", tcp["ts_val"], 0, _U32) if stamped else 0,
+        _number("tcp.ts_ecr", _or(tcp.get("ts_ecr"), 0), 0, _U32) if stamped else 0,
+        _number("ts", hit.ts, 0, _I63),
+        _seconds("rtt", hit.rtt),
+        tag,
+    )
+    made: np.void = np.array([row], HALFOPEN)[0]  # in one go: an assignment to each field takes three times as long
     return made
 
 
@@ -103,11 +105,9 @@ def _number(name: str, value: Any, lowest: int, highest: int) -> int:
 
 
 def _address(name: str, value: Any) -> int:
-    try:
-        if isinstance(value, str):
-            return int(IPv4Address(value))
-    except AddressValueError:
-        pass
+    if isinstance(value, str):
+        with suppress(OSError, ValueError):  # ValueError: a NUL in it
+            return int.from_bytes(inet_pton(AF_INET, value), "big")
     raise ValueError(f"{name} is {value!r}, not an IPv4 address")
 
 

@@ -41,19 +41,18 @@ def test_the_position_is_that_of_the_oldest_batch_under_way() -> None:
 
 
 def test_nothing_is_given_out_while_somebody_is_behind_and_it_is_not_made_up_for() -> None:
-    now = 0.0
-    shared = Claims(0, 1_000_000, 64, 1, 6400.0, clock=lambda: now)
+    clock, behind = [0.0], [True]
+    shared = Claims(0, 1_000_000, 64, 1, 6400.0, clock=lambda: clock[0])
     shared.begin(None)
-    behind = True
-    shared.heed(lambda: behind)
-    waits = []
-    for now in (0.0, 0.5, 1.0):
-        waits.append(shared.look())
-    assert all(isinstance(wait, float) and 0 < wait < 0.01 for wait in waits)
-    behind = False
+    shared.heed(lambda: behind[0])
+    for clock[0] in (0.0, 0.5, 1.0):
+        wait = shared.look()
+        assert isinstance(wait, float)
+        assert 0 < wait < 0.01
+    behind[0] = False
     given = 0
     for step in range(200):  # a second
-        now = 1.0 + step / 200
+        clock[0] = 1.0 + step / 200
         while isinstance(shared.look(), Claim):
             given += 64
     assert 6400 <= given <= 6400 + 2 * 64
