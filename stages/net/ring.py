@@ -219,6 +219,8 @@ def ipv4(data: Any, ip: Any, end: Any) -> Any:
     The offset is -1 for what is no IPv4 header, has a wrong header checksum or is a later fragment. `end` is where the
     captured bytes end; what Ethernet padded behind the packet is cut off.
     """
+    if ip + _MIN_IPV4 > end:
+        return -1, end, False
     layer4 = ip + (np.int64(data[ip]) & 15) * 4
     total = np.int64(load16(data, ip + 2))
     fragment = load16(data, ip + 6)

@@ -183,6 +183,8 @@ def take(t: Any, slot: Any, seq: Any, data: Any, at: Any, size: Any, now: Any) -
     if early > 0:
         seq, at, size = np.int64(c.rcv), at + early, size - early
     size = min(size, gap(c.edge, seq))
+    if c.flags & _FIN_SEEN:
+        size = min(size, gap(c.fin_at, seq))  # behind its FIN there is nothing, whatever it says
     if size <= 0:
         t.now[tcp.DUPLICATES] += 1
         return False
@@ -363,7 +365,8 @@ def segment_in(t: Any, data: Any, ip: Any, at: Any, end_at: Any, checked: Any, a
         c.flags |= _ACK_NOW
     closed = False
     if c.flags & _FIN_SEEN and not c.flags & _PEER_FIN and gap(c.rcv, c.fin_at) >= 0:
-        c.rcv = plus(c.fin_at, 1)
+        if c.rcv == c.fin_at:
+            c.rcv = plus(c.rcv, 1)  # never back: what was acknowledged behind it stays so
         c.flags |= _PEER_FIN | _ACK_NOW
         closed = True
 

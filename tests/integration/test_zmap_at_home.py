@@ -264,7 +264,7 @@ def test_beside_debians_zmap(net: Simnet, open_at: dict[int, set[str]], tmp_path
     zmap = find("zmap")
     require(zmap, "Debian's zmap")
     (tmp_path / "zmap.conf").write_text(
-        f'interface "{NEAR_LINK}"\ngateway-mac {FAR_MAC}  # of the far side\nblacklist-file "skip.txt"\nrate 20000\n'
+        f'interface "{NEAR_LINK}"\ngateway-mac {FAR_MAC}  # of the far side\nblacklist-file "skip.txt"\nrate 2000\n'
         f"cooldown-time 2\nprobe-module tcp_synscan\nquiet\ndisable-syslog\n"
     )
     (tmp_path / "skip.txt").write_text("10.0.3.0/24  # opted out\n")
@@ -289,7 +289,7 @@ def test_beside_debians_zmap(net: Simnet, open_at: dict[int, set[str]], tmp_path
 def test_default_mode_beside_debians_zmap(net: Simnet, tmp_path: Path) -> None:
     zmap = find("zmap")
     require(zmap, "Debian's zmap")
-    options = f"-q -i {NEAR_LINK} -G {FAR_MAC} -b /dev/null -c 2 -r 20000 -p 443 {NET}"
+    options = f"-q -i {NEAR_LINK} -G {FAR_MAC} -b /dev/null -c 2 -r 2000 -p 443 {NET}"
     theirs = set(typed(net, tmp_path, f"{zmap} {options} -o -").stdout.split())
     ours = typed(net, tmp_path, f"zmap {options}").stdout.split()
     assert ours[0] == "saddr"

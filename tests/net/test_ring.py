@@ -92,6 +92,12 @@ def test_what_is_no_header(packet: bytes) -> None:
     assert read(packet)[0] == -1
 
 
+def test_what_is_shorter_than_a_header_is_not_read() -> None:
+    for size in range(20):
+        data = np.frombuffer(bytes(IP(dst="10.0.0.1"))[:size], np.uint8)
+        assert ring.ipv4(data, 0, size) == (-1, size, False)
+
+
 #: A block is handed over after some milliseconds, however little is in it: a reader that a busy machine keeps from its
 #: turn needs more than a few to lose nothing.
 _BLOCKS = 16

@@ -301,6 +301,37 @@ def test_bytes_for_a_dialogue_are_handed_over_in_order() -> None:
     check_table(hand.table)
 
 
+def test_bytes_behind_a_fin_are_nobodys() -> None:
+    """A peer that contradicts itself. RCV.NXT once went back to its FIN and what came next was written before its
+    place."""
+    hand = Hand()
+    slot = hand.begin_dialogue()
+    hand.obey(slot, b"", say_at=hand.now + 10**6, total_at=hand.now + 10**7)
+    hand.feed(theirs(1004, flags=ACK | FIN, ack=5000))
+    (answer,) = hand.feed(theirs(1001, b"abcdefghij", ack=5000))
+    assert answer.ack == 1005
+    for seq in (1010, 1005, 1006, 1012):
+        hand.feed(theirs(seq, b"xyz", ack=5000))
+        check_table(hand.table)
+    assert [(kind, data) for _, kind, data in hand.events] == [(tcp.DATA, b"abc"), (tcp.EOF, b"")]
+    assert hand.table.now[tcp.CHUNKS_USED] == 0
+
+
+def test_a_fin_in_the_middle_of_what_was_held() -> None:
+    hand = Hand()
+    slot = hand.begin_dialogue()
+    hand.obey(slot, b"", say_at=hand.now + 10**6, total_at=hand.now + 10**7)
+    for part in (theirs(1003, b"cdefgh", ack=5000), theirs(1005, flags=ACK | FIN, ack=5000)):
+        hand.feed(part)
+    (answer,) = hand.feed(theirs(1001, b"ab", ack=5000))
+    assert answer.ack == 1009  # never back, and on from here there is nothing to come
+    for seq in (1012, 1006, 1009):
+        hand.feed(theirs(seq, b"xyz", ack=5000))
+        check_table(hand.table)
+    assert [(kind, data) for _, kind, data in hand.events] == [(tcp.DATA, b"abcdefgh"), (tcp.EOF, b"")]
+    assert hand.table.now[tcp.CHUNKS_USED] == 0
+
+
 def test_a_reset_tells_the_dialogue() -> None:
     hand = Hand()
     slot = hand.begin_dialogue()

@@ -242,6 +242,8 @@ class KafkaSource:
             self._owned = frozenset()
 
     def _assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        if self._consumer is None:  # closed while it joined: they go to others as it leaves
+            return
         self._owned = frozenset((tp.topic, tp.partition) for tp in assigned)
         every = sum(len(self._consumer.partitions_for_topic(topic) or ()) for topic in self.topics)
         self.share = len(self._owned) / every if every else 1.0

@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiokafka import TopicPartition
 
 from stages.core.bus.base import Output, Publisher, Source, partition_of
 from stages.core.bus.kafka import KafkaPublisher, KafkaSource
@@ -138,6 +139,14 @@ def unsteady(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyp
     """A broker that these tests stop, kill and start again."""
     with KafkaServer(tmp_path_factory.mktemp("unsteady")) as server:
         yield server
+
+
+def test_partitions_that_come_after_the_end_are_left_to_others() -> None:
+    """A join that ends while the source is closed: aiokafka printed our traceback, and CI saw it."""
+    source = KafkaSource(options("127.0.0.1:1"), ["hits"], "g")
+    source._assigned([TopicPartition("hits", 0)])
+    assert not source.ready
+    assert source.share == 1.0
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
