@@ -2,7 +2,8 @@
 
 A line is what `stages.core.records.Banner.dump` would give of the same conversation, named as
 `stages.bannergrab.endings` names it (a test holds both equal), but made from a template: what all records of a scan
-have in common is rendered once, and the two hashes that are the ids of record and hit are started once.
+have in common is rendered once, and the two hashes that are the ids of record and hit are started once. Those that
+ended `ok`, nearly all, are rendered by a kernel.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import Final
 import numpy as np
 import orjson
 
+from stages.bannergrab import line_kernel
 from stages.core.outcome import Outcome, Phase, Via, of_error
 from stages.core.records import VERSION
 from stages.core.times import rfc3339
 from stages.net.ended import PHASES, WRITE, Ended
+from stages.net.linebatch import COLUMNS, LineBatch, Parts
 
 #: Bytes of a record's id (`stages.core.records.record_id`).
 _ID_BYTES: Final = 16
@@ -55,7 +58,7 @@ class Common:
 class BannerLines:
     """Renders batches."""
 
-    __slots__ = ("_asked", "_head", "_hit", "_id", "_middle", "_probe", "_tail")
+    __slots__ = ("_asked", "_head", "_hit", "_id", "_leads", "_middle", "_parts", "_probe", "_suffix", "_tail")
 
     def __init__(self, common: Common) -> None:
         record = "\0".join(("banner", common.scan, common.probe, "tcp", ""))
@@ -67,12 +70,49 @@ class BannerLines:
         self._probe = f',"transport":"tcp","name":null,"probe":{_json(common.probe)},"hit":"'
         self._tail = f"\0\0{common.via}"
         self._asked = common.asked
+        self._leads = np.frombuffer(record.encode(), np.uint8), np.frombuffer(hit.encode(), np.uint8)
+        self._suffix = np.frombuffer(self._tail.encode(), np.uint8)
+        texts = [
+            self._head, self._middle, '","ip":"', '","port":', self._probe,
+            f'","via":"{common.via}","outcome":"ok","phase":"', '","errno":null,"icmp":null,"connect":',
+            ',"first_byte":', ',"ended":', ',"sent":', ',"size":', ',"truncated":', ',"data":"', '","sha256":"',
+            '","datagrams":null,"service":null,"facts":null,"control":', "}",
+            *(PHASES.get(number, "") for number in range(line_kernel.PHASE_NAMES)),
+        ]  # fmt: skip
+        self._parts = Parts([text.encode() for text in texts])
 
-    def lines(self, batch: Ended) -> tuple[list[tuple[bytes, bytes]], Mapping[Outcome, int]]:
+    def lines(self, batch: Ended) -> Rendered:
         """(key, line) of each, and how many ended in which way. The key is the target's prefix.
 
         What was our own fault (`local`) is counted and is no record.
         """
+        rows = batch.rows
+        plain = (rows["data_size"] > 0) & (rows["failed"] == 0) & (rows["errno"] == 0) & (rows["has_icmp"] == 0)
+        if plain.all():
+            return self._plain(batch) if len(rows) else [], {Outcome.OK: len(rows)}
+        if not plain.any():
+            return self._each(batch)
+        others, outcomes = self._each(Ended(rows[~plain], batch.data))
+        outcomes[Outcome.OK] += int(plain.sum())
+        return [*self._plain(Ended(rows[plain], batch.data)), *others], outcomes
+
+    def _plain(self, batch: Ended) -> LineBatch:
+        """Those that ended `ok`, and nothing is to be said of an error."""
+        rows, data, parts = batch.rows, batch.data, self._parts
+        sizes = rows["data_size"]
+        places = zip(rows["data_at"].tolist(), sizes.tolist(), strict=True)
+        digests = b"".join([sha256(data[at : at + size]).digest() for at, size in places])
+        room = len(rows) * (parts.longest + line_kernel.LONGEST) + 4 * int((sizes.astype(np.int64) // 3 + 1).sum())
+        out = np.empty(room, np.uint8)
+        marks = np.empty((len(rows), COLUMNS), np.int64)
+        end = line_kernel.render(
+            rows, np.frombuffer(data, np.uint8), np.frombuffer(digests, np.uint8), self._asked, parts.text,
+            parts.places, self._leads, self._suffix, out, marks,
+        )  # fmt: skip
+        return LineBatch(out[:end].tobytes(), marks)
+
+    def _each(self, batch: Ended) -> tuple[list[tuple[bytes, bytes]], Counter[Outcome]]:
+        """Any, one by one."""
         rows, data = batch.rows, batch.data
         whole, rest = np.divmod(rows["started"], _MICROSECONDS)
         # A batch has one second or two: their text is made once each.

@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from stages.scanner.rows import Answer, rows
+from stages.scanner.rows import Answer, joined
 from stages.scanner.said import Said
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Mark:
 class Taken(NamedTuple):
     """What `Delivery.take` gives."""
 
-    answers: list[Answer]
+    answers: Sequence[Answer]
     mark: Mark | None  #: that comes next
     said: list[Said]
 
@@ -121,7 +121,7 @@ class Delivery:
                 return None
             self._wake.clear()
             await self._wake.wait()
-        answers: list[Answer] = []
+        batches: list[AnswerArray | list[Answer]] = []
         said: list[Said] = []
         mark: Mark | None = None
         count = 0
@@ -134,12 +134,12 @@ class Delivery:
             if isinstance(item, Said):
                 said.append(item)
             else:
-                answers.extend(item if isinstance(item, list) else rows(item))
+                batches.append(item)
         self._taken += count
         if self.full and self.waiting <= self._low:
             self.full = False
             self._on_room()
-        return Taken(answers, mark, said)
+        return Taken(joined(batches), mark, said)
 
     def _look(self) -> None:
         self._wake.set()

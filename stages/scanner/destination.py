@@ -17,6 +17,7 @@ from stages.core.bus.base import Output, Publisher, Topics
 from stages.core.errors import HostError, LonglineError, ReaderGone, Unavailable, UsageError
 from stages.core.pacing import backoff
 from stages.core.records import Scan
+from stages.net.linebatch import LineBatch
 from stages.scanner.hits import HitLines
 from stages.scanner.outputs.base import Ending, OutputModule, Raw, Saying, Updating
 from stages.scanner.plugins.base import Progress
@@ -106,6 +107,8 @@ class FileDestination:
             return
         if isinstance(self._module, Saying):
             data = self._module.said([line for _, line in lines])
+        elif isinstance(lines, LineBatch):
+            data = lines.data
         else:
             data = b"".join([line + b"\n" for _, line in lines])
         async with self._one:

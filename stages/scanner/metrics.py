@@ -5,14 +5,13 @@ Classifications are a closed vocabulary; nothing here is labelled by an address.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from stages.core.metrics import Metrics
 from stages.core.outcome import Outcome
 
 if TYPE_CHECKING:
-    from stages.scanner.rows import Answer
     from stages.scanner.summary import EngineCounters
 
 #: The classifications of answers (`stages.scanner.answers.KIND_NAMES`; a test holds them equal).
@@ -110,14 +109,8 @@ class ScannerMetrics:
         for outcome, number in outcomes.items():
             self.conversations.add(number, outcome)
 
-    def answered(self, answers: Sequence[Answer]) -> None:
-        """A batch of validated answers."""
-        kinds: dict[str, int] = {}
-        repeats = 0
-        for answer in answers:
-            name = answer.classification
-            kinds[name] = kinds.get(name, 0) + 1
-            repeats += answer.repeat
+    def answered(self, kinds: Mapping[str, int], repeats: int) -> None:
+        """Validated answers, by classification, and how many were repeats."""
         for name, n in kinds.items():
             self.answers.add(n, name)
         self.repeats.add(repeats)

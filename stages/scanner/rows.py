@@ -7,9 +7,13 @@ IPv6 address is text where an IPv4 address is an integer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, overload
+
+import numpy as np
+import numpy.typing as npt
 
 from stages.scanner.answers import (
     BOUND_NAMES,
@@ -104,11 +108,97 @@ def rows(answers: AnswerArray) -> list[Answer]:
     else:
         places = zip(answers["data_at"].tolist(), answers["data_size"].tolist(), strict=True)
         made = list(map(Answer._make, zip(*columns, [payload[at : at + size] for at, size in places], strict=True)))
-    chosen = getattr(answers, "chosen", None)
+    return _marked(made, getattr(answers, "chosen", None))
+
+
+def _marked(made: list[Answer], chosen: npt.NDArray[np.bool_] | None) -> list[Answer]:
+    """Those that are not chosen, as left out."""
     if chosen is not None:
         for at in (~chosen).nonzero()[0].tolist():
             made[at] = LeftOut._make(made[at])
     return made
+
+
+class Packed(Sequence[Answer]):
+    """Answers as the array in which they came. Who goes through them has rows, which are made once; who knows arrays
+    takes `array`, and no row is made."""
+
+    __slots__ = ("_rows", "array", "chosen")
+
+    def __init__(self, array: AnswerArray, chosen: npt.NDArray[np.bool_] | None = None) -> None:
+        """`array`: of ANSWER; no row points to bytes. `chosen`: which are results; None: all."""
+        self.array = array
+        self.chosen = chosen
+        self._rows: list[Answer] | None = None
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @overload
+    def __getitem__(self, at: int) -> Answer: ...
+    @overload
+    def __getitem__(self, at: slice) -> Packed: ...
+    def __getitem__(self, at: int | slice) -> Answer | Packed:
+        return self._part(at) if isinstance(at, slice) else self._made()[at]
+
+    def __iter__(self) -> Iterator[Answer]:
+        return iter(self._made())
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> Packed:
+        """Those for which it is true."""
+        return self if mask.all() else self._part(mask)
+
+    def results(self) -> Packed:
+        """Those that are."""
+        return self if self.chosen is None else Packed(self.array[self.chosen])
+
+    def _part(self, at: slice | npt.NDArray[np.bool_]) -> Packed:
+        return Packed(self.array[at], None if self.chosen is None else self.chosen[at])
+
+    def _made(self) -> list[Answer]:
+        if self._rows is None:
+            self._rows = _marked(rows(self.array), self.chosen)
+        return self._rows
+
+
+def joined(batches: Sequence[AnswerArray | list[Answer]]) -> Sequence[Answer]:
+    """Batches one behind the other: as one array where none is more than its columns say."""
+    if not batches or any(isinstance(batch, list) or getattr(batch, "payload", b"") for batch in batches):
+        return [answer for batch in batches for answer in (batch if isinstance(batch, list) else rows(batch))]
+    chosen = [getattr(batch, "chosen", None) for batch in batches]
+    if all(mask is None for mask in chosen):
+        return Packed(_one([np.asarray(batch) for batch in batches]))
+    masks = [
+        np.ones(len(batch), np.bool_) if mask is None else mask for batch, mask in zip(batches, chosen, strict=True)
+    ]
+    return Packed(_one([np.asarray(batch) for batch in batches]), _one(masks))
+
+
+def _one(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def positions(answers: Sequence[Answer]) -> list[int]:
+    """Where their targets stand in the scan's order."""
+    if isinstance(answers, Packed):
+        found: list[int] = answers.array["position"].tolist()
+        return found
+    return [answer.position for answer in answers]
+
+
+def counted(answers: Sequence[Answer]) -> Mapping[tuple[int, bool], int]:
+    """How many there are of each (kind, whether it is a repeat)."""
+    if not isinstance(answers, Packed):
+        return Counter((answer.kind, bool(answer.repeat)) for answer in answers)
+    values, many = np.unique(
+        answers.array["kind"].astype(np.int64) * 2 + (answers.array["repeat"] != 0), return_counts=True
+    )
+    return {(value >> 1, bool(value & 1)): n for value, n in zip(values.tolist(), many.tolist(), strict=True)}
+
+
+def kinds_in(answers: Packed, kinds: Iterable[int]) -> npt.NDArray[np.bool_]:
+    """Of each, whether it is of one of these kinds."""
+    return np.isin(answers.array["kind"], tuple(kinds))
 
 
 def connected(
@@ -135,8 +225,13 @@ def connected(
     )  # fmt: skip
 
 
-def select(answers: Iterable[Answer], publish: Publish) -> list[Answer]:
+def select(answers: Iterable[Answer], publish: Publish) -> Sequence[Answer]:
     """What `publish` lets through, of what the filter has not left out already."""
+    if isinstance(answers, Packed):
+        results = answers.results()
+        if publish == "all":
+            return results
+        return results.where(kinds_in(results, SUCCESSES) & (results.array["repeat"] == 0))
     if publish == "all":
         return [answer for answer in answers if type(answer) is Answer]
     return [a for a in answers if a.kind in SUCCESSES and not a.repeat and type(a) is Answer]

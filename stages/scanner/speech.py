@@ -15,7 +15,7 @@ from stages.scanner.answers import SYNACK
 from stages.scanner.delivery import Delivery, Mark
 from stages.scanner.dialled import Dialled
 from stages.scanner.metrics import ScannerMetrics
-from stages.scanner.rows import Answer
+from stages.scanner.rows import Answer, Packed, kinds_in
 from stages.scanner.said import Grabbing, Keyed, Said
 from stages.scanner.summary import Tally
 
@@ -68,6 +68,8 @@ class Speech:
 
     async def take(self, answers: Sequence[Answer]) -> None:
         """Hits that were written."""
+        if self._selected is None and self.dialled is None:
+            return
         opened = [answer for answer in answers if _opened(answer)]
         if self._selected is not None:
             self._selected = {answer.position for answer in opened}
@@ -77,6 +79,8 @@ class Speech:
     def without(self, answers: Sequence[Answer]) -> Sequence[Answer]:
         """Those that are done when they are written: of the others something will be said."""
         chosen = self._selected
+        if chosen is None and isinstance(answers, Packed):
+            return answers.where(~(kinds_in(answers, [SYNACK]) & (answers.array["repeat"] == 0)))
         return [
             answer
             for answer in answers

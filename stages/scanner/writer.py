@@ -7,14 +7,15 @@ ripens first: it is put back behind what is said meanwhile with the targets befo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from stages.scanner.answers import SUCCESSES
+from stages.scanner.answers import KIND_NAMES, SUCCESSES
 from stages.scanner.delivery import Delivery
 from stages.scanner.destination import Destination
 from stages.scanner.metrics import ScannerMetrics
-from stages.scanner.rows import Answer, Publish, select
+from stages.scanner.rows import Answer, Publish, counted, positions, select
 from stages.scanner.speech import Speech
 from stages.scanner.summary import Tally
 
@@ -77,7 +78,7 @@ class Writer:
         if self.enough:
             await self._settle_destinations()
 
-    async def _write(self, answers: list[Answer]) -> None:
+    async def _write(self, answers: Sequence[Answer]) -> None:
         self._count(answers)
         chosen = select(answers, self._publish)
         if self._left is not None:
@@ -90,7 +91,7 @@ class Writer:
         done: Sequence[Answer] = chosen if self.enough else answers
         if self._speech is not None:
             if self._wanted is not None:
-                self._wanted.update(answer.position for answer in chosen)
+                self._wanted.update(positions(chosen))
             await self._speech.take(chosen if self._follow is None else self._follow(chosen))
             done = self._speech.without(done)
         self._on_written(done)
@@ -106,12 +107,15 @@ class Writer:
     def _count(self, answers: Sequence[Answer]) -> None:
         if not answers:
             return
-        self._metrics.answered(answers)
-        tally = self._tally
-        for answer in answers:
-            if answer.repeat:
-                tally.repeats += 1
-            elif answer.kind in SUCCESSES:
-                tally.success += 1
+        kinds: Counter[str] = Counter()
+        tally, repeats = self._tally, 0
+        for (kind, repeat), number in counted(answers).items():
+            kinds[KIND_NAMES[kind]] += number
+            if repeat:
+                repeats += number
+            elif kind in SUCCESSES:
+                tally.success += number
             else:
-                tally.failures += 1
+                tally.failures += number
+        tally.repeats += repeats
+        self._metrics.answered(kinds, repeats)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import math
 import socket
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.bannergrab.endings import banner_of, outcome_of
@@ -20,6 +21,7 @@ from stages.core.outcome import Outcome
 from stages.core.records import Banner, Hit, prefix_key
 from stages.net.conversation import Conversation
 from stages.net.ended import ENDED, PEER, PHASES, READ, US, WRITE, Ended
+from stages.net.linebatch import LineBatch
 from stages.proto.banner import Script
 
 COMMON = Common("a scan", 'Zürich "1"', "tcp_synscan", "send:535c22c37c25", asked=True)
@@ -115,6 +117,57 @@ def test_each_ending(fields: dict[str, Any], body: bytes, outcome: Outcome) -> N
 def test_many_at_once_each_with_its_own_bytes() -> None:
     ended = batch(*(({"peer": PEER_ADDRESS + 256 * i, "peer_port": 1 + i}, b"<%d>" % i) for i in range(300)))
     assert check(ended) == [Outcome.OK] * 300
+
+
+def test_some_plain_and_some_not() -> None:
+    ended = batch(({}, b"one"), ({"first_byte": math.nan}, b""), ({"truncated": 1}, b"three"), ({}, b""))
+    keyed, outcomes = BannerLines(COMMON).lines(ended)
+    plainly, otherwise = (Ended(ended.rows[at], ended.data) for at in ([0, 2], [1, 3]))
+    assert list(keyed) == [line for part in (plainly, otherwise) for line in BannerLines(COMMON).lines(part)[0]]
+    assert outcomes == {Outcome.OK: 2, Outcome.EMPTY: 2}
+    assert check(plainly) + check(otherwise) == [Outcome.OK] * 2 + [Outcome.EMPTY] * 2
+
+
+def test_no_conversations() -> None:
+    keyed, outcomes = BannerLines(COMMON).lines(batch())
+    assert (list(keyed), dict(outcomes)) == ([], {Outcome.OK: 0})
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.fixed_dictionaries(
+                {
+                    "started": st.integers(0, 4_000_000_000_000_000),
+                    **{
+                        name: st.integers(0, 10**9).map(lambda us: us / 1e6)
+                        for name in ("connected", "first_byte", "ended")
+                    },
+                    "peer": st.integers(0, 2**32 - 1),
+                    "peer_port": st.integers(0, 65_535),
+                    "sent": st.integers(0, 2**32 - 1),
+                    "phase": st.sampled_from([READ, WRITE]),
+                    "truncated": st.integers(0, 1),
+                    "control": st.integers(0, 1),
+                    "timed_out": st.integers(0, 1),
+                }
+            ),
+            st.binary(min_size=1, max_size=200),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from(["s", "x" * 95, "y" * 300]),
+    st.booleans(),
+)
+@settings(deadline=None)
+@pytest.mark.timeout(600)  # the first test on a machine compiles the kernel
+def test_any_plain_ones(given_rows: list[tuple[dict[str, Any], bytes]], scan: str, asked: bool) -> None:
+    ended = batch(*given_rows)
+    lines = BannerLines(dataclasses.replace(COMMON, scan=scan, asked=asked))
+    keyed, _ = lines.lines(ended)
+    assert isinstance(keyed, LineBatch)
+    assert list(keyed) == lines._each(ended)[0]
 
 
 def test_nobody_was_asked_about_control_ports() -> None:

@@ -13,8 +13,10 @@ SOURCES = sorted(p.relative_to(ROOT) for p in (ROOT / "stages").rglob("*.py"))
 
 #: Files without a test file of their own, each with what proves it.
 TESTED_ELSEWHERE = {
+    "stages/bannergrab/line_kernel.py": "tests/bannergrab/test_lines.py",
     "stages/core/bus/base.py": "tests/core/bus/contract.py",
     "stages/derive/shelf.py": "tests/derive/test_reprocess.py",
+    "stages/scanner/hit_kernel.py": "tests/scanner/test_hits.py",
     "stages/sink/sqlite_corpus.py": "tests/sink/test_corpus.py",
     "stages/sink/mongo_corpus.py": "tests/sink/test_corpus.py",
 }

@@ -7,15 +7,15 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.core import records
 from stages.core.records import Hit, prefix_key
-from stages.scanner.answers import BY_COOKIE, BY_PORT, RST, SYNACK, UDP, UDP_OTHER
+from stages.scanner.answers import BY_COOKIE, BY_PORT, ICMP, KNOCK, RST, SYNACK, UDP, UDP_OTHER
 from stages.scanner.hits import HitLines, HitSource, hit_of
-from stages.scanner.rows import Answer, address_text, connected
-from tests.servers.answers import datagram, echo, rst, synack, unreachable
+from stages.scanner.rows import Answer, Packed, address_text, connected
+from tests.servers.answers import array, datagram, echo, rst, synack, unreachable
 
 SOURCE = HitSource("a scan", "tcp_synscan", vantage='Zürich "1"', host="scanner-1")
 
@@ -105,6 +105,45 @@ def test_an_echo_reply() -> None:
 )
 def test_any_answer(answer: Answer) -> None:
     assert records.parse(HitLines(SOURCE).line(answer)) == as_hit(answer)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "kind": st.sampled_from([SYNACK, RST, KNOCK]),
+                "ts": st.integers(0, 4_000_000_000_000_000),
+                "rtt": st.integers(0, 10**9).map(lambda us: us / 1e6) | st.just(math.nan),
+                **{name: st.integers(0, 2**32 - 1) for name in ("address", "daddr", "seq", "ack", "ts_val", "ts_ecr")},
+                **{name: st.integers(0, 65_535) for name in ("port", "dport", "window", "ipid", "mss")},
+                **{name: st.integers(0, 1) for name in ("sack", "has_ts", "repeat", "cooldown")},
+                **{name: st.integers(0, 255) for name in ("ttl", "attempt", "bits")},
+                "wscale": st.integers(-1, 14),
+                "bound": st.integers(0, 31),
+            }
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from(["s", "a scan", "x" * 103, "y" * 104, "z" * 300]),
+)
+@settings(deadline=None)
+@pytest.mark.timeout(600)  # the first test on a machine compiles the kernel
+def test_an_array_gives_the_lines_of_its_rows(given_rows: list[dict[str, Any]], scan: str) -> None:
+    answers = Packed(array(*given_rows))
+    lines = HitLines(dataclasses.replace(SOURCE, scan=scan, wscale=8))
+    batch = lines.batch(answers)
+    assert batch is not None
+    assert list(batch) == lines.keyed(list(answers))
+    assert lines.lines(answers) == batch.lines == batch.data.splitlines()
+
+
+def test_other_answers_go_row_by_row() -> None:
+    lines = HitLines(SOURCE)
+    answers = Packed(array({}, {"kind": ICMP}))
+    assert lines.batch(answers) is None
+    assert lines.lines(answers) == [lines.line(answer) for answer in answers]
+    assert lines.batch(Packed(array())) is None
 
 
 @pytest.mark.parametrize("answer", [

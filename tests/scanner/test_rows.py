@@ -3,11 +3,36 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.scanner.answers import ANSWER, BY_NUMBER, BY_PORT, ICMP, KIND_NAMES, RST, SUCCESSES, SYNACK, with_payload
-from stages.scanner.rows import Answer, address_text, connected, rows, select
+from stages.scanner.answers import (
+    ANSWER,
+    BY_NUMBER,
+    BY_PORT,
+    ICMP,
+    KIND_NAMES,
+    RST,
+    SUCCESSES,
+    SYNACK,
+    AnswerArray,
+    Answers,
+    with_payload,
+)
+from stages.scanner.rows import (
+    Answer,
+    LeftOut,
+    Packed,
+    Publish,
+    address_text,
+    connected,
+    counted,
+    joined,
+    positions,
+    rows,
+    select,
+)
 from tests.servers.answers import array, rst, synack
 
 
@@ -44,6 +69,40 @@ def test_only_first_successes_are_published_unless_all_is_asked_for() -> None:
     answers = [synack(), synack(repeat=1), rst()]
     assert select(answers, "success") == answers[:1]
     assert select(answers, "all") == answers
+
+
+def chosen_of(given: AnswerArray, mask: list[bool]) -> Answers:
+    answers = given.view(Answers)
+    answers.chosen = np.array(mask)
+    return answers
+
+
+MIXED = array({"position": 1}, {"position": 2, "repeat": 1}, {"position": 3, "kind": RST}, {"position": 4})
+
+
+def test_arrays_stay_arrays_until_somebody_wants_rows() -> None:
+    whole = joined([MIXED, chosen_of(MIXED[:2], [False, True])])
+    assert isinstance(whole, Packed)
+    wanted = rows(MIXED) + rows(chosen_of(MIXED[:2], [False, True]))
+    assert (list(whole), whole[4], list(whole[3:])) == (wanted, wanted[4], wanted[3:])
+    assert [type(row) is LeftOut for row in whole] == [False] * 4 + [True, False]
+    assert positions(whole) == positions(wanted) == [1, 2, 3, 4, 1, 2]
+    assert counted(whole) == counted(wanted) == {(SYNACK, False): 3, (SYNACK, True): 2, (RST, False): 1}
+
+
+@pytest.mark.parametrize("publish", ["success", "all"])
+def test_an_array_is_selected_from_as_its_rows_are(publish: Publish) -> None:
+    whole = joined([MIXED, chosen_of(MIXED, [True, True, True, False])])
+    found = select(whole, publish)
+    assert isinstance(found, Packed)
+    assert list(found) == select(list(whole), publish)
+
+
+def test_what_is_more_than_an_array_is_joined_as_rows() -> None:
+    bytes_too = with_payload(array({"data_at": 1, "data_size": 2}), b"abcdef")
+    assert joined([MIXED, bytes_too]) == rows(MIXED) + rows(bytes_too)
+    assert joined([MIXED, [rst()]]) == [*rows(MIXED), rst()]
+    assert joined([]) == []
 
 
 def test_every_kind_has_a_name() -> None:

@@ -12,10 +12,11 @@ class Hits:
     """Hit records as JSON Lines."""
 
     def __init__(self, wanted: Format) -> None:
-        self._lines = wanted.hits.lines
+        self._hits = wanted.hits
 
     def begin(self) -> bytes:
         return b""
 
     def render(self, answers: Sequence[Answer]) -> bytes:
-        return b"".join([line + b"\n" for line in self._lines(answers)])
+        batch = self._hits.batch(answers)
+        return b"".join([line + b"\n" for line in self._hits.lines(answers)]) if batch is None else batch.data
