@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from stages.net import texts
-from stages.net.blake2b import begin, finish, scratch
+from stages.net.blake2b import DIGITS, begin, finish, scratch
 from stages.net.jit import kernel
 from stages.net.linebatch import END, KEY, KEY_END
 from stages.net.texts import base64, flag, hexadecimal, null, number, part_of, quad, seconds, time, word
@@ -31,12 +31,23 @@ _NL, _DOT = ord("\n"), ord(".")
 
 @kernel
 def render(
-    rows: Any, body: Any, digests: Any, asked: Any, text: Any, places: Any, leads: Any, tail: Any, out: Any, marks: Any
+    rows: Any,
+    body: Any,
+    digests: Any,
+    hits: Any,
+    asked: Any,
+    text: Any,
+    places: Any,
+    leads: Any,
+    tail: Any,
+    out: Any,
+    marks: Any,
 ) -> Any:
     """Write a line for each of `rows`, and its marks (`stages.net.linebatch`); returns where they end in `out`.
 
-    `body`: the bytes that the rows point into; `digests`: their SHA-256, one behind the other. `leads`: what the hashes
-    of the records' ids begin with, and those of their hits'; `tail`: what the former end with."""
+    `body`: the bytes that the rows point into; `digests`: their SHA-256, one behind the other; `hits`: the ids of their
+    hits, likewise, none where they are to be made. `leads`: what the hashes of the records' ids begin with, and those
+    of their hits'; `tail`: what the former end with."""
     mine, theirs = leads
     work = scratch()
     data = work[1]
@@ -65,13 +76,17 @@ def render(
         marks[i, KEY_END] = key
         at = number(out, part_of(out, at, text, places, PORT), row.peer_port)
         at = part_of(out, at, text, places, PROBE)
-        copy_bytes(data, 0, theirs, their_done, theirs.size - their_done)
-        size = quad(data, theirs.size - their_done, row.peer)
-        data[size] = 0
-        size = number(data, size + 1, row.peer_port)
-        data[size] = data[size + 1] = 0
-        low, high = finish(their_state, their_done, size + 2, work)
-        at = word(out, word(out, at, low), high)
+        if hits.size:
+            copy_bytes(out, at, hits, i * DIGITS, DIGITS)
+            at += DIGITS
+        else:
+            copy_bytes(data, 0, theirs, their_done, theirs.size - their_done)
+            size = quad(data, theirs.size - their_done, row.peer)
+            data[size] = 0
+            size = number(data, size + 1, row.peer_port)
+            data[size] = data[size + 1] = 0
+            low, high = finish(their_state, their_done, size + 2, work)
+            at = word(out, word(out, at, low), high)
         at = part_of(out, at, text, places, VIA)
         at = part_of(out, at, text, places, PHASES + np.int64(row.phase))
         at = seconds(out, part_of(out, at, text, places, PHASE), row.connected)

@@ -23,7 +23,7 @@ from stages.bannergrab import line_kernel
 from stages.core.outcome import Outcome, Phase, Via, of_error
 from stages.core.records import VERSION
 from stages.core.times import rfc3339
-from stages.net.ended import PHASES, WRITE, Ended
+from stages.net.ended import PHASES, WRITE, Ended, plain
 from stages.net.linebatch import COLUMNS, LineBatch, Parts
 
 #: Bytes of a record's id (`stages.core.records.record_id`).
@@ -87,17 +87,18 @@ class BannerLines:
         What was our own fault (`local`) is counted and is no record.
         """
         rows = batch.rows
-        plain = (rows["data_size"] > 0) & (rows["failed"] == 0) & (rows["errno"] == 0) & (rows["has_icmp"] == 0)
-        if plain.all():
-            return self._plain(batch) if len(rows) else [], {Outcome.OK: len(rows)}
-        if not plain.any():
+        plainly = plain(rows)
+        if plainly.all():
+            return self.plain(batch) if len(rows) else [], {Outcome.OK: len(rows)}
+        if not plainly.any():
             return self._each(batch)
-        others, outcomes = self._each(Ended(rows[~plain], batch.data))
-        outcomes[Outcome.OK] += int(plain.sum())
-        return [*self._plain(Ended(rows[plain], batch.data)), *others], outcomes
+        others, outcomes = self._each(batch.part(~plainly))
+        outcomes[Outcome.OK] += int(plainly.sum())
+        return [*self.plain(batch.part(plainly)), *others], outcomes
 
-    def _plain(self, batch: Ended) -> LineBatch:
-        """Those that ended `ok`, and nothing is to be said of an error."""
+    def plain(self, batch: Ended, hits: bytes = b"") -> LineBatch:
+        """Those that are (`stages.net.ended.plain`). `hits`: the ids of their hits, ID_DIGITS each; b"": they are what
+        they should be."""
         rows, data, parts = batch.rows, batch.data, self._parts
         sizes = rows["data_size"]
         places = zip(rows["data_at"].tolist(), sizes.tolist(), strict=True)
@@ -106,8 +107,8 @@ class BannerLines:
         out = np.empty(room, np.uint8)
         marks = np.empty((len(rows), COLUMNS), np.int64)
         end = line_kernel.render(
-            rows, np.frombuffer(data, np.uint8), np.frombuffer(digests, np.uint8), self._asked, parts.text,
-            parts.places, self._leads, self._suffix, out, marks,
+            rows, np.frombuffer(data, np.uint8), np.frombuffer(digests, np.uint8),
+            np.frombuffer(hits, np.uint8), self._asked, parts.text, parts.places, self._leads, self._suffix, out, marks,
         )  # fmt: skip
         return LineBatch(out[:end].tobytes(), marks)
 

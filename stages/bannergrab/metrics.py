@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stages.core.metrics import Metrics
 from stages.core.outcome import Outcome, Phase
@@ -32,6 +32,15 @@ class BannergrabMetrics:
         self.connect_seconds = m.histogram(f"{_PREFIX}_connect_seconds", "Time to connect")
         self.seconds = m.histogram(f"{_PREFIX}_conversation_seconds", "Time of a whole conversation")
         self.open = m.gauge(f"{_PREFIX}_connections_open", "Connections open now")
+
+    def plain(self, rows: Any) -> None:
+        """Count conversations of the compiled engine, an array of ENDED, all of which ended `ok` without an error."""
+        self.conversations.cells[Outcome.OK] += len(rows)
+        self.received.cells[""] += int(rows["data_size"].sum())
+        self.sent.cells[""] += int(rows["sent"].sum())
+        self.truncated.cells[""] += int(rows["truncated"].sum())
+        self.connect_seconds.observe_all(rows["connected"].tolist())
+        self.seconds.observe_all(rows["ended"].tolist())
 
     def ended(self, banner: Banner) -> None:
         """Count one conversation."""

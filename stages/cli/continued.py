@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stages.core.errors import UsageError
 from stages.core.settings import ContinueSettings
@@ -14,8 +14,10 @@ from stages.core.settings import ContinueSettings
 if TYPE_CHECKING:
     from stages.core.bus.base import Topics
     from stages.core.settings import Loaded
+    from stages.net.continuation import Fixed
     from stages.net.conversation import Conversation
     from stages.net.dialing import Dialer
+    from stages.net.ended import OnEnded
     from stages.net.firewall import Lease
     from stages.net.onward import Onward, Way
     from stages.net.privileges import Setup
@@ -28,7 +30,18 @@ _KEY_BYTES = 16
 #: Hellos of JARM, each on a connection of its own.
 JARM_CONNECTIONS = 10
 
-GoOn = Callable[["Dialer", Callable[[list["Conversation"]], None], Callable[[Any], None]], "Onward"]
+
+class GoOn(Protocol):
+    """Makes the engine that goes on with hits."""
+
+    def __call__(
+        self,
+        dialer: Dialer,
+        on_end: Callable[[list[Conversation]], None],
+        on_spent: Callable[[Any], None],
+        fixed: Fixed | None = None,
+        on_ended: OnEnded | None = None,
+    ) -> Onward: ...
 
 
 def check(loaded: Loaded, *, udp: bool = False, workers: int = 1, jarm: bool = False) -> None:
@@ -66,7 +79,13 @@ def go_on_of(loaded: Loaded, setup: Setup | None, *, capacity: int, keep_data: b
         return None
     held = _held(more, setup) if more.via != "connect" and more.source_ports is not None else None
 
-    def go_on(dialer: Dialer, on_end: Callable[[list[Conversation]], None], on_spent: Callable[[Any], None]) -> Onward:
+    def go_on(
+        dialer: Dialer,
+        on_end: Callable[[list[Conversation]], None],
+        on_spent: Callable[[Any], None],
+        fixed: Fixed | None = None,
+        on_ended: OnEnded | None = None,
+    ) -> Onward:
         from stages.net.onward import Onward
 
         way: Way | None = None
@@ -79,6 +98,8 @@ def go_on_of(loaded: Loaded, setup: Setup | None, *, capacity: int, keep_data: b
                 control=os.urandom(_KEY_BYTES) if more.control_port else None,
                 keep_data=keep_data,
                 held=held,
+                fixed=fixed,
+                on_ended=on_ended,
             )
         elif more.via == "adopt":
             from stages.net.onward_ways import Adopt

@@ -81,10 +81,9 @@ def _typed(grab: GrabSettings, **names: str) -> dict[str, Any]:
 def _banners(loaded: Loaded, grab: GrabSettings, more: ContinueSettings, topics: Topics) -> Grabbing:
     from stages.bannergrab.app import script_of
     from stages.bannergrab.endings import banner_of, expired, outcome_of, told_of
+    from stages.bannergrab.fixed import fixed_of
     from stages.bannergrab.lines import BannerLines, Common
     from stages.bannergrab.settings import BannergrabSettings
-    from stages.net.continuation import Fixed
-    from stages.proto.banner import Script
     from stages.proto.dialogues.registry import DIALOGUES
     from stages.scanner.said import Grabbing
 
@@ -115,11 +114,7 @@ def _banners(loaded: Loaded, grab: GrabSettings, more: ContinueSettings, topics:
         common = Common(source.scan, source.vantage, source.probe, script.probe, asked=more.control_port)
         return BannerLines(common).lines
 
-    fixed = None
-    if isinstance(script, Script) and script.until is None:
-        constant = b"" if script.payload is None else script.payload.constant
-        if constant is not None:
-            fixed = Fixed(constant, script.wait, script.first, script.idle, script.total, settings.max_bytes)
+    fixed = fixed_of(script, settings.max_bytes)
     return Grabbing(
         name=script.probe,
         topic=topics.banners,

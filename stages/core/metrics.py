@@ -11,7 +11,7 @@ vocabulary, given when the metric is made, so that every series is there with 0 
 from __future__ import annotations
 
 import platform
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -85,6 +85,17 @@ class Histogram:
     def observe(self, value: float) -> None:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Each of them. Sorted once, they are counted bound by bound."""
+        ordered = sorted(values)
+        before = 0
+        for at, bound in enumerate(self.bounds):
+            upto = bisect_right(ordered, bound, before)
+            self.counts[at] += upto - before
+            before = upto
+        self.counts[-1] += len(ordered) - before
+        self.sum += sum(ordered)
 
     @property
     def count(self) -> int:

@@ -25,11 +25,13 @@ from stages.core.outcome import DeadReason, Outcome, Phase, Via
 from stages.core.record_fields import (
     b64,
     bad,
+    check,
     count,
     decoded,
     flag,
     issuer,
     lengths,
+    of_types,
     optional,
     optional_flag,
     text,
@@ -42,6 +44,9 @@ from stages.core.times import rfc3339
 #: Version of the record schema, in every record as `v`.
 VERSION: Final = 1
 
+#: Hex digits of a record's id: 128 bits.
+ID_DIGITS: Final = 32
+
 #: One record as a line: below Kafka's default message.max.bytes (1,048,588) with room for the batch around it.
 MAX_RECORD_BYTES: Final = 1_000_000
 
@@ -53,7 +58,7 @@ def record_id(
 ) -> str:
     """The deterministic id: 32 hex digits."""
     text = "\0".join((kind, scan, probe, transport, ip, str(port), name or "", mode))
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return blake2b(text.encode(), digest_size=ID_DIGITS // 2).hexdigest()
 
 
 def prefix_key(ip: str) -> bytes:
@@ -363,21 +368,32 @@ def _target(d: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_HIT_FIELDS: Final = (
+    *of_types("probe classification", str, wanted=", not a string"),
+    *of_types("success repeat cooldown", bool, type(None), wanted=", not true or false"),
+    *of_types("attempt ttl", int, type(None)),
+    *of_types("rtt", int, float, type(None)),
+    *of_types("source tcp icmp udp", dict, type(None)),
+)
+
+
 def _hit(d: dict[str, Any]) -> Hit:
+    check(d, _HIT_FIELDS)
+    get = d.get
     return Hit(
         **_target(d),
-        probe=text(d, "probe"),
-        classification=text(d, "classification"),
-        success=flag(d, "success"),
-        repeat=flag(d, "repeat"),
-        cooldown=flag(d, "cooldown"),
-        attempt=optional(d, "attempt", int),
-        ttl=optional(d, "ttl", int),
-        rtt=optional(d, "rtt", (int, float)),
-        source=optional(d, "source", dict),
-        tcp=optional(d, "tcp", dict),
-        icmp=optional(d, "icmp", dict),
-        udp=optional(d, "udp", dict),
+        probe=d["probe"],
+        classification=d["classification"],
+        success=get("success") is True,
+        repeat=get("repeat") is True,
+        cooldown=get("cooldown") is True,
+        attempt=get("attempt"),
+        ttl=get("ttl"),
+        rtt=get("rtt"),
+        source=get("source"),
+        tcp=get("tcp"),
+        icmp=get("icmp"),
+        udp=get("udp"),
     )
 
 

@@ -1,24 +1,31 @@
 """ENDED: what became of one connection with a fixed dialogue, as a row of a numpy array, and a batch of them.
 
-It tells what `net.conversation.Conversation` tells of one connection, without an object for each. Pure.
+It tells what `net.conversation.Conversation` tells of one connection, without an object for each; where one is wanted
+after all it is made of the row. Pure.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from ipaddress import IPv4Address
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from stages.net.conversation import Conversation, Dialogue, Phase
+
 #: `phase`: where it ended. Nothing of what we sent was acknowledged: WRITE. (CONNECT does not occur: a SYN-ACK came.)
 WRITE: Final = 1
 READ: Final = 2
-PHASES: Final = {WRITE: "write", READ: "read"}
+PHASES: Final[dict[int, Phase]] = {WRITE: "write", READ: "read"}
 
 #: `closed_by`.
 PEER: Final = 1
 US: Final = 2
+_CLOSED_BY: Final[dict[int, Literal["peer", "us"]]] = {PEER: "peer", US: "us"}
 
 ENDED: Final = np.dtype(
     [
@@ -72,3 +79,49 @@ class Ended:
         """The bytes received on one of the connections."""
         at = int(row["data_at"])
         return self.data[at : at + int(row["data_size"])]
+
+    def part(self, at: Any) -> Ended:
+        """Those at these places (an index of numpy), with all the bytes."""
+        return Ended(self.rows[at], self.data)
+
+
+#: For one who has a tag for each connection: a batch of plain ones, their tags, and whether control ports were asked.
+OnEnded = Callable[[Ended, list[Any], bool], None]
+
+
+def plain(rows: EndedArray) -> npt.NDArray[np.bool_]:
+    """Of each, whether bytes came and nothing is to be said of an error."""
+    mask: npt.NDArray[np.bool_] = (
+        (rows["data_size"] > 0) & (rows["failed"] == 0) & (rows["errno"] == 0) & (rows["has_icmp"] == 0)
+    )
+    return mask
+
+
+def conversation_of(batch: Ended, at: int, dialogue: Dialogue, tag: object, *, asked: bool) -> Conversation:
+    """One of a batch as a Conversation. `asked`: control ports were."""
+    row = batch.rows[at]
+    body = batch.body(row)
+    made = Conversation(_quad(row["peer"]), int(row["peer_port"]), dialogue, tag, 0.0, len(body))
+    made.via = "raw"
+    made.started = int(row["started"])
+    made.connected, made.first_byte, made.ended = (_seconds(row[name]) for name in ("connected", "first_byte", "ended"))
+    made.phase = PHASES[int(row["phase"])]
+    made.failed, made.errno = bool(row["failed"]), int(row["errno"]) or None
+    if row["has_icmp"]:
+        sender = int(row["icmp_sender"])
+        made.icmp = int(row["icmp_type"]), int(row["icmp_code"]), _quad(sender) if sender else ""
+    made.left_host = bool(row["left_host"])
+    made.sent, made.size = int(row["sent"]), len(body)
+    made.data = [body] if body else []
+    made.truncated, made.timed_out = bool(row["truncated"]), bool(row["timed_out"])
+    made.closed_by = _CLOSED_BY.get(int(row["closed_by"]))
+    made.control = bool(row["control"]) if asked else None
+    return made
+
+
+def _quad(address: Any) -> str:
+    return str(IPv4Address(int(address)))
+
+
+def _seconds(value: Any) -> float | None:
+    return None if math.isnan(value) else float(value)

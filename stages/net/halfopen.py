@@ -8,6 +8,7 @@ or, by `half_open`, from a hit as it was written down. Addresses and ports are h
 from __future__ import annotations
 
 import math
+import struct
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -33,6 +34,9 @@ HALFOPEN: Final = np.dtype(
         ("tag", "u8"),  # the caller's: comes back with what became of it
     ]
 )
+
+#: The same as a tuple of its fields -> its bytes. A tenth of what numpy takes for one row.
+_pack: Final = struct.Struct("=IIHHIIHHbBBIIqdQ").pack
 
 HalfOpenArray: TypeAlias = npt.NDArray[np.void]
 
@@ -63,16 +67,22 @@ class HitLike(Protocol):
     def tcp(self) -> dict[str, Any] | None: ...
 
 
-def half_open(hit: HitLike, tag: int = 0) -> np.void:
-    """The row of a hit, or ValueError, which names the field and its value: a number out of range, no `tcp`, no
-    `source`, an address that is none of IPv4."""
+def row_of(packed: bytes) -> np.void:
+    """The row whose bytes they are."""
+    row: np.void = np.frombuffer(packed, HALFOPEN)[0]
+    return row
+
+
+def half_open(hit: HitLike, tag: int = 0) -> bytes:
+    """The row of a hit as its bytes, so that many become an array at once; or ValueError, which names the field and its
+    value: a number out of range, no `tcp`, no `source`, an address that is none of IPv4."""
     if not isinstance(hit.tcp, dict):
         raise ValueError(f"tcp is {hit.tcp!r}: the hit has no SYN-ACK to continue")
     if not isinstance(hit.source, dict):
         raise ValueError(f"source is {hit.source!r}: the hit does not say who sent the SYN")
     tcp, source = hit.tcp, hit.source
     stamped = tcp.get("ts_val") is not None
-    row = (
+    return _pack(
         _address("ip", hit.ip),
         _address("source.ip", source.get("ip")),
         _number("port", hit.port, 1, _U16),
@@ -90,8 +100,6 @@ def half_open(hit: HitLike, tag: int = 0) -> np.void:
         _seconds("rtt", hit.rtt),
         tag,
     )
-    made: np.void = np.array([row], HALFOPEN)[0]  # in one go: an assignment to each field takes three times as long
-    return made
 
 
 def _or(value: Any, otherwise: int) -> Any:

@@ -21,9 +21,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import numpy as np
+
 from stages.net.conversation import Conversation, Dialogue
 from stages.net.dialing import Dialer
-from stages.net.halfopen import HitLike, half_open
+from stages.net.halfopen import HALFOPEN, HitLike, half_open, row_of
 
 if TYPE_CHECKING:
     from stages.net.halfopen import HalfOpenArray
@@ -87,12 +89,12 @@ class Way(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each hit, and freezing costs more than the rest of it
 class Waiting:
     """A hit to be gone on with, while the way is opened and until there is room."""
 
     hit: HitLike
-    half: Any
+    half: bytes  #: of HALFOPEN
     dialogue: Dialogue
     tag: object
     connect_timeout: float
@@ -185,7 +187,7 @@ class Onward:
 
         Raises ValueError: numbers that no SYN-ACK has, or no address; ConfinedError.
         """
-        half = None
+        half = b""
         if self._asked and not dials and hit.tcp is not None and hit.source is not None:
             half = half_open(_whole(hit))  # wrong numbers are told, whether or not there is a way
         reason = self._reason(hit, dials)
@@ -217,7 +219,7 @@ class Onward:
             way = self._way
             assert way is not None
             self._wscale = wscale = _offered(waiting.hit)
-            half = waiting.half
+            half = row_of(waiting.half)
             self._opening = self._loop.run_in_executor(None, self._run, lambda: way.open(half, wscale))
             self._opening.add_done_callback(self._opened)
 
@@ -279,10 +281,10 @@ class Onward:
         if not way.covers(str(hit.source["ip"]), int(hit.source["port"])):
             return UNHELD
         if self._clock() - hit.ts / _MICROSECONDS > self._max_age:
-            way.reset(each.half.reshape(1))
+            way.reset(np.frombuffer(each.half, HALFOPEN))
             return OLD
         if hit.tcp.get("wscale") is not None and _offered(hit) != self._wscale:
-            way.reset(each.half.reshape(1))
+            way.reset(np.frombuffer(each.half, HALFOPEN))
             return SCALED
         return None
 

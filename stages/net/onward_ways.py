@@ -18,14 +18,17 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Any, Final, Literal
 
+import numpy as np
+
 from stages.net import path
 from stages.net.adopting import BATCH, Adopter
-from stages.net.continuation import Continuation, Link
+from stages.net.continuation import Continuation, Fixed, Link
 from stages.net.conversation import Conversation
 from stages.net.dialing import Dialer
+from stages.net.ended import Ended, OnEnded, conversation_of, plain
 from stages.net.firewall import Lease
-from stages.net.halfopen import HalfOpenArray
-from stages.net.onward import Waiting
+from stages.net.halfopen import HALFOPEN, HalfOpenArray, row_of
+from stages.net.onward import LOOK, Waiting
 from stages.net.spans import Spans
 
 log = logging.getLogger("longline.net.onward")
@@ -80,11 +83,22 @@ class Raw:
         control: bytes | None,
         keep_data: bool,
         held: Lease | None = None,
+        fixed: Fixed | None = None,
+        on_ended: OnEnded | None = None,
     ) -> None:
         """`capacity`: connections at once. `control`: a key of 16 bytes where control ports are asked. `held`: a lease
-        that was taken before."""
+        that was taken before. `fixed`: the dialogue of all hits, then it is compiled, and `on_ended` gets those that
+        ended plainly."""
         self._held = _Held(held)
-        self._options: dict[str, Any] = {"capacity": capacity, "control": control, "keep_data": keep_data}
+        self._options: dict[str, Any] = {
+            "capacity": capacity, "control": control, "keep_data": keep_data, "fixed": fixed,
+        }  # fmt: skip
+        self._capacity = capacity
+        self._on_ended = on_ended if fixed is not None else None
+        self._fresh: list[Waiting] = []  #: for the compiled dialogue, in this turn of the loop
+        self._tagged: dict[int, Waiting] = {}  #: put, by the tag of their row
+        self._next_tag = 0
+        self._compiled: deque[Ended] = deque()
         self._close: Literal["fin", "rst"] = close
         self._asks = control is not None
         self._engine: Continuation | None = None
@@ -106,6 +120,7 @@ class Raw:
                 close=self._close,
                 own_wscale=wscale,
                 on_conversations=self._collect,
+                on_ended=self._collect_compiled,
                 **self._options,
             )
             self._held.renew()
@@ -128,10 +143,39 @@ class Raw:
         return self._held.covers(address, port)
 
     def talk(self, waiting: Waiting) -> bool:
+        engine = self._engine
+        assert engine is not None
+        if engine.error is not None:
+            return False  # it has ended: `renew` will say so
+        if self._on_ended is None:
+            if engine.in_flight >= self._capacity:
+                return False
+            return engine.talk(row_of(waiting.half), waiting.dialogue, waiting.tag, max_bytes=waiting.max_bytes)
+        if len(self._tagged) + len(self._fresh) >= self._capacity:
+            return False
+        if not self._fresh:
+            assert self._loop is not None
+            self._loop.call_soon(self._put_all)
+        self._fresh.append(waiting)
+        return True
+
+    def _put_all(self) -> None:
+        """What came in a turn of the loop, in one piece."""
+        batch, self._fresh = self._fresh, []
         assert self._engine is not None
-        if self._engine.error is not None or self._engine.in_flight >= self._options["capacity"]:
-            return False  # or it has ended: `renew` will say so
-        return self._engine.talk(waiting.half, waiting.dialogue, waiting.tag, max_bytes=waiting.max_bytes)
+        if not batch or self._engine.error is not None:
+            return
+        half = np.frombuffer(bytearray().join([waiting.half for waiting in batch]), HALFOPEN)
+        tags = range(self._next_tag, self._next_tag + len(batch))
+        half["tag"] = tags
+        self._tagged.update(zip(tags, batch, strict=True))
+        taken = self._engine.put(half)
+        self._next_tag += taken
+        for tag in tags[taken:]:
+            self._fresh.append(self._tagged.pop(tag))
+        if self._fresh:
+            assert self._loop is not None
+            self._loop.call_later(LOOK, self._put_all)
 
     def reset(self, half: HalfOpenArray) -> None:
         assert self._engine is not None
@@ -144,10 +188,13 @@ class Raw:
 
     @property
     def in_flight(self) -> int:
-        return 0 if self._engine is None else self._engine.in_flight
+        return 0 if self._engine is None else self._engine.in_flight + len(self._fresh)
 
     def abort_all(self) -> None:
         self._ended.clear()
+        self._compiled.clear()
+        self._fresh.clear()
+        self._tagged.clear()
         if self._engine is not None:
             self._engine.abort_all()
 
@@ -160,6 +207,14 @@ class Raw:
     def _collect(self, conversations: list[Conversation]) -> None:
         """On the engine's thread."""
         self._ended.append(conversations)
+        self._call()
+
+    def _collect_compiled(self, ended: Ended) -> None:
+        """On the engine's thread."""
+        self._compiled.append(ended)
+        self._call()
+
+    def _call(self) -> None:
         assert self._loop is not None
         try:
             self._loop.call_soon_threadsafe(self._hand_over)
@@ -169,6 +224,25 @@ class Raw:
     def _hand_over(self) -> None:
         while self._ended:
             self._on_end(self._ended.popleft())
+        while self._compiled:
+            self._name(self._compiled.popleft())
+
+    def _name(self, ended: Ended) -> None:
+        """Give connections of the compiled dialogue back to those whose they are."""
+        assert self._on_ended is not None
+        mine = self._tagged
+        waited = [mine.pop(tag) for tag in ended.rows["tag"].tolist()]
+        plainly = plain(ended.rows)
+        if plainly.all():
+            self._on_ended(ended, [waiting.tag for waiting in waited], self._asks)
+            return
+        if plainly.any():
+            tags = [waited[at].tag for at in plainly.nonzero()[0].tolist()]
+            self._on_ended(ended.part(plainly), tags, self._asks)
+        self._on_end([
+            conversation_of(ended, at, waited[at].dialogue, waited[at].tag, asked=self._asks)
+            for at in (~plainly).nonzero()[0].tolist()
+        ])  # fmt: skip
 
 
 class Adopt:
@@ -214,7 +288,7 @@ class Adopt:
     def talk(self, waiting: Waiting) -> bool:
         if self.in_flight + self._dialer.in_flight >= self._capacity:
             return False
-        self._queue(waiting.half, waiting)
+        self._queue(row_of(waiting.half), waiting)
         return True
 
     def reset(self, half: HalfOpenArray) -> None:

@@ -52,6 +52,15 @@ def test_histogram_bounds_are_inclusive_and_cumulative() -> None:
     assert (histogram.count, histogram.sum) == (5, 104.0)
 
 
+@pytest.mark.parametrize("values", [[], [0.5], [99.0, 1.0, 2.0, 0.5, 1.5, 1.0]])
+def test_many_values_count_as_each_would(values: list[float]) -> None:
+    together, alone = Histogram("h", "H", (1.0, 2.0)), Histogram("h", "H", (1.0, 2.0))
+    together.observe_all(values)
+    for value in values:
+        alone.observe(value)
+    assert (together.counts, together.sum) == (alone.counts, alone.sum)
+
+
 def test_histograms_are_exposed() -> None:
     metrics = Metrics()
     metrics.histogram("longline_x_seconds", "Time").observe(0.3)

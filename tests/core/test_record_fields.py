@@ -10,7 +10,7 @@ import pytest
 from stages.core import record_fields as fields
 from stages.core.errors import RecordError
 from stages.core.outcome import DeadReason, Phase
-from stages.core.record_fields import b64
+from stages.core.record_fields import b64, check, of_types
 
 PHASES = {str(phase): phase for phase in Phase}
 Reader = Callable[[dict[str, Any]], object]
@@ -84,6 +84,19 @@ def test_what_is_wrong_is_named(reader: str, given: dict[str, object], told: str
         READERS[reader](given)
     assert caught.value.reason is DeadReason.SCHEMA
     assert told in str(caught.value)
+
+
+FIELDS = [*of_types("a b", int, type(None)), *of_types("c", str, wanted=", not a string")]
+
+
+def test_many_fields_at_once() -> None:
+    check({"a": 1, "c": ""}, FIELDS)
+    for given, told in (
+        ({"a": True, "c": ""}, "a is True"), ({"b": "1", "c": ""}, "b is '1'"), ({}, "c is None, not a string"),
+    ):  # fmt: skip
+        with pytest.raises(RecordError) as error:
+            check(given, FIELDS)
+        assert error.value.detail == told
 
 
 def test_an_issuer_that_comes_again_is_the_same_object() -> None:

@@ -13,6 +13,7 @@ SOURCES = sorted(p.relative_to(ROOT) for p in (ROOT / "stages").rglob("*.py"))
 
 #: Files without a test file of their own, each with what proves it.
 TESTED_ELSEWHERE = {
+    "stages/bannergrab/fixed.py": "tests/bannergrab/test_stage_compiled.py",
     "stages/bannergrab/line_kernel.py": "tests/bannergrab/test_lines.py",
     "stages/core/bus/base.py": "tests/core/bus/contract.py",
     "stages/derive/shelf.py": "tests/derive/test_reprocess.py",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stages.net.halfopen import HALFOPEN, half_open
+from stages.net.halfopen import HALFOPEN, half_open, row_of
 
 TCP = {
     "seq": 4_000_000_000,
@@ -34,7 +34,7 @@ class Plain:
 
 
 def test_a_hit_becomes_a_row() -> None:
-    row = half_open(Plain(), tag=9)
+    row = row_of(half_open(Plain(), tag=9))
     assert row.dtype == HALFOPEN
     assert row.item() == (
         0x0A000001, 0xC6336402, 80, 40_000, 4_000_000_000, 7, 65_535, 1460, 7, 1, 1, 5, 6,
@@ -43,7 +43,7 @@ def test_a_hit_becomes_a_row() -> None:
 
 
 def test_what_is_not_there_has_its_sign() -> None:
-    row = half_open(Plain(rtt=None, tcp={"seq": 0, "ack": 0, "window": 0}))
+    row = row_of(half_open(Plain(rtt=None, tcp={"seq": 0, "ack": 0, "window": 0})))
     assert (row["mss"], row["wscale"], row["sack"], row["has_ts"]) == (0, -1, 0, 0)
     assert math.isnan(row["rtt"])
 

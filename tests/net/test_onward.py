@@ -15,6 +15,7 @@ import pytest
 from stages.net import onward
 from stages.net.conversation import Conversation
 from stages.net.dialing import Dialer
+from stages.net.halfopen import row_of
 from stages.net.onward import ELSEWHERE, FURTHER, NO_SYNACK, OLD, SCALED, UNHELD, Onward, Waiting
 from stages.proto.banner import Script
 from tests.servers.talkers import talker
@@ -123,7 +124,7 @@ async def test_a_fresh_hit_of_this_host_is_gone_on_with() -> None:
         made.begin(hit("192.0.2.9", 80), "c")
         assert [each.tag for each in way.taken] == ["a", "b", "c"]
         assert way.opened == [8]  # once
-        assert int(way.taken[0].half["peer_port"]) == 80
+        assert int(row_of(way.taken[0].half)["peer_port"]) == 80
         assert not made.engine.dialled
     assert way.log == ["closed"]
 

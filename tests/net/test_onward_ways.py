@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.net.continuation import Fixed
 from stages.net.conversation import Conversation
 from stages.net.dialing import Dialer
+from stages.net.ended import ENDED, READ, Ended
 from stages.net.firewall import NoLease
 from stages.net.halfopen import HALFOPEN
 from stages.net.onward import Waiting
@@ -33,7 +35,7 @@ def waiting(tag: object, host: str = "192.0.2.7", port: int = 80) -> Waiting:
         ip, ts, rtt, source, tcp = host, 0, None, None, None
 
     Hit.port = port  # type: ignore[attr-defined]
-    return Waiting(Hit(), half(), Script(first=30.0).begin(""), tag, 30.0, 100)  # type: ignore[arg-type]
+    return Waiting(Hit(), half().tobytes(), Script(first=30.0).begin(""), tag, 30.0, 100)  # type: ignore[arg-type]
 
 
 def test_nothing_is_opened_where_no_scanner_holds_a_lease() -> None:
@@ -44,6 +46,64 @@ def test_nothing_is_opened_where_no_scanner_holds_a_lease() -> None:
     raw.close()
     assert not raw.covers("192.0.2.2", 40_000)
     assert raw.in_flight == 0
+
+
+class Engine:
+    """User-space TCP that notes what it is given; the test says what ended."""
+
+    error: Exception | None = None
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.rows: list[np.void] = []
+        self.in_flight = 0
+
+    def start(self) -> None: ...
+
+    def put(self, rows: Any) -> int:
+        taken = rows[: self.room - len(self.rows)]
+        self.rows.extend(taken)
+        return len(taken)
+
+    def abort_all(self) -> None: ...
+
+    def close(self, seconds: float) -> None: ...
+
+
+def ended(*tags: int) -> Ended:
+    """Those with odd tags heard something."""
+    rows = np.zeros(len(tags), ENDED)
+    rows["tag"], rows["phase"], rows["peer"] = tags, READ, 0x7F000001
+    rows["data_size"] = rows["size"] = [tag % 2 for tag in tags]
+    return Ended(rows, b"x")
+
+
+async def test_the_compiled_dialogue_gets_its_connections_turn_by_turn() -> None:
+    plainly: list[tuple[list[int], list[object], bool]] = []
+    others: list[Conversation] = []
+    raw = Raw(
+        capacity=4, close="fin", control=bytes(16), keep_data=True, fixed=Fixed(),
+        on_ended=lambda batch, tags, asked: plainly.append((batch.rows["tag"].tolist(), tags, asked)),
+    )  # fmt: skip
+    raw._engine = engine = Engine(room=3)  # type: ignore[assignment]
+    raw.start(asyncio.get_running_loop(), others.extend, lambda batch, error: None)
+    assert [raw.talk(waiting(tag)) for tag in "abcde"] == [True] * 4 + [False]  # there is room for four
+    assert not engine.rows
+    await until(lambda: len(engine.rows) == 3)
+    assert [int(row["tag"]) for row in engine.rows] == [0, 1, 2]
+    assert raw.in_flight == 1  # the fourth waits until the engine takes it
+    engine.room = 4
+    await until(lambda: len(engine.rows) == 4)
+    assert int(engine.rows[3]["tag"]) == 3
+    raw._collect_compiled(ended(3, 0, 1))
+    await until(lambda: bool(plainly))
+    assert plainly == [([3, 1], ["d", "b"], True)]
+    assert [(each.tag, each.body, each.via, each.control) for each in others] == [("a", b"", "raw", False)]
+    assert raw.talk(waiting("f"))
+    raw.abort_all()
+    await asyncio.sleep(0)
+    assert len(engine.rows) == 4
+    raw.close()
 
 
 async def test_adoption_needs_the_lease_too() -> None:

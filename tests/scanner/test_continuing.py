@@ -7,7 +7,7 @@ import pytest
 
 from stages.core.records import Hit
 from stages.net.continuation import Fixed
-from stages.net.halfopen import HALFOPEN
+from stages.net.halfopen import HALFOPEN, row_of
 from stages.net.halfopen import half_open as of_hit
 from stages.scanner import probes
 from stages.scanner.answers import RST, SYNACK
@@ -29,7 +29,7 @@ def test_a_row_is_that_of_the_hit_which_the_answer_becomes() -> None:
     assert made.dtype == HALFOPEN
     for row, answer in zip(made, rows(answers), strict=True):
         hit = hit_of(answer, SOURCE)
-        assert of_hit(hit, tag=answer.position).item() == row.item()
+        assert row_of(of_hit(hit, tag=answer.position)).item() == row.item()
     assert isinstance(hit_of(rows(answers)[0], SOURCE), Hit)
 
 
