@@ -31,7 +31,7 @@ from stages.derive.settings import CertsSettings
 from stages.scanner.grab_settings import GrabSettings
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.zmap_settings import ZmapSettings
-from stages.sink.settings import ExportSettings, QuerySettings, SinkSettings
+from stages.sink.settings import EraseSettings, ExportSettings, QuerySettings, SinkSettings
 from stages.tlsgrab.settings import TlsgrabSettings
 
 SECTIONS: Mapping[str, type[Section]] = {
@@ -48,6 +48,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "bannergrab": BannergrabSettings,
     "tlsgrab": TlsgrabSettings,
     "sink": SinkSettings,
+    "erase": EraseSettings,
     "query": QuerySettings,
     "export": ExportSettings,
     "certs": CertsSettings,

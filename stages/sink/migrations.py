@@ -117,12 +117,26 @@ DROP INDEX observations_key;
 CREATE UNIQUE INDEX observations_key ON observations (scan, address, port, id)
 """
 
+_ERASURES: Final = """
+CREATE TABLE erasures (
+    number INTEGER PRIMARY KEY,
+    network TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    observations INTEGER NOT NULL,
+    services INTEGER NOT NULL,
+    sightings INTEGER NOT NULL,
+    ended INTEGER
+)
+"""
+
 #: In order; the number of steps is the version of the tables.
 MIGRATIONS: Final = (
     _SERVICES_AND_OBSERVATIONS,
     _CERTIFICATES_AND_SCANS,
     _CORPUS,
     _OBSERVATIONS_BY_SCAN,
+    _ERASURES,
 )
 
 #: Name of the store's tables in the file's table of versions.

@@ -24,7 +24,7 @@ import re
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import bson
@@ -48,6 +48,7 @@ from stages.sink.documents import (
     service_id,
     summary,
 )
+from stages.sink.erasure import TABLES, Erasure
 from stages.sink.store import OBSERVED, Batch, Collection, Filter, Written, ranges
 
 #: Seconds to wait for one answer; and for a server that could give one.
@@ -336,6 +337,26 @@ class MongoStore:
         with mapped(self.place):
             return int((await self._db["observations"].delete_many({"ts": {"$lt": before}})).deleted_count)
 
+    async def erase(
+        self, erasure: Erasure, network: tuple[bytes, bytes], clock: Callable[[], float], *, dry: bool = False
+    ) -> None:
+        where = _of_network(network)
+        with mapped(self.place):
+            if dry:
+                for table in TABLES:
+                    setattr(erasure, table, int(await self._db[table].count_documents(where)))
+                return
+            number = (await self._db["erasures"].insert_one(asdict(erasure))).inserted_id
+            for table in TABLES:
+                setattr(erasure, table, int((await self._db[table].delete_many(where)).deleted_count))
+            erasure.ended = int(clock() * 1e6)
+            await self._db["erasures"].update_one({"_id": number}, {"$set": asdict(erasure)})
+
+    async def erasures(self) -> list[Erasure]:
+        with mapped(self.place):
+            found = self._db["erasures"].find({}, {"_id": 0}).sort([("at", ASCENDING), ("_id", ASCENDING)])
+            return [Erasure(**document) async for document in found]
+
     # --- reading
 
     async def count(self, collection: Collection) -> int:
@@ -406,6 +427,11 @@ def _of_certificates(where: Filter) -> Iterator[Document]:
         yield {"first_seen": {"$gte": where.new_since}}
 
 
+def _of_network(network: tuple[bytes, bytes]) -> Document:
+    parts = [{"address": {"$gte": first, "$lte": last}} for first, last in ranges(network)]
+    return {"$or": parts} if len(parts) > 1 else parts[0]
+
+
 def _filter(collection: Collection, where: Filter) -> Document:
     conditions: list[Document] = []
     kind = OBSERVED.get(collection)
@@ -413,8 +439,7 @@ def _filter(collection: Collection, where: Filter) -> Document:
     if kind is not None:
         conditions.append({"kind": kind})
     if where.network is not None:
-        parts = [{"address": {"$gte": first, "$lte": last}} for first, last in ranges(where.network)]
-        conditions.append({"$or": parts} if len(parts) > 1 else parts[0])
+        conditions.append(_of_network(where.network))
     if where.port is not None:
         conditions.append({"port": where.port})
     if where.outcome is not None:

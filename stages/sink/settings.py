@@ -45,6 +45,15 @@ class SinkSettings(Section):
         return self
 
 
+class EraseSettings(Section):
+    """Erase: what was seen at the addresses of networks"""
+
+    reason: str = opt("", "--reason", metavar="TEXT", help="why, for the record that is kept")
+    dry_run: bool = opt(False, "--dry-run", help="count what would be erased, and erase nothing")
+    list_: bool = opt(False, "--list", help="show what was erased before")
+    json_: bool = opt(False, "--json", help="one JSON object a line instead of a table")
+
+
 class QuerySettings(Section):
     """Query: which documents to read; all filters hold together"""
 

@@ -30,6 +30,7 @@ from stages.sink.documents import (
     Observation,
     ScanUpdate,
 )
+from stages.sink.erasure import TABLES, Erasure
 from stages.sink.migrations import MIGRATIONS, PART
 from stages.sink.rows import READERS, Prepared, Row, ServiceRows, as_json, prepared, service_rows, short
 from stages.sink.store import OBSERVED, Batch, Collection, Filter, Written, ranges
@@ -211,6 +212,50 @@ class SqliteStore:
             gone += n
         return gone
 
+    async def erase(
+        self, erasure: Erasure, network: tuple[bytes, bytes], clock: Callable[[], float], *, dry: bool = False
+    ) -> None:
+        if dry:
+            await asyncio.to_thread(self._count_in, erasure, network)
+            return
+        file = self._opened()
+        number = await file.write(lambda connection: _begin_erasure(connection, erasure))
+        for table in TABLES:
+            condition, bound = _at_addresses(table, network)
+            key = _KEY[table]
+            sql = f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {condition} LIMIT ?)"
+
+            def step(connection: sqlite3.Connection, sql: str = sql, bound: tuple[Any, ...] = bound) -> int:
+                return connection.execute(sql, (*bound, PURGE_ROWS)).rowcount
+
+            while n := await file.write(step):
+                setattr(erasure, table, getattr(erasure, table) + n)
+        erasure.ended = int(clock() * 1e6)
+        await file.write(lambda connection: _end_erasure(connection, number, erasure))
+
+    def _count_in(self, erasure: Erasure, network: tuple[bytes, bytes]) -> None:
+        with closing(self._connect()) as connection:
+            try:
+                for table in TABLES:
+                    condition, bound = _at_addresses(table, network)
+                    sql = f"SELECT count(*) FROM {table} WHERE {condition}"
+                    setattr(erasure, table, connection.execute(sql, bound).fetchone()[0])
+            except sqlite3.Error as error:
+                raise self._named(error) from error
+
+    async def erasures(self) -> list[Erasure]:
+        def work() -> list[Erasure]:
+            with closing(self._connect()) as connection:
+                try:
+                    rows = connection.execute(f"SELECT {_ERASURE} FROM erasures ORDER BY number").fetchall()
+                except sqlite3.Error as error:
+                    if "no such table: erasures" in str(error):  # made by an older Longline, which erased nothing
+                        return []
+                    raise self._named(error) from error
+                return [Erasure(*row) for row in rows]
+
+        return await asyncio.to_thread(work)
+
     async def close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
@@ -260,6 +305,39 @@ class SqliteStore:
             raise self._named(error) from error
         finally:
             connection.close()
+
+
+# --- erasing
+
+#: What tells the rows of a table apart; `sightings` has no rowid.
+_KEY: Final = {
+    "observations": "rowid", "services": "rowid", "sightings": "thing, hash, address, port, transport, name",
+}  # fmt: skip
+_ERASURE: Final = "network, at, reason, observations, services, sightings, ended"
+
+
+def _at_addresses(table: str, network: tuple[bytes, bytes]) -> tuple[str, tuple[Any, ...]]:
+    """SQL: in a table, what was seen at the addresses of a network, and its values."""
+    condition, bound = _of_network(network)
+    return (f"{_IN_EACH_SCAN} AND {condition}" if table == "observations" else condition), bound
+
+
+def _begin_erasure(connection: sqlite3.Connection, erasure: Erasure) -> int:
+    row = (erasure.network, erasure.at, erasure.reason, 0, 0, 0, None)
+    # What is removed is overwritten, and not only forgotten.
+    connection.execute("PRAGMA secure_delete = ON")
+    number = connection.execute(
+        f"INSERT INTO erasures ({_ERASURE}) VALUES ({_placeholders(7, 1)[1:-1]})", row
+    ).lastrowid
+    assert number is not None
+    return number
+
+
+def _end_erasure(connection: sqlite3.Connection, number: int, erasure: Erasure) -> None:
+    connection.execute(
+        "UPDATE erasures SET observations = ?, services = ?, sightings = ?, ended = ? WHERE number = ?",
+        (erasure.observations, erasure.services, erasure.sightings, erasure.ended, number),
+    )
 
 
 # --- the parts of one transaction
@@ -326,6 +404,12 @@ _IN_EACH_SCAN: Final = (
 )
 
 
+def _of_network(network: tuple[bytes, bytes]) -> tuple[str, tuple[Any, ...]]:
+    parts = [(short(first), short(last)) for first, last in ranges(network)]
+    condition = " OR ".join(["(address BETWEEN ? AND ? AND length(address) = ?)"] * len(parts))
+    return f"({condition})", tuple(value for first, last in parts for value in (first, last, len(first)))
+
+
 def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tuple[Any, ...]]]:
     kind = OBSERVED.get(collection)
     services = collection is Collection.SERVICES
@@ -334,9 +418,7 @@ def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tu
         if where.network is not None and where.scan is None:
             yield _IN_EACH_SCAN, ()
     if where.network is not None:
-        parts = [(short(first), short(last)) for first, last in ranges(where.network)]
-        condition = " OR ".join(["(address BETWEEN ? AND ? AND length(address) = ?)"] * len(parts))
-        yield f"({condition})", tuple(value for first, last in parts for value in (first, last, len(first)))
+        yield _of_network(where.network)
     if where.port is not None:
         yield "port = ?", (where.port,)
     if where.outcome is not None:

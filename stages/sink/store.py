@@ -6,7 +6,7 @@ again, whole or in part, in any order, changes nothing. What it refuses for good
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_network
@@ -14,6 +14,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from stages.core.errors import UsageError
 from stages.sink.documents import V4_MAPPED, CertificateSeen, Document, Observation, ScanUpdate, address_of
+from stages.sink.erasure import Erasure
 
 
 class Collection(StrEnum):
@@ -91,12 +92,12 @@ _MAPPED_BEFORE: Final = bytes(10) + b"\xff\xfe" + b"\xff" * 4
 _MAPPED_AFTER: Final = bytes(9) + b"\x01" + bytes(6)
 
 
-def network_range(text: str) -> tuple[bytes, bytes]:
+def network_range(text: str, option: str = "--ip") -> tuple[bytes, bytes]:
     """First and last address of a network or a single address, 16 bytes each. Raises UsageError."""
     try:
         network = ip_network(text, strict=False)
     except ValueError as error:
-        raise UsageError("--ip", text, str(error)) from None
+        raise UsageError(option, text, str(error)) from None
     return address_of(str(network[0]))[1], address_of(str(network[-1]))[1]
 
 
@@ -136,6 +137,15 @@ class Store(Protocol):
 
     async def purge(self, before: int) -> int:
         """Remove observations older than `before` (microseconds). Returns how many went."""
+
+    async def erase(
+        self, erasure: Erasure, network: tuple[bytes, bytes], clock: Callable[[], float], *, dry: bool = False
+    ) -> None:
+        """Remove what was seen at the addresses of `network` (first and last, 16 bytes each), in steps, and count it in
+        `erasure`, whose record is kept. `clock`: seconds since the epoch. `dry`: only count."""
+
+    async def erasures(self) -> list[Erasure]:
+        """The records, oldest first."""
 
     async def close(self) -> None:
         """Close what is open."""

@@ -243,6 +243,14 @@ def settings_of_the_file(stage: Stage) -> None:
     assert {row["origin"] for row in rows} == {"default"}
 
 
+def erasures_are_on_record(stage: Stage) -> None:
+    """Nothing was there; that it was asked for is kept all the same, and the dry run is not."""
+    *_, listed = stage.said
+    rows = [line.split() for line in listed.out.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["192.0.2.0/24", "2001:db8::/32"]
+    assert all("the owner asked" in " ".join(row) for row in rows)
+
+
 def what_stands_in_simnet(stage: Stage) -> None:
     """The truth as lines; a scan inside finds what stands there; a shell opens and ends."""
     truth, _, _ = stage.said

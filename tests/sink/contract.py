@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stages.core.outcome import Outcome, Phase
 from stages.core.records import Record
 from stages.sink.documents import MAX_DOCUMENT_BYTES, SUMMARY_BYTES, entry
+from stages.sink.erasure import Erasure
 from stages.sink.stage import gather
 from stages.sink.store import Batch, Collection, Filter, Store, count_all, network_range
 from tests.sink.material import (
@@ -217,6 +218,44 @@ async def test_purge_forgets_old_observations_only(store: Store) -> None:
     assert await store.purge(T0 + 1) == 0
     counts = await count_all(store)
     assert counts == {"services": 2, "hits": 1, "banners": 1, "tls": 0, "certificates": 1, "scans": 0}
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/24", "2001:db8::/32", "10.0.0.1"])
+async def test_erasing_a_network_leaves_what_was_never_in_it(store: Store, network: str) -> None:
+    inside = {"10.0.0.0/24": ["10.0.0.1", "10.0.0.255"], "2001:db8::/32": ["2001:db8::1"], "10.0.0.1": ["10.0.0.1"]}
+    addresses = ["10.0.0.1", "10.0.0.255", "10.0.1.0", "9.255.255.255", "2001:db8::1", "2001:db9::1"]
+    certificates = {ip: certificate(f"at{at}.example") for at, ip in enumerate(addresses)}
+
+    def everything(ips: list[str]) -> list[Record]:
+        more = [(hit(ip, scan=s), banner(ip, T0 + 1, scan=s)) for ip in ips for s in ("s1", "s2")]
+        return [*(one for two in more for one in two), *(tls(ip, T0 + 2, [certificates[ip]]) for ip in ips)]
+
+    await write(store, *everything(addresses))
+    before = await snapshot(store)
+    dry = Erasure(network, T0, "asked to")
+    await store.erase(dry, network_range(network), lambda: T0 / 1e6, dry=True)
+    assert await snapshot(store) == before
+    assert await store.erasures() == []
+    erasure = Erasure(network, T0, "asked to")
+    await store.erase(erasure, network_range(network), lambda: T0 / 1e6 + 1)
+    gone = len(inside[network])
+    assert (erasure.observations, erasure.services, erasure.ended) == (5 * gone, gone, T0 + 1_000_000)
+    assert (dry.observations, dry.services) == (erasure.observations, erasure.services)
+    assert await store.erasures() == [erasure]
+    after = await snapshot(store)
+    await wipe(store)
+    await write(store, *everything([ip for ip in addresses if ip not in inside[network]]))
+    wanted = await snapshot(store)
+    wanted["certificates"] = before["certificates"]  # they hold no address
+    assert after == wanted
+
+
+async def test_erasing_nothing_is_recorded_too(store: Store) -> None:
+    for at in (T0, T0 + 1):
+        await store.erase(Erasure("10.0.0.0/8", at), network_range("10.0.0.0/8"), lambda: 1.0)
+    assert [(e.at, e.observations, e.services, e.sightings, e.ended) for e in await store.erasures()] == [
+        (T0, 0, 0, 0, 1_000_000), (T0 + 1, 0, 0, 0, 1_000_000),
+    ]  # fmt: skip
 
 
 async def test_filters(store: Store) -> None:

@@ -11,7 +11,8 @@ from stages.proto.x509.certificate import READER, document, read
 from stages.proto.x509.hostnames import below
 from stages.sink.corpus import MAX_ASKED, Corpus
 from stages.sink.documents import address_of
-from stages.sink.store import Collection, Filter
+from stages.sink.erasure import Erasure
+from stages.sink.store import Collection, Filter, network_range
 from tests.certificates.zoo import intermediate, leaf, root, zoo
 from tests.sink.corpora import corpus  # noqa: F401 -- a fixture
 from tests.sink.material import T0, banner, tls, write
@@ -30,6 +31,17 @@ def seen(
 
 async def found(corpus: Corpus, **where: object) -> set[str]:  # noqa: F811
     return {d["_id"] async for d in corpus.find(Collection.CERTIFICATES, Filter(**where))}  # type: ignore[arg-type]
+
+
+async def test_sightings_are_erased_with_their_network(corpus: Corpus) -> None:  # noqa: F811
+    await corpus.see([seen("10.0.0.1"), seen("10.0.1.1"), seen("10.0.0.9", Thing.KEY, b"k"), seen("2001:db8::1")])
+    erasure = Erasure("10.0.0.0/24", T0)
+    await corpus.erase(erasure, network_range("10.0.0.0/24"), lambda: 1.0)
+    assert erasure.sightings == 2
+    left = Erasure("", T0)
+    for network in ("0.0.0.0/0", "::/0"):
+        await corpus.erase(left, network_range(network), lambda: 1.0, dry=True)
+        assert left.sightings == 1
 
 
 async def test_names_below_a_domain(corpus: Corpus) -> None:  # noqa: F811

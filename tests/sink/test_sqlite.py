@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import HostError, UsageError
+from stages.core.sqlitefile import SqliteFile
+from stages.sink.erasure import Erasure
+from stages.sink.migrations import MIGRATIONS, PART
 from stages.sink.rows import packed
 from stages.sink.sqlite import STATEMENT_ROWS, SqliteStore, _query
 from stages.sink.store import Collection, Filter, network_range
@@ -31,6 +34,39 @@ async def test_batches_of_any_size_with_a_repeat(sqlite_store: SqliteStore, n: i
     written = await write(sqlite_store, *more[: n // 2], first[0], *more[n // 2 :])
     assert (written.stored, written.repeated, written.services) == (n, 1, n)
     assert await sqlite_store.count(Collection.BANNERS) == 2 * n
+
+
+async def test_what_is_erased_is_not_in_the_file_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In steps, and overwritten."""
+    monkeypatch.setattr("stages.sink.sqlite.PURGE_ROWS", 3)
+    store = SqliteStore(tmp_path / "store.db")
+    await store.open()
+    await write(store, *(banner(f"10.0.{i}.1", data=b"secret word %d" % (i // 8)) for i in range(16)))
+    erasure = Erasure("10.0.0.0/21", 1)
+    await store.erase(erasure, network_range("10.0.0.0/21"), lambda: 1.0)
+    assert (erasure.observations, erasure.services) == (8, 8)
+    await store.close()
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"secret word 0" not in stored
+    assert b"secret word 1" in stored
+
+
+async def test_a_killed_erasure_is_told(sqlite_store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*anything: object) -> None:
+        raise HostError("killed")
+
+    await write(sqlite_store, banner("10.0.0.1"))
+    monkeypatch.setattr("stages.sink.sqlite._end_erasure", killed)
+    with pytest.raises(HostError, match="killed"):
+        await sqlite_store.erase(Erasure("10.0.0.0/8", 1), network_range("10.0.0.0/8"), lambda: 1.0)
+    assert [erasure.ended for erasure in await sqlite_store.erasures()] == [None]
+
+
+async def test_a_file_of_before_there_were_erasures(tmp_path: Path) -> None:
+    file = SqliteFile.open(tmp_path / "old.db")
+    file.migrate(PART, MIGRATIONS[:4])
+    file.close()
+    assert await SqliteStore(tmp_path / "old.db", read_only=True).erasures() == []
 
 
 async def test_a_reader_beside_the_writer(sqlite_store: SqliteStore) -> None:

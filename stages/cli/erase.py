@@ -1,0 +1,76 @@
+"""`longline erase`: remove what was seen at the addresses of a network, and keep a record of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from stages.cli.sections import add_settings, load_settings
+
+SECTIONS = ("erase", "store")
+
+#: The argument, as errors name it.
+NETWORK = "NETWORK"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", metavar=NETWORK, nargs="*", help="address or network, such as 192.0.2.0/24")
+    add_settings(parser, *SECTIONS)
+
+
+def run(args: argparse.Namespace) -> int:
+    loaded = load_settings(args, *SECTIONS)
+
+    import os
+    import time
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    import orjson
+
+    from stages.cli.tables import show
+    from stages.core.errors import UsageError
+    from stages.core.lifecycle import Life, launch
+    from stages.core.logs import set_up
+    from stages.core.settings import StoreSettings
+    from stages.sink.app import open_store
+    from stages.sink.erasure import Erasure
+    from stages.sink.query import reading
+    from stages.sink.settings import EraseSettings, SinkSettings
+    from stages.sink.store import network_range
+
+    settings = loaded.get("erase", EraseSettings)
+    if bool(args.network) == settings.list_:
+        problem = "--list goes without networks" if settings.list_ else "which network? (or --list)"
+        raise UsageError(NETWORK, " ".join(args.network) or None, problem)
+    networks = [(text, network_range(text, NETWORK)) for text in args.network]
+    where = loaded.get("store", StoreSettings)
+    if where.url.startswith("sqlite:") and not Path(where.url.partition(":")[2]).is_file():
+        raise UsageError("--store", where.url, "no such file")
+    set_up(os.environ, default="warning")
+
+    async def main(_: Life) -> int:
+        read_only = settings.list_ or settings.dry_run
+        store = open_store(where, loaded.get("sink", SinkSettings), read_only=read_only)
+        async with reading(store) as opened:
+            if settings.list_:
+                done = await opened.erasures()
+            else:
+                done = []
+                for text, network in networks:
+                    erasure = Erasure(text, int(time.time() * 1e6), settings.reason)
+                    await opened.erase(erasure, network, time.time, dry=settings.dry_run)
+                    done.append(erasure)
+        if settings.json_:
+            for erasure in done:
+                sys.stdout.buffer.write(orjson.dumps(erasure.shown(), option=orjson.OPT_APPEND_NEWLINE))
+            return 0
+
+        async def rows() -> AsyncIterator[Sequence[str]]:
+            for erasure in done:
+                yield ["" if cell is None else str(cell) for cell in erasure.shown().values()]
+
+        await show(list(Erasure("", 0).shown()), rows())
+        return 0
+
+    return launch(main)
