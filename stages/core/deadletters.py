@@ -14,11 +14,17 @@ Pure.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
 
 from stages.core.bus.base import Output, Topics
-from stages.core.errors import Fused
+from stages.core.errors import Fused, RecordError
 from stages.core.outcome import DeadReason
+from stages.core.record_fields import b64, decoded
+from stages.core.records import parse
 
 #: Characters of an error in a header; the whole text is in nobody's interest.
 MAX_DETAIL: Final = 500
@@ -48,6 +54,52 @@ def dead_letter(
             "offset": b"%d" % offset,
         },
     )
+
+
+def described(headers: Mapping[str, bytes], value: bytes, stage: str = "") -> dict[str, Any]:
+    """A dead letter as one object (`stages.core.schema.DeadModel`). `stage`: whose it is where no header says so."""
+    known = {name: text.decode(errors="replace") for name, text in headers.items()}
+    return {
+        "kind": "dead",
+        "stage": known.get("stage", stage),
+        "reason": known.get("reason"),
+        "source": {
+            "topic": known.get("topic"),
+            "partition": int(known.get("partition", 0)),
+            "offset": int(known.get("offset", 0)),
+        },
+        "error": known.get("error"),
+        "original": b64(value),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A line to be put back, and the topic that it came from."""
+
+    topic: str
+    line: bytes
+
+
+def again(line: bytes) -> Again:
+    """Read one object of `described` for putting its line back: what `line` says, where somebody has mended it, else
+    the bytes as they were. Raises RecordError: it is none, or the line is no record still."""
+    try:
+        said = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise RecordError(DeadReason.UNDECODABLE, str(error)) from None
+    if not isinstance(said, dict) or said.get("kind") != "dead":
+        raise RecordError(DeadReason.SCHEMA, "it is no dead letter as `longline dead show` writes them")
+    source = said.get("source")
+    topic = source.get("topic") if isinstance(source, dict) else None
+    if not isinstance(topic, str) or not topic:
+        raise RecordError(DeadReason.SCHEMA, f"source is {source!r}, which names no topic")
+    mended = said.get("line")
+    if mended is not None and not isinstance(mended, str):
+        raise RecordError(DeadReason.SCHEMA, f"line is {mended!r}, not a string")
+    whole = decoded(said.get("original"), "original") if mended is None else mended.strip().encode()
+    parse(whole)
+    return Again(topic, whole)
 
 
 class Fuse:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.bus.base import Topics
-from stages.core.deadletters import FUSE_WINDOW, MAX_DETAIL, Fuse, dead_letter
-from stages.core.errors import Fused
+from stages.core.deadletters import FUSE_WINDOW, MAX_DETAIL, Again, Fuse, again, dead_letter, described
+from stages.core.errors import Fused, RecordError
 from stages.core.outcome import DeadReason
+from stages.core.records import Hit
+from stages.core.schema import DeadModel
 
 
 @given(st.binary(), st.text())
@@ -25,6 +28,41 @@ def test_the_bytes_stay_untouched_and_the_rest_is_in_headers(line: bytes, detail
         "partition": b"7",
         "offset": b"123",
     }
+
+
+LINE = Hit("s", 1, "10.0.0.1", 80).dump()
+
+
+@pytest.mark.parametrize("line", [LINE, b"\xff not text", b'{"a": 1}'])
+def test_as_one_object_and_put_back(line: bytes) -> None:
+    output = dead_letter(Topics("t"), "sink", line, DeadReason.SCHEMA, "port is None", ("t.hits.v1", 7, 123))
+    said = orjson.dumps(described(output.headers or {}, line))
+    model = DeadModel.model_validate_json(said)
+    assert (model.stage, model.reason, model.error) == ("sink", DeadReason.SCHEMA, "port is None")
+    assert (model.source.topic, model.source.partition, model.source.offset) == ("t.hits.v1", 7, 123)
+    if line == LINE:
+        assert again(said) == Again("t.hits.v1", LINE)
+    else:
+        with pytest.raises(RecordError):
+            again(said)
+    mended = {**orjson.loads(said), "line": LINE.decode() + "\n"}
+    assert again(orjson.dumps(mended)) == Again("t.hits.v1", LINE)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"{", "unexpected end"), (b"[]", "no dead letter"), (b'{"kind": "hit"}', "no dead letter"),
+        (b'{"kind": "dead"}', "source is None"), (b'{"kind": "dead", "source": {"topic": ""}}', "names no topic"),
+        (b'{"kind": "dead", "source": {"topic": "t"}, "line": 5}', "line is 5"),
+        (b'{"kind": "dead", "source": {"topic": "t"}}', "original"),
+        (b'{"kind": "dead", "source": {"topic": "t"}, "line": "{}"}', "kind is None"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_put_back_is_named(said: bytes, told: str) -> None:
+    with pytest.raises(RecordError) as error:
+        again(said)
+    assert told in error.value.detail
 
 
 def test_the_fuse_does_not_judge_too_early() -> None:

@@ -243,6 +243,13 @@ def settings_of_the_file(stage: Stage) -> None:
     assert {row["origin"] for row in rows} == {"default"}
 
 
+def dead_letters_were_looked_for(stage: Stage) -> None:
+    """There were none: a heading, no line, nothing put back. With some: tests/cli/test_dead.py."""
+    _, listed, _, replayed = stage.said
+    assert listed.out.split() == ["stage", "reason", "topic", "number", "latest_error"]
+    assert replayed.out == "0 lines put back, 0 refused\n"
+
+
 def erasures_are_on_record(stage: Stage) -> None:
     """Nothing was there; that it was asked for is kept all the same, and the dry run is not."""
     *_, listed = stage.said

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from operator import is_
 from typing import Any, Final, TypeVar
 
@@ -76,6 +76,9 @@ PROBE_SECONDS: Final = 5.0
 
 #: Seconds that closing a client may take before it is dropped.
 CLOSE_SECONDS: Final = 5.0
+
+#: Seconds of one wait for more of a topic that is looked through.
+LOOK_SECONDS: Final = 0.2
 
 #: aiokafka's own limit on the time between two reads. The runner may rightly read nothing for hours (politeness), and
 #: `/healthz` says whether it still turns: the largest value that the option takes, 24 days.
@@ -157,6 +160,60 @@ async def _ensure(options: KafkaOptions, topics: Iterable[str]) -> None:
             kind = _error_of(code)
             if code and kind is not TopicAlreadyExistsError:
                 raise kind(f"topic {topic}: {message[0] if message else ''}")
+    finally:
+        await admin.close()
+
+
+async def look(options: KafkaOptions, topic: str) -> AsyncIterator[Chunk]:
+    """All that stands in a topic now. Raises Unavailable, HostError."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=list(options.bootstrap),
+        client_id="longline-look",
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        request_timeout_ms=int(options.request_timeout * 1000),
+        **options.security(),
+    )
+    try:
+        async with asyncio.timeout(options.request_timeout):
+            partitions = await _partitions(options, topic)
+            if not partitions:
+                return
+            await consumer.start()
+            first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        left = {tp for tp in partitions if first[tp] < end[tp]}
+        consumer.assign(sorted(left))
+        while left:
+            found = await consumer.getmany(timeout_ms=int(LOOK_SECONDS * 1000))
+            for tp, records in found.items():
+                for record in records:
+                    if record.offset < end[tp]:
+                        headers = dict(record.headers) if record.headers else None
+                        lines = split(record.value, headers) if record.value is not None else []
+                        yield Chunk(topic, tp.partition, record.offset, record.offset + 1, lines, headers)
+            for tp in list(left):
+                if await consumer.position(tp) >= end[tp]:
+                    left.discard(tp)
+    except (KafkaError, TimeoutError) as error:
+        raise _named(error) from error
+    finally:
+        await _close(consumer)
+
+
+async def _partitions(options: KafkaOptions, topic: str) -> list[TopicPartition]:
+    """Those of a topic; none where there is no such topic, which is not made."""
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=list(options.bootstrap),
+        request_timeout_ms=int(options.request_timeout * 1000),
+        **options.security(),
+    )
+    try:
+        await admin.start()
+        if topic not in await admin.list_topics():
+            return []
+        (described,) = await admin.describe_topics([topic])
+        return [TopicPartition(topic, part["partition"]) for part in described["partitions"]]
     finally:
         await admin.close()
 

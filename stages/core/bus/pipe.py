@@ -29,10 +29,10 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Source
-from stages.core.bus.batching import Headers, is_whole
+from stages.core.bus.batching import is_whole
 from stages.core.bus.topics import is_side
+from stages.core.deadletters import described
 from stages.core.errors import HostError, ReaderGone, UsageError
-from stages.core.record_fields import b64
 from stages.core.records import MAX_RECORD_BYTES
 
 log = logging.getLogger("longline.bus.pipe")
@@ -308,22 +308,7 @@ class PipePublisher:
 
     def _letter(self, output: Output) -> bytes:
         """As `stages.core.schema.DeadModel` has it."""
-        headers: Headers = output.headers or {}
-        known = {name: value.decode(errors="replace") for name, value in headers.items()}
-        return orjson.dumps(
-            {
-                "kind": "dead",
-                "stage": known.get("stage", self._stage),
-                "reason": known.get("reason"),
-                "source": {
-                    "topic": known.get("topic"),
-                    "partition": int(known.get("partition", 0)),
-                    "offset": int(known.get("offset", 0)),
-                },
-                "error": known.get("error"),
-                "original": b64(output.value),
-            }
-        )
+        return orjson.dumps(described(output.headers or {}, output.value, self._stage))
 
     async def _write(self, fd: int, data: bytes, what: str) -> None:
         assert self._worker is not None

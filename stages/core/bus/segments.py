@@ -261,6 +261,12 @@ def lag(connection: sqlite3.Connection, topics: Iterable[str], group: str) -> in
     )
 
 
+def end(connection: sqlite3.Connection, topic: str) -> int:
+    """The offset behind the last line of a topic; 0 where there is none."""
+    row = connection.execute("SELECT next FROM bus_log WHERE topic = ?", (topic,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def read(connection: sqlite3.Connection, topic: str, offset: int, max_bytes: int) -> list[Chunk]:
     """The chunks from `offset` on: whole segments of together about `max_bytes`, at least one if there is one."""
     number = connection.execute("SELECT id FROM bus_log WHERE topic = ?", (topic,)).fetchone()

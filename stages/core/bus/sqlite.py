@@ -15,15 +15,16 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from stages.core.bus import owner, segments
 from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Source
 from stages.core.bus.topics import is_side
-from stages.core.errors import HostError, LonglineError
+from stages.core.errors import HostError, LonglineError, UsageError
 from stages.core.sqlitefile import SqliteFile
 
 log = logging.getLogger("longline.bus.sqlite")
@@ -68,6 +69,24 @@ async def forget(path: str | Path, group: str, *, synchronous: str = "FULL") -> 
     file = await _open(path, synchronous)
     try:
         return await file.write(lambda connection: segments.forget(connection, group))
+    finally:
+        await asyncio.to_thread(file.close)
+
+
+async def look(path: str | Path, topic: str) -> AsyncIterator[Chunk]:
+    """All that stands in a topic now. Raises UsageError where there is no such file: nothing is made."""
+    if not await asyncio.to_thread(Path(path).is_file):
+        raise UsageError("--bus", f"sqlite:{path}", "no such file")
+    file = await _open(path, "FULL")
+    try:
+        at, end = 0, await file.read(lambda connection: segments.end(connection, topic))
+        while at < end:
+            chunks = await file.read(partial(segments.read, topic=topic, offset=at, max_bytes=READ_BYTES))
+            if not chunks:  # trimmed meanwhile
+                return
+            for chunk in chunks:
+                yield chunk
+            at = chunks[-1].next_offset
     finally:
         await asyncio.to_thread(file.close)
 

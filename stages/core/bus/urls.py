@@ -5,11 +5,11 @@ The transports are imported when they are opened: aiokafka alone costs more than
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from stages.core.bus.base import Publisher, Source
+from stages.core.bus.base import Chunk, Publisher, Source
 from stages.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +65,21 @@ def open_publisher(url: str, settings: BusSettings, *, main: str | None = None, 
     from stages.core.bus.memory import MemoryBus
 
     return MemoryBus.named(rest, settings.partitions).publisher(settings.batch_lines)
+
+
+def look(url: str, topic: str, settings: BusSettings) -> AsyncIterator[Chunk]:
+    """All that stands in a topic now, from its beginning; nobody becomes a reader of it by that. Raises UsageError for
+    a URL that is none, or a pipe."""
+    scheme, rest = _parts(url)
+    if scheme == "sqlite":
+        from stages.core.bus.sqlite import look as look_in_file
+
+        return look_in_file(rest, topic)
+    if scheme == "kafka":
+        from stages.core.bus.kafka import look as look_in_cluster
+
+        return look_in_cluster(_kafka(rest, settings), topic)
+    raise UsageError("--bus", url, "holds nothing: sqlite:FILE or kafka://HOST:PORT")
 
 
 async def expect(url: str, topics: Sequence[str], group: str) -> None:
