@@ -13,7 +13,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from stages.core.bus.base import Output, Publisher, Source, partition_of
-from stages.core.bus.kafka import KafkaPublisher, KafkaSource
+from stages.core.bus.kafka import KafkaPublisher, KafkaSource, look
 from stages.core.bus.kafka_options import KafkaOptions
 from stages.core.errors import HostError, Unavailable
 from tests.core.bus.contract import BANNERS, DEADLINE, HITS, GroupContract, Harness, ends, lines, never, read
@@ -86,6 +86,24 @@ async def test_topics_are_made_by_many_at_once(bus: KafkaHarness) -> None:
     await asyncio.gather(*[publisher.publish(bus.outputs(3)) for publisher in publishers])
     for publisher in publishers:
         await publisher.close()
+
+
+async def test_looking_makes_nobody_a_reader(bus: KafkaHarness) -> None:
+    publisher, source = await bus.publisher(), await bus.source()
+    outputs = bus.outputs(50)
+    await publisher.publish(outputs)
+    for _ in range(2):
+        seen = [line async for chunk in look(bus.options(), bus.topic(HITS)) for line in chunk.lines]
+        assert sorted(seen) == sorted(output.value for output in outputs)
+    nowhere = bus.topic("nowhere")
+    for _ in range(2):  # the first look has not made it
+        assert [chunk async for chunk in look(bus.options(), nowhere)] == []
+    assert len(lines(await read(source, 50))) == 50
+
+
+async def test_looking_at_a_cluster_that_is_not_there() -> None:
+    with pytest.raises(Unavailable):
+        await anext(look(options(f"127.0.0.1:{free_port()}"), HITS))
 
 
 async def test_a_message_too_large_for_the_topic(bus: KafkaHarness) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from stages.core.bus.base import Output, Publisher, Source
 from stages.core.bus.memory import MemoryBus
-from stages.core.bus.sqlite import SqlitePublisher, SqliteSource, expect, forget
+from stages.core.bus.sqlite import SqlitePublisher, SqliteSource, expect, forget, look
 from stages.core.errors import HostError, UsageError
 from stages.core.sqlitefile import SqliteFile
 from tests.core.bus.contract import BANNERS, DEADLINE, HITS, BusContract, Harness, ends, lines, never, read
@@ -52,6 +52,26 @@ async def test_a_second_consumer_of_a_group_is_refused(bus: SqliteHarness) -> No
     await first.commit(ends(await read(first, 3)))
     await first.close()
     assert await (await bus.source()).lag() == 0
+
+
+async def test_looking_makes_nobody_a_reader(bus: SqliteHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.core.bus.sqlite.READ_BYTES", 100)
+    publisher = await bus.publisher()
+    outputs = bus.outputs(50)
+    for start in range(0, 50, 10):
+        await publisher.publish(outputs[start : start + 10])
+    for _ in range(2):
+        seen = [line async for chunk in look(bus.path, bus.topic(HITS)) for line in chunk.lines]
+        assert seen == [output.value for output in outputs]
+    assert [chunk async for chunk in look(bus.path, "no such topic")] == []
+    source = await bus.source()
+    assert await source.lag() == 50
+
+
+async def test_looking_at_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        await anext(look(tmp_path / "none.db", HITS))
+    assert not list(tmp_path.iterdir())
 
 
 async def test_settle_is_one_transaction(bus: SqliteHarness) -> None:
