@@ -24,6 +24,7 @@ from stages.core.settings import (
     RunnerSettings,
     Section,
     StoreSettings,
+    TopicSettings,
     find_file,
     load,
 )
@@ -36,6 +37,7 @@ from stages.tlsgrab.settings import TlsgrabSettings
 
 SECTIONS: Mapping[str, type[Section]] = {
     "bus": BusSettings,
+    "topics": TopicSettings,
     "store": StoreSettings,
     "metrics": MetricsSettings,
     "lists": ListSettings,

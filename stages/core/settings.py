@@ -143,6 +143,24 @@ class BusSettings(Section):
         return self
 
 
+class TopicSettings(Section):
+    """Topics: what they should be, on Kafka; what is not said stays as it is"""
+
+    retention: Seconds | None = opt(
+        None, "--retention", metavar="AGE", help="keep records so long, such as 7d; 0: for ever"
+    )
+    retention_bytes: Size | None = opt(
+        None, "--retention-bytes", metavar="SIZE", help="keep so much of each partition; 0: all"
+    )
+    min_insync: int | None = opt(
+        None, "--min-insync", metavar="N", help="replicas that must have a record before it counts as written", ge=1
+    )
+    scanners: tuple[str, ...] = opt(
+        (), "--scanner", metavar="NAME", help="a scanner with a topic of its own (scan --hold); may be given again"
+    )
+    json_: bool = opt(False, "--json", help="one JSON object a line instead of a table")
+
+
 class StoreSettings(Section):
     """Store: where everything is kept"""
 

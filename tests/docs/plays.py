@@ -72,6 +72,9 @@ PLAYS: Final[Mapping[str, Play]] = {
     "docs/from-masscan.md: From masscan": Play(
         "simnet", {"10.0.0.0/8": "10.0.0.0/22"}, seen=seen.what_masscans_command_wrote
     ),
+    "docs/pipeline.md: Delivery": Play(
+        "simnet", {"broker.example:9092": "{kafka}"}, servers=True, seen=seen.topics_were_planned_and_made
+    ),
     "docs/pipeline.md: Dead letters": Play("here", seen=seen.dead_letters_were_looked_for),
     "docs/pipeline.md: Keeping and erasing": Play("here", seen=seen.erasures_are_on_record),
     "docs/settings.md: Settings": Play("here", file=("longline.toml", "toml"), seen=seen.settings_of_the_file),

@@ -243,6 +243,13 @@ def settings_of_the_file(stage: Stage) -> None:
     assert {row["origin"] for row in rows} == {"default"}
 
 
+def topics_were_planned_and_made(stage: Stage) -> None:
+    """What was planned is what was done."""
+    planned, applied = ([line.split()[:2] for line in said.out.splitlines()[1:]] for said in stage.said)
+    assert planned == applied
+    assert len(planned) == 7
+
+
 def dead_letters_were_looked_for(stage: Stage) -> None:
     """There were none: a heading, no line, nothing put back. With some: tests/cli/test_dead.py."""
     _, listed, _, replayed = stage.said

@@ -21,12 +21,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from operator import is_
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
@@ -59,8 +61,9 @@ from stages.core.bus.kafka_options import (
     MAX_MESSAGE_BYTES,
     PARTITION_FETCH_BYTES,
     KafkaOptions,
+    configs_of,
 )
-from stages.core.bus.topics import is_side
+from stages.core.bus.topic_plan import TOPIC, Shape, Step
 from stages.core.errors import HostError, Unavailable
 
 log = logging.getLogger("longline.bus.kafka")
@@ -76,6 +79,9 @@ PROBE_SECONDS: Final = 5.0
 
 #: Seconds that closing a client may take before it is dropped.
 CLOSE_SECONDS: Final = 5.0
+
+#: DescribeConfigs: the source of a setting that was set for this topic (KIP-226, DYNAMIC_TOPIC_CONFIG).
+_TOPICS_OWN: Final = 1
 
 #: Seconds of one wait for more of a topic that is looked through.
 LOOK_SECONDS: Final = 0.2
@@ -129,13 +135,17 @@ def _named(error: BaseException) -> Exception:
     return (HostError if _is_final(error) else Unavailable)(f"Kafka: {str(error) or type(error).__name__}")
 
 
-async def _ensure(options: KafkaOptions, topics: Iterable[str]) -> None:
-    """Make the topics that are missing. Safe when several stages do it at once."""
-    admin = AIOKafkaAdminClient(
+def _admin(options: KafkaOptions) -> AIOKafkaAdminClient:
+    return AIOKafkaAdminClient(
         bootstrap_servers=list(options.bootstrap),
         request_timeout_ms=int(options.request_timeout * 1000),
         **options.security(),
     )
+
+
+async def _ensure(options: KafkaOptions, topics: Iterable[str]) -> None:
+    """Make the topics that are missing. Safe when several stages do it at once."""
+    admin = _admin(options)
     try:
         await admin.start()
         there = set(await admin.list_topics())
@@ -148,10 +158,7 @@ async def _ensure(options: KafkaOptions, topics: Iterable[str]) -> None:
                     topic,
                     options.partitions,
                     options.replication,
-                    topic_configs={
-                        "max.message.bytes": str(MAX_DEAD_BYTES if is_side(topic) else MAX_MESSAGE_BYTES),
-                        "cleanup.policy": "delete",
-                    },
+                    topic_configs=configs_of(topic),
                 )
                 for topic in missing
             ]
@@ -203,11 +210,7 @@ async def look(options: KafkaOptions, topic: str) -> AsyncIterator[Chunk]:
 
 async def _partitions(options: KafkaOptions, topic: str) -> list[TopicPartition]:
     """Those of a topic; none where there is no such topic, which is not made."""
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=list(options.bootstrap),
-        request_timeout_ms=int(options.request_timeout * 1000),
-        **options.security(),
-    )
+    admin = _admin(options)
     try:
         await admin.start()
         if topic not in await admin.list_topics():
@@ -216,6 +219,93 @@ async def _partitions(options: KafkaOptions, topic: str) -> list[TopicPartition]
         return [TopicPartition(topic, part["partition"]) for part in described["partitions"]]
     finally:
         await admin.close()
+
+
+class KafkaTopics:
+    """The topics of a cluster, looked at and changed (`stages.core.bus.topic_plan`)."""
+
+    def __init__(self, options: KafkaOptions) -> None:
+        self._options = options
+
+    async def found(self, names: Iterable[str]) -> dict[str, Shape]:
+        """Those of `names` that there are. Raises Unavailable, HostError."""
+        async with self._asking() as admin:
+            there = set(await admin.list_topics()) & set(names)
+            return await self._described(admin, sorted(there)) if there else {}
+
+    async def apply(self, steps: Sequence[Step], wanted: Mapping[str, Shape]) -> None:
+        """Take the steps that are not to be taken by hand. Raises Unavailable, HostError."""
+        new = [step.topic for step in steps if step.what == TOPIC]
+        if new:
+            await self._create(new, wanted)
+        changed: dict[str, dict[str, str]] = {}
+        for step in steps:
+            if not step.by_hand and step.what != TOPIC:
+                changed.setdefault(step.topic, {})[step.what] = step.wanted
+        if not changed:
+            return
+        async with self._asking() as admin:
+            kept = await self._overridden(admin, sorted(changed))
+            resources = [
+                # The request replaces all settings of a topic: those that somebody else has set are said again.
+                ConfigResource(ConfigResourceType.TOPIC, topic, configs={**kept[topic], **configs})
+                for topic, configs in changed.items()
+            ]
+            for answer in await admin.alter_configs(resources):
+                for code, message, _, topic in answer.resources:
+                    if code:
+                        raise _error_of(code)(f"topic {topic}: {message or ''}")
+
+    async def _create(self, names: list[str], wanted: Mapping[str, Shape]) -> None:
+        async with self._asking() as admin:
+            made = [
+                NewTopic(name, shape.partitions, shape.replication, topic_configs=dict(shape.configs))
+                for name in names
+                for shape in [wanted[name]]
+            ]
+            for name, code, *message in (await admin.create_topics(made)).topic_errors:
+                if code and _error_of(code) is not TopicAlreadyExistsError:
+                    raise _error_of(code)(f"topic {name}: {message[0] if message else ''}")
+
+    async def _described(self, admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, Shape]:
+        configs = await self._configs(admin, names)
+        return {
+            one["topic"]: Shape(
+                len(one["partitions"]),
+                min(len(part["replicas"]) for part in one["partitions"]),
+                {name: value for name, (value, _) in configs[one["topic"]].items()},
+            )
+            for one in await admin.describe_topics(names)
+        }
+
+    async def _overridden(self, admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+        """Of each topic, the settings that are its own."""
+        configs = await self._configs(admin, names)
+        return {
+            topic: {name: value for name, (value, own) in settings.items() if own}
+            for topic, settings in configs.items()
+        }
+
+    async def _configs(self, admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, tuple[str, bool]]]:
+        """topic -> setting -> (value in force, whether it is the topic's own)."""
+        found: dict[str, dict[str, tuple[str, bool]]] = {}
+        for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names]):
+            for code, message, _, topic, entries in answer.resources:
+                if code:
+                    raise _error_of(code)(f"topic {topic}: {message or ''}")
+                found[topic] = {name: (value or "", source == _TOPICS_OWN) for name, value, _, source, *_ in entries}
+        return found
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = _admin(self._options)
+        try:
+            await admin.start()
+            yield admin
+        except KafkaError as error:
+            raise _named(error) from error
+        finally:
+            await admin.close()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed

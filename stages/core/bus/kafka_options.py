@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stages.core.bus.base import DEFAULT_PARTITIONS
+from stages.core.bus.topics import is_side
 from stages.core.errors import UsageError
 
 #: Most bytes of a message in a topic of ours: Kafka's own default (message.max.bytes), which a record of
@@ -22,6 +23,14 @@ MAX_BATCH_BYTES: Final = 512 << 10
 #: What one fetch takes from one partition, and from one broker. A message above it is still delivered, alone.
 PARTITION_FETCH_BYTES: Final = 1 << 20
 FETCH_BYTES: Final = 16 << 20
+
+
+def configs_of(topic: str) -> dict[str, str]:
+    """What a topic of ours is made with: Kafka's names of settings, and their values."""
+    return {
+        "max.message.bytes": str(MAX_DEAD_BYTES if is_side(topic) else MAX_MESSAGE_BYTES),
+        "cleanup.policy": "delete",
+    }
 
 
 @dataclass(slots=True, frozen=True)

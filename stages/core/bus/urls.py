@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from stages.core.bus.base import Chunk, Publisher, Source
+from stages.core.bus.topic_plan import Keeper
 from stages.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,6 +81,16 @@ def look(url: str, topic: str, settings: BusSettings) -> AsyncIterator[Chunk]:
 
         return look_in_cluster(_kafka(rest, settings), topic)
     raise UsageError("--bus", url, "holds nothing: sqlite:FILE or kafka://HOST:PORT")
+
+
+def topic_keeper(url: str, settings: BusSettings) -> Keeper:
+    """Who looks at a log's topics and changes them. Raises UsageError for a log whose topics need nobody."""
+    scheme, rest = _parts(url)
+    if scheme != "kafka":
+        raise UsageError("--bus", url, "has no topics to be made: kafka://HOST:PORT")
+    from stages.core.bus.kafka import KafkaTopics
+
+    return KafkaTopics(_kafka(rest, settings))
 
 
 async def expect(url: str, topics: Sequence[str], group: str) -> None:

@@ -1,0 +1,102 @@
+"""`longline topics`: the topics of the pipeline on Kafka, as they should be: what differs, and making it so."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from stages.cli.sections import add_settings, load_settings
+from stages.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from stages.core.bus.topic_plan import Shape
+    from stages.core.settings import BusSettings, TopicSettings
+
+SECTIONS = ("bus", "topics")
+
+#: Options of the bus that are for stages.
+OMIT = ("from_", "to", "group", "member", "dead", "batch_lines", "max_log_bytes")
+
+ACTIONS: Final = {
+    "plan": "what differs, and nothing is changed",
+    "apply": "make what is missing, and change what can be changed",
+}
+
+#: The stages that put work off, each to a topic of its own.
+LATER: Final = ("bannergrab", "tlsgrab")
+
+_MILLISECONDS: Final = 1_000
+_FOR_EVER: Final = "-1"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    what = "; ".join(f"{action}: {text}" for action, text in ACTIONS.items())
+    parser.add_argument("action", choices=tuple(ACTIONS), help=what)
+    add_settings(parser, *SECTIONS, omit=OMIT)
+
+
+def wanted_of(bus: BusSettings, topics: TopicSettings) -> dict[str, Shape]:
+    """All topics of the pipeline."""
+    from stages.cli.assembly import topics_of
+    from stages.core.bus.kafka_options import configs_of
+    from stages.core.bus.topic_plan import Shape
+
+    named = topics_of(bus)
+    names = [named.hits, named.banners, named.tls, named.scans, named.dead]
+    names += [named.later(stage) for stage in LATER] + [named.hits_of(scanner) for scanner in topics.scanners]
+    more: dict[str, str] = {}
+    if topics.retention is not None:
+        more["retention.ms"] = str(round(topics.retention * _MILLISECONDS)) if topics.retention else _FOR_EVER
+    if topics.retention_bytes is not None:
+        more["retention.bytes"] = str(topics.retention_bytes) if topics.retention_bytes else _FOR_EVER
+    if topics.min_insync is not None:
+        more["min.insync.replicas"] = str(topics.min_insync)
+    return {name: Shape(bus.partitions, bus.replication, {**configs_of(name), **more}) for name in names}
+
+
+def run(args: argparse.Namespace) -> int:
+    loaded = load_settings(args, *SECTIONS)
+
+    import os
+
+    import orjson
+
+    from stages.cli.tables import show
+    from stages.core.bus.topic_plan import plan
+    from stages.core.bus.urls import topic_keeper
+    from stages.core.lifecycle import Life, launch
+    from stages.core.logs import set_up
+    from stages.core.settings import BusSettings, TopicSettings
+
+    bus, topics = loaded.get("bus", BusSettings), loaded.get("topics", TopicSettings)
+    if topics.min_insync is not None and topics.min_insync > bus.replication:
+        problem = f"more than the {bus.replication} replicas: nothing could be written"
+        raise UsageError("--min-insync", topics.min_insync, problem)
+    wanted = wanted_of(bus, topics)
+    keeper = topic_keeper(bus.url, bus)
+    set_up(os.environ, default="warning")
+
+    async def main(_: Life) -> int:
+        steps = list(plan(wanted, await keeper.found(wanted)))
+        if args.action == "apply":
+            await keeper.apply(steps, wanted)
+        if topics.json_:
+            for step in steps:
+                said = {name: getattr(step, name) for name in ("topic", "what", "now", "wanted", "by_hand")}
+                sys.stdout.buffer.write(orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE))
+            return 0
+        done = "done" if args.action == "apply" else ""
+
+        async def rows() -> AsyncIterator[Sequence[str]]:
+            for step in steps:
+                yield step.topic, step.what, step.now, step.wanted, "by hand" if step.by_hand else done
+
+        if steps:
+            await show(("topic", "what", "now", "wanted", ""), rows())
+        else:
+            sys.stdout.write(f"{len(wanted)} topics are as they should be\n")
+        return 0
+
+    return launch(main)
