@@ -86,6 +86,9 @@ class Way(Protocol):
 
     def abort_all(self) -> None: ...
 
+    def abandon(self) -> list[Waiting]:
+        """`abort_all`, and give back what was taken and has not ended."""
+
     def close(self) -> None: ...
 
 
@@ -322,9 +325,12 @@ class Onward:
             self._way.renew()
         except OSError as error:
             way = self._way
-            self._give_up(error.strerror or str(error))
-            way.abort_all()
+            why = error.strerror or str(error)
+            self._give_up(why)
+            left = way.abandon()  # nobody else will ever tell what became of them
             self._loop.run_in_executor(None, way.close)
+            for each in left:
+                self._dial_late(each, why)
             return
         self._renewing = self._loop.call_later(RENEW, self._renew)
 

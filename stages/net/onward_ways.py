@@ -97,6 +97,7 @@ class Raw:
         self._on_ended = on_ended if fixed is not None else None
         self._fresh: list[Waiting] = []  #: for the compiled dialogue, in this turn of the loop
         self._tagged: dict[int, Waiting] = {}  #: put, by the tag of their row
+        self._talking: dict[int, Waiting] = {}  #: with dialogues that are objects, by the id of their tag
         self._next_tag = 0
         self._compiled: deque[Ended] = deque()
         self._close: Literal["fin", "rst"] = close
@@ -150,7 +151,10 @@ class Raw:
         if self._on_ended is None:
             if engine.in_flight >= self._capacity:
                 return False
-            return engine.talk(row_of(waiting.half), waiting.dialogue, waiting.tag, max_bytes=waiting.max_bytes)
+            taken = engine.talk(row_of(waiting.half), waiting.dialogue, waiting.tag, max_bytes=waiting.max_bytes)
+            if taken:
+                self._talking[id(waiting.tag)] = waiting
+            return taken
         if len(self._tagged) + len(self._fresh) >= self._capacity:
             return False
         if not self._fresh:
@@ -195,8 +199,14 @@ class Raw:
         self._compiled.clear()
         self._fresh.clear()
         self._tagged.clear()
+        self._talking.clear()
         if self._engine is not None:
             self._engine.abort_all()
+
+    def abandon(self) -> list[Waiting]:
+        left = [*self._tagged.values(), *self._fresh, *self._talking.values()]
+        self.abort_all()
+        return left
 
     def close(self) -> None:
         if self._engine is not None:
@@ -223,7 +233,10 @@ class Raw:
 
     def _hand_over(self) -> None:
         while self._ended:
-            self._on_end(self._ended.popleft())
+            conversations = self._ended.popleft()
+            for conversation in conversations:
+                self._talking.pop(id(conversation.tag), None)
+            self._on_end(conversations)
         while self._compiled:
             self._name(self._compiled.popleft())
 
@@ -231,7 +244,12 @@ class Raw:
         """Give connections of the compiled dialogue back to those whose they are."""
         assert self._on_ended is not None
         mine = self._tagged
-        waited = [mine.pop(tag) for tag in ended.rows["tag"].tolist()]
+        found = [mine.pop(tag, None) for tag in ended.rows["tag"].tolist()]
+        waited = [waiting for waiting in found if waiting is not None]
+        if len(waited) < len(found):  # some were aborted while the engine handed them over
+            ended = ended.part([waiting is not None for waiting in found])
+        if not waited:
+            return
         plainly = plain(ended.rows)
         if plainly.all():
             self._on_ended(ended, [waiting.tag for waiting in waited], self._asks)
@@ -360,6 +378,11 @@ class Adopt:
     @property
     def in_flight(self) -> int:
         return len(self._waiting) + sum(map(len, self._asked))
+
+    def abandon(self) -> list[Waiting]:
+        left = [waiting for batch in (self._waiting, *self._asked) for _, waiting in batch if waiting is not None]
+        self.abort_all()
+        return left
 
     def abort_all(self) -> None:
         """What is asked for comes all the same, and is closed."""

@@ -79,6 +79,10 @@ class Way:
     def abort_all(self) -> None:
         self.log.append("aborted")
 
+    def abandon(self) -> list[Waiting]:
+        self.abort_all()
+        return self.taken
+
     def close(self) -> None:
         self.log.append("closed")
 
@@ -220,6 +224,9 @@ async def test_a_lease_that_is_lost_ends_the_way(monkeypatch: pytest.MonkeyPatch
             await made.until(lambda: len(way.taken) == 1)
             way.lost = OSError(116, "the lease is lost")
             await made.until(lambda: "closed" in way.log)
+            assert "aborted" in way.log
+            await made.until(lambda: "first" in made.said)  # what was under way is not lost: it is dialled
+            assert made.engine.dialled == {"the lease is lost": 1}
             made.begin(hit(host, port), "x")
             await made.until(lambda: "x" in made.said)
 

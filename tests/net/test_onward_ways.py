@@ -65,6 +65,9 @@ class Engine:
         self.rows.extend(taken)
         return len(taken)
 
+    def talk(self, *anything: object, **more: object) -> bool:
+        return True
+
     def abort_all(self) -> None: ...
 
     def close(self, seconds: float) -> None: ...
@@ -100,9 +103,25 @@ async def test_the_compiled_dialogue_gets_its_connections_turn_by_turn() -> None
     assert plainly == [([3, 1], ["d", "b"], True)]
     assert [(each.tag, each.body, each.via, each.control) for each in others] == [("a", b"", "raw", False)]
     assert raw.talk(waiting("f"))
-    raw.abort_all()
+    assert [each.tag for each in raw.abandon()] == ["c", "f"]
+    raw._collect_compiled(ended(2))  # the engine was about to say so
     await asyncio.sleep(0)
-    assert len(engine.rows) == 4
+    assert (len(engine.rows), len(plainly), len(others)) == (4, 1, 1)
+    raw.close()
+
+
+async def test_dialogues_that_are_objects_are_given_back_too() -> None:
+    said: list[Conversation] = []
+    raw = Raw(capacity=4, close="fin", control=None, keep_data=True)
+    raw._engine = Engine(room=4)  # type: ignore[assignment]
+    raw.start(asyncio.get_running_loop(), said.extend, lambda batch, error: None)
+    tags = ["a", "b"]
+    assert all(raw.talk(waiting(tag)) for tag in tags)
+    one = Conversation("192.0.2.7", 80, Script().begin(""), tags[0], 0.0, 100)
+    raw._collect([one])
+    await until(lambda: said == [one])
+    assert [each.tag for each in raw.abandon()] == ["b"]
+    assert raw.abandon() == []
     raw.close()
 
 
