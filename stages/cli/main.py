@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "simnet": "run a command inside a simulated Internet",
     "query": "look at what is stored",
     "export": "write what is stored as JSON Lines or CSV",
+    "doctor": "whether this host, the log and the store are fit for the work, and the mend",
     "topics": "the topics on Kafka as they should be: what differs, and making it so",
     "dead": "what no stage could process: counted, shown, and mended lines put back",
     "erase": "remove what was seen at the addresses of a network, and keep a record of it",

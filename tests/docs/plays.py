@@ -67,6 +67,7 @@ PLAYS: Final[Mapping[str, Play]] = {
         servers=True,
         seen=seen.everything_through_kafka,
     ),
+    "README.md: Is this host fit for it?": Play("here", seen=seen.the_doctor_has_looked),
     "CONTRIBUTING.md: Set-up": Play("make", seen=seen.make_has_the_verbs),
     "docs/benchmarks.md: How to repeat": Play("make", seen=seen.make_runs_the_benches),
     "docs/from-masscan.md: From masscan": Play(

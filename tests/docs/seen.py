@@ -243,6 +243,13 @@ def settings_of_the_file(stage: Stage) -> None:
     assert {row["origin"] for row in rows} == {"default"}
 
 
+def the_doctor_has_looked(stage: Stage) -> None:
+    """At all that it can look at here."""
+    _, looked = stage.said
+    checks = {line.split()[1].rstrip(":") for line in looked.out.splitlines() if not line.startswith(" ")}
+    assert {"privileges", "xdp", "descriptors", "clock", "blocklist", "log", "store"} <= checks
+
+
 def topics_were_planned_and_made(stage: Stage) -> None:
     """What was planned is what was done."""
     planned, applied = ([line.split()[:2] for line in said.out.splitlines()[1:]] for said in stage.said)
