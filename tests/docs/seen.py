@@ -284,6 +284,11 @@ def what_stands_in_simnet(stage: Stage) -> None:
     assert Path("/proc/net/dev").read_text().count("near0:") == 0
 
 
+#: Seconds that a frame can have left later than the log of its batch says, where others had the processor meanwhile.
+#: The delays played are half a second and more.
+SEND_TIME_ERROR = 0.05
+
+
 def what_the_responder_plays(stage: Stage) -> None:
     """What the scans found is what the responder's truth says, down to the repeats and the delays."""
     _, _, printed = stage.said
@@ -298,7 +303,8 @@ def what_the_responder_plays(stage: Stage) -> None:
     rows = [line.split(",") for line in (stage.folder / "all.csv").read_text().splitlines()[1:]]
     records = {str(IPv4Address(record.address)): record for record in few.records(80)}
     assert Counter(row[0] for row in rows) == Counter({ip: record.count for ip, record in records.items()})
-    assert all(row[1] == "synack" and float(row[3]) >= records[row[0]].delay for row in rows)
+    # When a frame left is known from its batch's beginning and end: on a busy machine to some milliseconds.
+    assert all(row[1] == "synack" and float(row[3]) >= records[row[0]].delay - SEND_TIME_ERROR for row in rows)
     every = ResponderTruth(1, Responder(("10.64.0.0/28",)))
     kinds = every.reactions(every.addresses(), 80).tolist()
     lines = [line for line in printed.out.splitlines() if line.startswith("10.64.")]
