@@ -74,7 +74,11 @@ PLAYS: Final[Mapping[str, Play]] = {
         "simnet", {"10.0.0.0/8": "10.0.0.0/22"}, seen=seen.what_masscans_command_wrote
     ),
     "docs/pipeline.md: Delivery": Play(
-        "simnet", {"broker.example:9092": "{kafka}"}, servers=True, seen=seen.topics_were_planned_and_made
+        "simnet",
+        # Under names of their own: other documents' stages have made those of the usual ones.
+        {"broker.example:9092": "{kafka}", "--retention 7d": "--retention 7d --topic-prefix planned"},
+        servers=True,
+        seen=seen.topics_were_planned_and_made,
     ),
     "docs/pipeline.md: Dead letters": Play("here", seen=seen.dead_letters_were_looked_for),
     "docs/pipeline.md: Keeping and erasing": Play("here", seen=seen.erasures_are_on_record),
