@@ -32,9 +32,13 @@ net = Simnet(Spec(targets=("10.0.0.0/24",), workers=2))
 net.start()
 stray = ["sh", "-c", "setsid sleep 600 & sleep 600 & wait"]
 programs = [net.run(stray), net.far_run(stray)]
-if "forked" in extra and os.fork() == 0:
-    os.setsid()
-    time.sleep(600)
+if "forked" in extra:
+    ready, told = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        os.write(told, b".")
+        time.sleep(600)
+    os.read(ready, 1)  # it has a session of its own before anybody looks
 try:
     print(network_id(net.near_pid), network_id(net.far_pid), net._warden.pid, net.far_pid, flush=True)
     if "close" in extra:
