@@ -10,10 +10,11 @@ from typing import Any, Final
 import numpy as np
 
 from stages.net import texts
-from stages.net.blake2b import DIGITS, begin, finish, scratch
+from stages.net.blake2b import DIGITS
 from stages.net.jit import kernel
 from stages.net.linebatch import END, KEY, KEY_END
-from stages.net.texts import base64, flag, hexadecimal, null, number, part_of, quad, seconds, time, word
+from stages.net.recordids import common, prefix_end, record_id
+from stages.net.texts import base64, flag, hexadecimal, null, number, part_of, quad, seconds, time
 from stages.net.wide import copy_bytes
 
 #: Parts, in the order of the line; what stands between two of them comes from the row.
@@ -26,7 +27,9 @@ PHASE_NAMES: Final = 3
 LONGEST: Final = 3 * 32 + 32 + texts.TIME + texts.QUAD + 3 * texts.SECONDS + 3 * 5 + 3 * texts.NUMBER
 
 _DIGEST: Final = 32
-_NL, _DOT = ord("\n"), ord(".")
+_NL = ord("\n")
+#: The end of what a hit's id is hashed of: no server name, no mode.
+_NO_NAME = np.zeros(2, np.uint8)
 
 
 @kernel
@@ -49,44 +52,24 @@ def render(
     hits, likewise, none where they are to be made. `leads`: what the hashes of the records' ids begin with, and those
     of their hits'; `tail`: what the former end with."""
     mine, theirs = leads
-    work = scratch()
-    data = work[1]
-    mine_state, their_state = np.zeros(8, np.uint64), np.zeros(8, np.uint64)
-    mine_done = begin(mine_state, mine, 0, mine.size, work)
-    their_done = begin(their_state, theirs, 0, theirs.size, work)
+    ours, hit = common(mine), common(theirs)
     at = np.int64(0)
     for i in range(rows.size):
         row = rows[i]
         at = part_of(out, at, text, places, HEAD)
-        copy_bytes(data, 0, mine, mine_done, mine.size - mine_done)
-        target = mine.size - mine_done
-        size = quad(data, target, row.peer)
-        data[size] = 0
-        size = number(data, size + 1, row.peer_port)
-        copy_bytes(data, size, tail, 0, tail.size)
-        low, high = finish(mine_state, mine_done, size + tail.size, work)
-        at = word(out, word(out, at, low), high)
+        at = record_id(out, at, ours, row.peer, row.peer_port, tail)
         at = time(out, part_of(out, at, text, places, MIDDLE), row.started)
         at = part_of(out, at, text, places, IP)
         marks[i, KEY] = at
         at = quad(out, at, row.peer)
-        key = at - 1
-        while out[key] != _DOT:
-            key -= 1
-        marks[i, KEY_END] = key
+        marks[i, KEY_END] = prefix_end(out, at)
         at = number(out, part_of(out, at, text, places, PORT), row.peer_port)
         at = part_of(out, at, text, places, PROBE)
         if hits.size:
             copy_bytes(out, at, hits, i * DIGITS, DIGITS)
             at += DIGITS
         else:
-            copy_bytes(data, 0, theirs, their_done, theirs.size - their_done)
-            size = quad(data, theirs.size - their_done, row.peer)
-            data[size] = 0
-            size = number(data, size + 1, row.peer_port)
-            data[size] = data[size + 1] = 0
-            low, high = finish(their_state, their_done, size + 2, work)
-            at = word(out, word(out, at, low), high)
+            at = record_id(out, at, hit, row.peer, row.peer_port, _NO_NAME)
         at = part_of(out, at, text, places, VIA)
         at = part_of(out, at, text, places, PHASES + np.int64(row.phase))
         at = seconds(out, part_of(out, at, text, places, PHASE), row.connected)

@@ -34,8 +34,6 @@ ACTIONS: Final = {
 
 #: Lines put back in one go.
 BATCH: Final = 500
-#: Characters of an error in the table.
-_SHORT: Final = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,9 +79,7 @@ async def _letters(loaded: Loaded, args: argparse.Namespace) -> AsyncIterator[di
 
 
 async def _list(loaded: Loaded, args: argparse.Namespace) -> int:
-    import orjson
-
-    from stages.cli.tables import show
+    from stages.cli.tables import show_documents
 
     numbers: dict[tuple[str, str, str], int] = {}
     latest: dict[tuple[str, str, str], str] = {}
@@ -93,16 +89,7 @@ async def _list(loaded: Loaded, args: argparse.Namespace) -> int:
         latest[of] = letter["error"] or ""
     names = ("stage", "reason", "topic", "number", "latest_error")
     found = [dict(zip(names, (*of, number, latest[of]), strict=True)) for of, number in sorted(numbers.items())]
-    if args.json:
-        for one in found:
-            sys.stdout.buffer.write(orjson.dumps(one, option=orjson.OPT_APPEND_NEWLINE))
-        return 0
-
-    async def rows() -> AsyncIterator[Sequence[str]]:
-        for one in found:
-            yield [str(value)[:_SHORT] for value in one.values()]
-
-    await show(names, rows())
+    await show_documents(found, names, json=args.json)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from stages.cli.sections import add_settings, load_settings
 
@@ -23,12 +22,8 @@ def run(args: argparse.Namespace) -> int:
 
     import os
     import time
-    from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
 
-    import orjson
-
-    from stages.cli.tables import show
+    from stages.cli.tables import show_documents
     from stages.core.errors import UsageError
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
@@ -44,15 +39,14 @@ def run(args: argparse.Namespace) -> int:
         problem = "--list goes without networks" if settings.list_ else "which network? (or --list)"
         raise UsageError(NETWORK, " ".join(args.network) or None, problem)
     networks = [(text, network_range(text, NETWORK)) for text in args.network]
-    where = loaded.get("store", StoreSettings)
-    if where.url.startswith("sqlite:") and not Path(where.url.partition(":")[2]).is_file():
-        raise UsageError("--store", where.url, "no such file")
+    opening = loaded.get("store", StoreSettings), loaded.get("sink", SinkSettings)
     set_up(os.environ, default="warning")
 
     async def main(_: Life) -> int:
         read_only = settings.list_ or settings.dry_run
-        store = open_store(where, loaded.get("sink", SinkSettings), read_only=read_only)
-        async with reading(store) as opened:
+        async with reading(open_store(*opening, read_only=True)):
+            pass  # it is there: one that is not must not be made
+        async with reading(open_store(*opening, read_only=read_only)) as opened:
             if settings.list_:
                 done = await opened.erasures()
             else:
@@ -61,16 +55,7 @@ def run(args: argparse.Namespace) -> int:
                     erasure = Erasure(text, int(time.time() * 1e6), settings.reason)
                     await opened.erase(erasure, network, time.time, dry=settings.dry_run)
                     done.append(erasure)
-        if settings.json_:
-            for erasure in done:
-                sys.stdout.buffer.write(orjson.dumps(erasure.shown(), option=orjson.OPT_APPEND_NEWLINE))
-            return 0
-
-        async def rows() -> AsyncIterator[Sequence[str]]:
-            for erasure in done:
-                yield ["" if cell is None else str(cell) for cell in erasure.shown().values()]
-
-        await show(list(Erasure("", 0).shown()), rows())
+        await show_documents([erasure.shown() for erasure in done], list(Erasure("", 0).shown()), json=settings.json_)
         return 0
 
     return launch(main)

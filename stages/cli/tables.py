@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
-#: Characters of a line into a pipe: no cell is longer than 64, no table has more than 14 columns.
+#: Characters of a cell, at most.
+CELL: Final = 64
+
+#: Characters of a line into a pipe: no cell is longer than CELL, no table has more than 14 columns.
 PIPE_WIDTH: Final = 1_000
+
+
+async def show_documents(documents: Sequence[Mapping[str, object]], keys: Sequence[str], *, json: bool) -> None:
+    """A few documents: as JSON Lines, or as a table with a column for each of `keys`."""
+    if json:
+        import orjson
+
+        for document in documents:
+            sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
+        return
+
+    async def rows() -> AsyncIterator[Sequence[str]]:
+        for document in documents:
+            cells = (document[key] for key in keys)
+            yield ["" if cell is None else str(cell)[:CELL] for cell in cells]
+
+    await show(keys, rows())
 
 
 async def show(titles: Sequence[str], rows: AsyncIterator[Sequence[str]]) -> int:

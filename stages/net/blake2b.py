@@ -92,8 +92,8 @@ def scratch() -> Any:
 
 
 @piece
-def begin(state: Any, lead: Any, first: Any, size: Any, work: Any) -> Any:
-    """Hash what all messages begin with, lead[first : first + size], into `state` (8 words), as far as it fills blocks.
+def begin(state: Any, lead: Any, work: Any) -> Any:
+    """Hash what all messages begin with into `state` (8 words), as far as it fills blocks.
 
     Returns how many bytes that were; each message begins with the rest, and does not end with it."""
     words, data, _, v = work
@@ -101,8 +101,8 @@ def begin(state: Any, lead: Any, first: Any, size: Any, work: Any) -> Any:
         state[i] = _IV[i]
     state[0] ^= _PARAMETERS
     done = 0
-    while size - done >= BLOCK:
-        copy_bytes(data, 0, lead, first + done, BLOCK)
+    while lead.size - done >= BLOCK:
+        copy_bytes(data, 0, lead, done, BLOCK)
         done += BLOCK
         _compress(state, words, v, done, False)
     return done

@@ -10,11 +10,10 @@ from typing import Any, Final
 import numpy as np
 
 from stages.net import texts
-from stages.net.blake2b import begin, finish, scratch
 from stages.net.jit import kernel
 from stages.net.linebatch import END, KEY, KEY_END
-from stages.net.texts import flag, null, number, part_of, quad, seconds, time, word
-from stages.net.wide import copy_bytes
+from stages.net.recordids import common, prefix_end, record_id
+from stages.net.texts import flag, null, number, part_of, quad, seconds, time
 
 #: Parts, in the order of the line; what stands between two of them comes from the row.
 (HEAD, MIDDLE, IP, PORT, PROBE, REPEAT, COOLDOWN, ATTEMPT, TTL, RTT, SOURCE, SOURCE_PORT, VALIDATED, BITS, HOST,
@@ -25,8 +24,8 @@ BOUNDS: Final = KINDS + 256
 #: What the row adds to a line at most.
 LONGEST: Final = 32 + texts.TIME + 2 * texts.QUAD + texts.SECONDS + 5 * 5 + 14 * texts.NUMBER
 
-#: Bytes behind the common ones in what is hashed: address, port, and three zeros between and behind them.
-_SUFFIX: Final = texts.QUAD + 8
+#: The end of what is hashed: no server name, no mode.
+_NO_NAME = np.zeros(2, np.uint8)
 _NL = ord("\n")
 
 
@@ -35,31 +34,18 @@ def render(answers: Any, text: Any, places: Any, lead: Any, out: Any, marks: Any
     """Write a line for each of `answers`, and its marks (`stages.net.linebatch`); returns where they end in `out`.
 
     `lead`: what the hashes of all ids begin with."""
-    work = scratch()
-    data = work[1]
-    state = np.zeros(8, np.uint64)
-    done = begin(state, lead, 0, lead.size, work)
-    rest = lead.size - done
+    start = common(lead)
     at = np.int64(0)
     for i in range(answers.size):
         row = answers[i]
         at = part_of(out, at, text, places, HEAD)
-        copy_bytes(data, 0, lead, done, rest)
-        size = quad(data, rest, row.address)
-        data[size] = 0
-        size = number(data, size + 1, row.port)
-        data[size] = data[size + 1] = 0
-        low, high = finish(state, done, size + 2, work)
-        at = word(out, word(out, at, low), high)
+        at = record_id(out, at, start, row.address, row.port, _NO_NAME)
         at = part_of(out, at, text, places, MIDDLE)
         at = time(out, at, row.ts)
         at = part_of(out, at, text, places, IP)
         marks[i, KEY] = at
         at = quad(out, at, row.address)
-        key = at - 1
-        while out[key] != 46:  # the last dot
-            key -= 1
-        marks[i, KEY_END] = key
+        marks[i, KEY_END] = prefix_end(out, at)
         at = number(out, part_of(out, at, text, places, PORT), row.port)
         at = part_of(out, at, text, places, PROBE)
         at = part_of(out, at, text, places, KINDS + np.int64(row.kind))

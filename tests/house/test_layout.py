@@ -17,6 +17,7 @@ TESTED_ELSEWHERE = {
     "stages/bannergrab/line_kernel.py": "tests/bannergrab/test_lines.py",
     "stages/core/bus/base.py": "tests/core/bus/contract.py",
     "stages/derive/shelf.py": "tests/derive/test_reprocess.py",
+    "stages/net/recordids.py": "tests/scanner/test_hits.py",
     "stages/scanner/hit_kernel.py": "tests/scanner/test_hits.py",
     "stages/sink/sqlite_corpus.py": "tests/sink/test_corpus.py",
     "stages/sink/mongo_corpus.py": "tests/sink/test_corpus.py",

@@ -21,7 +21,7 @@ def hashes(lead: Any, ends: Any, places: Any, out: Any) -> None:
     """Of the lead followed by each end."""
     work = ours.scratch()
     state = np.zeros(8, np.uint64)
-    done = ours.begin(state, lead, 0, lead.size, work)
+    done = ours.begin(state, lead, work)
     rest = lead.size - done
     for i in range(places.size - 1):
         copy_bytes(work[1], 0, lead, done, rest)

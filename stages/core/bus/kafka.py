@@ -135,40 +135,45 @@ def _named(error: BaseException) -> Exception:
     return (HostError if _is_final(error) else Unavailable)(f"Kafka: {str(error) or type(error).__name__}")
 
 
-def _admin(options: KafkaOptions) -> AIOKafkaAdminClient:
-    return AIOKafkaAdminClient(
+@asynccontextmanager
+async def _administering(options: KafkaOptions) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(
         bootstrap_servers=list(options.bootstrap),
         request_timeout_ms=int(options.request_timeout * 1000),
         **options.security(),
     )
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
 
 
 async def _ensure(options: KafkaOptions, topics: Iterable[str]) -> None:
     """Make the topics that are missing. Safe when several stages do it at once."""
-    admin = _admin(options)
-    try:
-        await admin.start()
+    async with _administering(options) as admin:
         there = set(await admin.list_topics())
-        missing = [topic for topic in topics if topic not in there]
-        if not missing:
-            return
-        answer = await admin.create_topics(
-            [
-                NewTopic(
-                    topic,
-                    options.partitions,
-                    options.replication,
-                    topic_configs=configs_of(topic),
-                )
-                for topic in missing
-            ]
-        )
-        for topic, code, *message in answer.topic_errors:
-            kind = _error_of(code)
-            if code and kind is not TopicAlreadyExistsError:
-                raise kind(f"topic {topic}: {message[0] if message else ''}")
-    finally:
-        await admin.close()
+        missing = {
+            topic: Shape(options.partitions, options.replication, configs_of(topic))
+            for topic in topics
+            if topic not in there
+        }
+        if missing:
+            await _make(admin, missing)
+
+
+async def _make(admin: AIOKafkaAdminClient, topics: Mapping[str, Shape]) -> None:
+    """Make topics; one that somebody else has made meanwhile is no error. Raises KafkaError."""
+    answer = await admin.create_topics(
+        [
+            NewTopic(topic, shape.partitions, shape.replication, topic_configs=dict(shape.configs))
+            for topic, shape in topics.items()
+        ]
+    )
+    for topic, code, *message in answer.topic_errors:
+        kind = _error_of(code)
+        if code and kind is not TopicAlreadyExistsError:
+            raise kind(f"topic {topic}: {message[0] if message else ''}")
 
 
 async def look(options: KafkaOptions, topic: str) -> AsyncIterator[Chunk]:
@@ -210,15 +215,11 @@ async def look(options: KafkaOptions, topic: str) -> AsyncIterator[Chunk]:
 
 async def _partitions(options: KafkaOptions, topic: str) -> list[TopicPartition]:
     """Those of a topic; none where there is no such topic, which is not made."""
-    admin = _admin(options)
-    try:
-        await admin.start()
+    async with _administering(options) as admin:
         if topic not in await admin.list_topics():
             return []
         (described,) = await admin.describe_topics([topic])
         return [TopicPartition(topic, part["partition"]) for part in described["partitions"]]
-    finally:
-        await admin.close()
 
 
 class KafkaTopics:
@@ -235,37 +236,28 @@ class KafkaTopics:
 
     async def apply(self, steps: Sequence[Step], wanted: Mapping[str, Shape]) -> None:
         """Take the steps that are not to be taken by hand. Raises Unavailable, HostError."""
-        new = [step.topic for step in steps if step.what == TOPIC]
-        if new:
-            await self._create(new, wanted)
+        new = {step.topic: wanted[step.topic] for step in steps if step.what == TOPIC}
         changed: dict[str, dict[str, str]] = {}
         for step in steps:
             if not step.by_hand and step.what != TOPIC:
                 changed.setdefault(step.topic, {})[step.what] = step.wanted
-        if not changed:
-            return
         async with self._asking() as admin:
-            kept = await self._overridden(admin, sorted(changed))
-            resources = [
-                # The request replaces all settings of a topic: those that somebody else has set are said again.
-                ConfigResource(ConfigResourceType.TOPIC, topic, configs={**kept[topic], **configs})
-                for topic, configs in changed.items()
-            ]
-            for answer in await admin.alter_configs(resources):
-                for code, message, _, topic in answer.resources:
-                    if code:
-                        raise _error_of(code)(f"topic {topic}: {message or ''}")
+            if new:
+                await _make(admin, new)
+            if changed:
+                await self._alter(admin, changed)
 
-    async def _create(self, names: list[str], wanted: Mapping[str, Shape]) -> None:
-        async with self._asking() as admin:
-            made = [
-                NewTopic(name, shape.partitions, shape.replication, topic_configs=dict(shape.configs))
-                for name in names
-                for shape in [wanted[name]]
-            ]
-            for name, code, *message in (await admin.create_topics(made)).topic_errors:
-                if code and _error_of(code) is not TopicAlreadyExistsError:
-                    raise _error_of(code)(f"topic {name}: {message[0] if message else ''}")
+    async def _alter(self, admin: AIOKafkaAdminClient, changed: Mapping[str, Mapping[str, str]]) -> None:
+        kept = await self._overridden(admin, sorted(changed))
+        resources = [
+            # The request replaces all settings of a topic: those that somebody else has set are said again.
+            ConfigResource(ConfigResourceType.TOPIC, topic, configs={**kept[topic], **configs})
+            for topic, configs in changed.items()
+        ]
+        for answer in await admin.alter_configs(resources):
+            for code, message, _, topic in answer.resources:
+                if code:
+                    raise _error_of(code)(f"topic {topic}: {message or ''}")
 
     async def _described(self, admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, Shape]:
         configs = await self._configs(admin, names)
@@ -298,14 +290,11 @@ class KafkaTopics:
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = _admin(self._options)
         try:
-            await admin.start()
-            yield admin
+            async with _administering(self._options) as admin:
+                yield admin
         except KafkaError as error:
             raise _named(error) from error
-        finally:
-            await admin.close()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
