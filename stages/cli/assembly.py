@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from stages.core import expiry
 from stages.core.bus.base import Publisher, Source, Topics
 from stages.core.bus.urls import open_publisher, open_source
 from stages.core.descriptors import RESERVED
 from stages.core.health import HealthServer
+from stages.core.lag import looked_up
 from stages.core.lifecycle import Life, fit_concurrency, raise_descriptor_limit
 from stages.core.lists import Lists, read_lists
 from stages.core.metrics import Metrics
@@ -102,12 +104,26 @@ async def guarded(lists: ListSettings, metrics: Metrics) -> AsyncIterator[Guard]
 async def watched(
     settings: MetricsSettings, metrics: Metrics, checks: Mapping[str, Callable[[], bool]]
 ) -> AsyncIterator[None]:
-    """/metrics, /healthz and /readyz while the block lasts, if asked for."""
-    if settings.address is None:
-        yield
-        return
-    async with HealthServer(settings.address, metrics, checks):
-        yield
+    """/metrics, /healthz and /readyz while the block lasts, and a file of the last metrics behind it, if asked for."""
+    try:
+        if settings.address is None:
+            yield
+        else:
+            async with HealthServer(settings.address, metrics, checks):
+                yield
+    finally:
+        if settings.file is not None:
+            await asyncio.to_thread(metrics.write, settings.file)
+
+
+def behind(settings: MetricsSettings, runners: Iterable[Runner]) -> AbstractAsyncContextManager[None]:
+    """How far these stages are behind is looked up while the block lasts, if somebody may come and ask."""
+    return nullcontext() if settings.address is None else looked_up(runners)
+
+
+def expiring(loaded: Loaded, metrics: Metrics) -> None:
+    """Tell when the certificates end that are shown to the log and the store."""
+    expiry.watch(metrics, "kafka", loaded.get("bus", BusSettings).ssl_certificate_file)
 
 
 async def started(publisher: Publisher, life: Life) -> bool:
@@ -239,9 +255,10 @@ def sink_runner(loaded: Loaded, metrics: Metrics) -> Runner:
     from stages.sink.app import topics_of as read_by_sink
     from stages.sink.settings import SinkSettings
 
-    bus = loaded.get("bus", BusSettings)
+    bus, store = loaded.get("bus", BusSettings), loaded.get("store", StoreSettings)
     topics = topics_of(bus)
-    stage = build(loaded.get("store", StoreSettings), loaded.get("sink", SinkSettings), metrics)
+    expiry.watch(metrics, "mongodb", expiry.named_in(store.url))
+    stage = build(store, loaded.get("sink", SinkSettings), metrics)
     return Runner(
         stage,
         open_source(bus.source, read_by_sink(topics), group_of(bus, "sink"), bus),
@@ -259,7 +276,9 @@ async def run_stage(life: Life, loaded: Loaded, make: Callable[[Policy, Metrics]
     async with guarded(loaded.get("lists", ListSettings), metrics) as guard:
         runner = make(guard.policy, metrics)
         life.on_stop(runner.stop)
-        async with watched(loaded.get("metrics", MetricsSettings), metrics, {name: lambda: runner.ready}):
+        served = loaded.get("metrics", MetricsSettings)
+        expiring(loaded, metrics)
+        async with watched(served, metrics, {name: lambda: runner.ready}), behind(served, [runner]):
             summary = await runner.run()
     log.info(
         "%s: %d taken, %d done, %d answered at intake, %d skipped, %d dead, %d left",

@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from stages.bannergrab.settings import BannergrabSettings
-from stages.cli.assembly import bannergrab_runner, grounds_of, guarded, sink_runner, tlsgrab_runner, topics_of, watched
+from stages.cli.assembly import (
+    bannergrab_runner,
+    behind,
+    grounds_of,
+    guarded,
+    sink_runner,
+    tlsgrab_runner,
+    topics_of,
+    watched,
+)
 from stages.core.bus.urls import open_publisher
 from stages.core.errors import LonglineError, UsageError
 from stages.core.lifecycle import Life
@@ -151,7 +160,8 @@ class Pipeline:
             runners = self.state.runners
             self._make(runners, guard.policy, metrics)
             checks = {name: self._ready(runner) for name, runner in runners.items()}
-            async with watched(self._loaded.get("metrics", MetricsSettings), metrics, checks):
+            served = self._loaded.get("metrics", MetricsSettings)
+            async with watched(served, metrics, checks), behind(served, runners.values()):
                 tasks = {
                     asyncio.create_task(runner.run(), name=f"run {name}"): name for name, runner in runners.items()
                 }

@@ -67,7 +67,7 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
     import asyncio
 
     from stages.cli import zmap_ways
-    from stages.cli.assembly import started, topics_of, watched
+    from stages.cli.assembly import expiring, started, topics_of, watched
     from stages.cli.grabbing import onward_of
     from stages.core.bus.urls import open_publisher
     from stages.core.lifecycle import Life, launch
@@ -101,6 +101,7 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
         def check() -> bool:
             return ready and (publisher is None or publisher.ready)
 
+        expiring(loaded, metrics)
         async with watched(loaded.get("metrics", MetricsSettings), metrics, {"scanner": check}):
             try:
                 if publisher is not None and not await started(publisher, life):

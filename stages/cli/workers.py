@@ -80,6 +80,8 @@ def shares(loaded: Loaded, stage: str, number: int, workers: int) -> Loaded:
         if int(port) + workers > 65536:
             raise SettingError("metrics.listen", metrics.listen, f"no ports for {workers} workers from there on")
         own = own.changed("metrics", listen=f"{host}:{int(port) + number}")
+    if metrics.file is not None:
+        own = own.changed("metrics", file=f"{metrics.file}.{number}")
     return own
 
 

@@ -112,6 +112,11 @@ class Fuse:
         self._records = 0
         self._dead = 0
 
+    @property
+    def dead_share(self) -> float:
+        """Of the records that it remembers, 0-1."""
+        return self._dead / max(self._records, self._window)
+
     def note(self, records: int, dead: int) -> None:
         """`records` more are finished, of which `dead` are dead; of a run longer than the window, its end counts.
 

@@ -81,6 +81,7 @@ class Flow:
         self._put_off = put_off
         self._horizon = horizon
         self._fuse = Fuse()
+        metrics.dead_share.read = lambda: self._fuse.dead_share
         self._ready: deque[Job] = deque()  # nobody to be polite to
         self._retries: Delays[Job] = Delays()
         self._held: Delays[tuple[Feed, Entry, Chunk]] = Delays()

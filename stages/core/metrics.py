@@ -10,12 +10,14 @@ vocabulary, given when the metric is made, so that every series is there with 0 
 
 from __future__ import annotations
 
+import os
 import platform
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from stages import __version__
+from stages.core.errors import HostError
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -183,6 +185,16 @@ class Metrics:
                 yield GaugeMetricFamily(metric.name, metric.help, metric.value)
             else:
                 yield HistogramMetricFamily(metric.name, metric.help, list(metric.buckets()), metric.sum)
+
+    def write(self, file: str) -> None:
+        """The text of a scrape into a file, whole or not at all. Raises HostError."""
+        part = f"{file}.{os.getpid()}"
+        try:
+            with open(part, "wb") as out:
+                out.write(self.render()[1])
+            os.replace(part, file)
+        except OSError as error:
+            raise HostError(f"metrics cannot be written to {file}: {error.strerror}") from error
 
     def render(self) -> tuple[str, bytes]:
         """(content type, body) of a scrape, in the text format."""

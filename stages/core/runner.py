@@ -210,6 +210,10 @@ class Runner:
         return self._opened and not self._flow.in_flight and all(feed.idle for feed in self._feeds)
 
     @property
+    def name(self) -> str:
+        return self._stage.name
+
+    @property
     def paused(self) -> bool:
         return self._main.paused
 
@@ -326,6 +330,8 @@ class Runner:
             failures = 0
             if self._over.is_set():
                 return
+            if chunks and (since := chunks[0].since) is not None:
+                self.metrics.age.observe(max(0.0, self._clock() - since))
             if feed is self._main and self._gate is not None and isinstance(source, Shared):
                 self._gate.set_share(source.share)
             if chunks:

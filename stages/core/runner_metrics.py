@@ -10,6 +10,9 @@ from typing import Final
 from stages.core.metrics import Metrics
 from stages.core.outcome import DeadReason, Outcome
 
+#: Buckets of how long records lay in the log: a tenth of a second to a day.
+AGES: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0)
+
 #: What may be tried again.
 RETRIES: Final = ("poll", "settle", "local")
 
@@ -34,6 +37,11 @@ class RunnerMetrics:
         self.waiting = m.gauge(f"{p}_waiting", "Records waiting for politeness or capacity")
         self.unsettled = m.gauge(f"{p}_unsettled", "Results not yet acknowledged")
         self.span = m.gauge(f"{p}_uncommitted_offsets", "Offsets in the longest uncommitted span of a partition")
+        self.behind = m.gauge(f"{p}_records_behind", "Offsets that the group has not committed, looked up now and then")
+        self.age = m.histogram(
+            f"{p}_record_age_seconds", "Time in the log (Kafka), of the first record of each read", AGES
+        )
+        self.dead_share = m.gauge(f"{p}_dead_share", "Dead among the last records, 0-1; above a half the stage stops")
         self.paused = m.gauge(f"{p}_paused", "1 while intake is paused")
         self.ready = m.gauge(f"{p}_ready", "1 while assigned and connected")
         self.settled_at = m.gauge(f"{p}_last_settled_timestamp_seconds", "When results were last acknowledged")

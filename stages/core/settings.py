@@ -184,6 +184,13 @@ class MetricsSettings(Section):
     listen: str | None = opt(
         None, "--metrics", metavar="HOST:PORT", help="serve metrics and health there ([::]:9090, :9090); default: not"
     )
+    file: str | None = opt(
+        None,
+        "--metrics-file",
+        metavar="FILE",
+        help="write the last metrics there at the end, for who comes by too seldom for a short scan (node_exporter's"
+        " textfile collector)",
+    )
 
     @property
     def address(self) -> tuple[str, int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from stages.core.metrics import SIZES, Metrics
-from stages.sink.store import Written
+from stages.sink.store import Batch, Written
 
 COLLECTIONS: Final = ("observations", "services", "certificates", "scans")
 
@@ -32,6 +32,17 @@ class SinkMetrics:
         self.parsed = m.counter("longline_sink_certificates_parsed", "Certificates read, not being known")
         self.reachable = m.gauge("longline_sink_store_reachable", "1 while the last write went well")
         self.written_at = m.gauge("longline_sink_last_written_timestamp_seconds", "When the last write went well")
+
+        self.heartbeat = m.gauge(
+            "longline_sink_heartbeat_age_seconds", "Age of the last record of a scan's progress, when it was stored"
+        )
+
+    def heard(self, batch: Batch, now: float) -> None:
+        """A batch was stored at `now`: what scanners said of their scans in it, each some seconds while they run, tells
+        how long the way through log and sink takes."""
+        spoken = [ts for scan in batch.scans for ts, _, _ in scan.events.values()]
+        if spoken:
+            self.heartbeat.set(max(0.0, now - max(spoken) / 1e6))
 
     def wrote(self, written: Written, records: int, rejected: int, seconds: float, now: float) -> None:
         """One bulk write of `records` records went well, at `now` (seconds since the epoch), in `seconds`."""

@@ -242,6 +242,7 @@ class SinkStage:
         now = self._clock()
         self._known.stored(c.sha256 for c in batch.certificates if c.sha256 not in written.rejected)
         self.metrics.wrote(written, len(entries), len(written.rejected), max(0.0, now - began), now)
+        self.metrics.heard(batch, now)
         self.ready = True
         return written.rejected
 

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from stages import __version__
+from stages.core.errors import HostError
 from stages.core.metrics import SECONDS, SIZES, Histogram, Metrics
 
 
@@ -105,3 +107,14 @@ def test_counting_imports_no_client() -> None:
         "assert 'prometheus_client' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_last_metrics_go_into_a_file_whole_or_not_at_all(tmp_path: Path) -> None:
+    metrics = Metrics()
+    metrics.counter("longline_x_done", "Done").add(7)
+    file = tmp_path / "longline.prom"
+    metrics.write(str(file))
+    assert "longline_x_done_total 7.0\n" in file.read_text()
+    assert list(tmp_path.iterdir()) == [file]
+    with pytest.raises(HostError, match="nowhere"):
+        metrics.write(str(tmp_path / "nowhere" / "longline.prom"))

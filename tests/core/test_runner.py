@@ -512,3 +512,22 @@ async def test_a_timer_that_fires_early_is_not_taken_for_pending(monkeypatch: py
     async with running(make(bus, stage := Echo(), gate=gate)):
         await until(lambda: len(stage.begun) == 6)
     assert len(set(stage.begun)) == 6
+
+
+async def test_how_long_records_lay_in_the_log_is_told() -> None:
+    lines = [b"10.0.0.1 %d" % n for n in range(20)]
+    pipe, bus = Pipe(lines), MemoryBus(2)
+    for n, chunk in enumerate(pipe._chunks):
+        chunk.since = 1_000.0 - 10 * n
+    runner = Runner(Echo(), pipe, bus.publisher(), settings=SETTINGS, topics=TOPICS, clock=lambda: 1_002.0)
+    await asyncio.wait_for(runner.run(), 20)
+    age = runner.metrics.age
+    assert (age.count, age.sum) == (2, 2.0 + 12.0)
+
+
+async def test_the_share_of_the_dead_is_told_before_the_fuse_blows() -> None:
+    lines = [b"{bad" if n % 4 == 0 else b"10.0.0.1 %d" % n for n in range(1_000)]
+    bus = MemoryBus(2)
+    runner = Runner(Echo(), Pipe(lines), bus.publisher(), settings=SETTINGS, topics=TOPICS)
+    await asyncio.wait_for(runner.run(), 20)
+    assert runner.metrics.dead_share.value == 0.25

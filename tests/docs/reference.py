@@ -16,6 +16,7 @@ from typing import Any, Final
 from stages.bannergrab.metrics import BannergrabMetrics
 from stages.cli.assembly import guarded
 from stages.cli.sections import SECTIONS
+from stages.core import expiry
 from stages.core.health import Heartbeat
 from stages.core.metrics import Counter, Gauge, Metrics
 from stages.core.outcome import DeadReason, Outcome, Phase, Via
@@ -197,6 +198,8 @@ def every_metric() -> Metrics:
     TlsgrabMetrics(metrics)
     SinkMetrics(metrics)
     Heartbeat(metrics)
+    for whose in ("kafka", "mongodb"):
+        expiry.watch(metrics, whose, f"{whose}.pem")
 
     async def with_lists() -> None:
         async with guarded(ListSettings(), metrics):

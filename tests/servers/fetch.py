@@ -11,17 +11,23 @@ import sys
 
 import pytest
 
-from tests.servers import kafka, mongo
+from tests.servers import images, kafka, mongo
 from tests.servers.pyjarm import pyjarm_home
 from tests.servers.zgrab2 import zgrab2
 
 
 def main() -> int:
     for name, fetch in (("Kafka", kafka.jars), ("MongoDB wire server", mongo.jars), ("zgrab2", zgrab2),
-                        ("pyjarm", pyjarm_home)):  # fmt: skip
+                        ("pyjarm", pyjarm_home), ("images", images.build)):  # fmt: skip
         try:
             there = fetch()
-        except (OSError, subprocess.SubprocessError, pytest.skip.Exception, pytest.fail.Exception) as error:
+        except (
+            OSError,
+            RuntimeError,
+            subprocess.SubprocessError,
+            pytest.skip.Exception,
+            pytest.fail.Exception,
+        ) as error:
             there = None
             print(f"{name}: {error}", file=sys.stderr)
         print(f"{name}: {'ready' if there else 'not here'}", file=sys.stderr)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from stages.core.metrics import Metrics
+from stages.sink.documents import ScanUpdate
 from stages.sink.metrics import SinkMetrics
-from stages.sink.store import Written
+from stages.sink.store import Batch, Written
 
 
 def test_a_write_is_counted() -> None:
@@ -34,3 +35,14 @@ def test_every_series_is_there_from_the_start() -> None:
 def test_labels_are_closed() -> None:
     with pytest.raises(KeyError):
         SinkMetrics().failures.add(1, "10.0.0.1")
+
+
+def test_the_age_of_what_a_scanner_said_of_its_scan() -> None:
+    metrics = SinkMetrics()
+    metrics.heard(Batch(), 50.0)
+    assert metrics.heartbeat.value == 0
+    scans = [ScanUpdate("a", 0, 0, {"start": (40_000_000, "1", {}), "progress": (44_500_000, "2", {})})]
+    metrics.heard(Batch(scans=scans), 50.0)
+    assert metrics.heartbeat.value == 5.5
+    metrics.heard(Batch(scans=[ScanUpdate("a", 0, 0, {})]), 90.0)  # an observation of the scan says nothing of now
+    assert metrics.heartbeat.value == 5.5

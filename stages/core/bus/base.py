@@ -58,7 +58,8 @@ class Chunk:
     """What stands at one offset of a partition: one record, or many as JSON Lines.
 
     `lines` are the records as they stood in the log, without their line ends, blank lines left out. `next_offset` is
-    what to commit when all of them are done. `headers` are those of the message.
+    what to commit when all of them are done. `headers` are those of the message, `since` is when it was written, in
+    seconds since the epoch, where the log knows that.
     """
 
     topic: str
@@ -67,6 +68,7 @@ class Chunk:
     next_offset: int
     lines: list[bytes]
     headers: Mapping[str, bytes] | None = None
+    since: float | None = None
 
 
 @dataclass(slots=True)

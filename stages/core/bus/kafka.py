@@ -442,7 +442,7 @@ class KafkaSource:
                 chunk_lines = split(value, headers) if value is not None else []
                 lines += len(chunk_lines)
                 offset = record.offset
-                append(Chunk(topic, partition, offset, offset + 1, chunk_lines, headers))
+                append(Chunk(topic, partition, offset, offset + 1, chunk_lines, headers, record.timestamp / 1e3))
         self._per_message = max(1.0, lines / messages)
 
     async def _get(self, messages: int, timeout: float) -> tuple[int, dict[Any, list[Any]]]:

@@ -1,0 +1,33 @@
+"""Write what the code says: `python -m deploy.monitoring`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from deploy.monitoring import dashboards, rules
+from deploy.monitoring.panels import BOARDS
+
+DEPLOY: Final = Path(__file__).resolve().parents[1]
+_WRITTEN: Final = "# Written by `python -m deploy.monitoring`.\n"
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """Every file that is made, with what is to stand in it."""
+    for board in BOARDS:
+        name = board.uid.removeprefix("longline-")
+        yield DEPLOY / "grafana" / "dashboards" / f"{name}.json", dashboards.build(board)
+    yield DEPLOY / "prometheus" / "rules.yaml", _WRITTEN + yaml.safe_dump(rules.groups(), sort_keys=False, width=1_000)
+
+
+def main() -> None:
+    for path, text in files():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
