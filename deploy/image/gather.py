@@ -109,6 +109,7 @@ def main(environment: str, into: str) -> None:
     base = Path(into) / "worker"
     base.mkdir(parents=True)
     worker(Path(environment), base)
+    (Path(into) / "state").mkdir()  # a scan's checkpoint, a SQLite file: where a volume goes
     for kind in CAPABILITIES:
         root = Path(into) / kind
         shutil.copytree(base, root, symlinks=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -20,7 +20,12 @@ def files() -> Iterator[tuple[Path, str]]:
     for board in BOARDS:
         name = board.uid.removeprefix("longline-")
         yield DEPLOY / "grafana" / "dashboards" / f"{name}.json", dashboards.build(board)
-    yield DEPLOY / "prometheus" / "rules.yaml", _WRITTEN + yaml.safe_dump(rules.groups(), sort_keys=False, width=1_000)
+    yield DEPLOY / "prometheus" / "rules.yaml", _yaml(rules.groups())
+    yield DEPLOY.parent / "k8s" / "components" / "monitoring" / "rules.yaml", _yaml(rules.resource())
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    return _WRITTEN + yaml.safe_dump(document, sort_keys=False, width=1_000)
 
 
 def main() -> None:

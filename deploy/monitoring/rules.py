@@ -158,3 +158,13 @@ def groups() -> dict[str, Any]:
             {"name": "longline.alerts", "rules": [alert.rule() for alert in ALERTS]},
         ]
     }
+
+
+def resource() -> dict[str, Any]:
+    """The same for the Prometheus operator."""
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "longline", "namespace": "longline", "labels": {"app.kubernetes.io/name": "longline"}},
+        "spec": groups(),
+    }

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "query": "look at what is stored",
     "export": "write what is stored as JSON Lines or CSV",
     "doctor": "whether this host, the log and the store are fit for the work, and the mend",
+    "health": "whether a stage of this host is ready",
     "topics": "the topics on Kafka as they should be: what differs, and making it so",
     "dead": "what no stage could process: counted, shown, and mended lines put back",
     "erase": "remove what was seen at the addresses of a network, and keep a record of it",

@@ -20,13 +20,17 @@ import pydantic
 from stages.core.errors import SettingError
 from stages.core.section import MASK, Section, masked, nearest
 
+#: Behind the name of any setting in the environment: the value stands in the file that is named. So a container takes
+#: its secrets, and they stand in no listing of processes.
+OF_A_FILE: Final = "_file"
+
 #: Name of the configuration file, and where it is looked for after the working directory.
 FILE_NAME: Final = "longline.toml"
 SYSTEM_DIRECTORY: Final = Path("/etc/longline")
 
 #: Every variable with this prefix is a setting and checked, except the reserved ones.
 PREFIX: Final = "LONGLINE_"
-RESERVED: Final = frozenset({"LONGLINE_CONFINE", "LONGLINE_LOG", "LONGLINE_NO_SYSTEM_CONFIG"})
+RESERVED: Final = frozenset({"LONGLINE_CONFINE", "LONGLINE_LOG", "LONGLINE_LOG_FORMAT", "LONGLINE_NO_SYSTEM_CONFIG"})
 
 S = TypeVar("S", bound=Section)
 
@@ -207,7 +211,26 @@ def _lay_environment(layering: _Layering, environ: Mapping[str, str]) -> None:
                 f"{PREFIX}{n}_{key}".upper() for n, section in layering.sections.items() for key in section.names()
             ]
             raise SettingError(variable, None, f"unknown setting{nearest(variable, [*known, *sorted(RESERVED)])}")
-        layering.put(name, layering.field(name, rest.removeprefix(f"{name}_"), variable), environ[variable], variable)
+        key, value = rest.removeprefix(f"{name}_"), environ[variable]
+        if _names_a_file(layering.sections[name], key):
+            key, value = key.removesuffix(OF_A_FILE), _said_in(value, variable)
+        layering.put(name, layering.field(name, key, variable), value, variable)
+
+
+def _names_a_file(section: type[Section], key: str) -> bool:
+    """Whether `key` is that of a setting and the suffix, and not a setting itself (`bus.ssl_ca_file`)."""
+    keys = section.names()
+    return key not in keys and key.endswith(OF_A_FILE) and key.removesuffix(OF_A_FILE) in keys
+
+
+def _said_in(file: str, variable: str) -> str:
+    """What stands in the file of a secret, without the end of its line."""
+    try:
+        with open(file, encoding="utf-8") as stream:
+            return stream.read().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = error.strerror if isinstance(error, OSError) else str(error)
+        raise SettingError(variable, file, f"cannot be read: {problem}") from None
 
 
 def _is_tuple(section: type[Section], field: str) -> bool:

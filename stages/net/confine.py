@@ -27,6 +27,9 @@ MARKER: Final = "longline-sim"
 #: The loopback interface, from which no frame leaves this host.
 LOOPBACK: Final = "lo"
 
+#: The kernel's number of the first PID namespace (PROC_PID_INIT_INO, linux/proc_ns.h).
+_MACHINES_PROCESSES: Final = 0xEFFFFFFC
+
 _LOOPBACK_NET: Final = 127
 _LOOPBACK_V6: Final = bytes(15) + b"\x01"
 _MAPPED_V6: Final = bytes(10) + b"\xff\xff"
@@ -74,9 +77,11 @@ def marked() -> bool:
 def _of_the_machine() -> bool:
     """Whether this thread stands in the namespace of process 1, which is never simnet's: a marker there is an accident.
 
-    False where it cannot be known: process 1 may be hidden, from ordinary users always.
+    False where it cannot be known: process 1 may be hidden, from ordinary users always; in a container it is another.
     """
     try:
+        if os.stat("/proc/self/ns/pid").st_ino != _MACHINES_PROCESSES:
+            return False
         return os.path.samefile("/proc/1/ns/net", "/proc/thread-self/ns/net")
     except OSError:
         return False

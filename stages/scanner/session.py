@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from stages.core.bus.base import Publisher, Topics
 from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
 from stages.core.errors import LonglineError, ReaderGone, UsageError
+from stages.core.logs import tell
 from stages.core.records import Scan
 from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
@@ -469,6 +470,7 @@ class Session:
         details = ", ".join(f"{key} {value}" for key, value in engine.describe().items() if key != "engine")
         rate = f"{engine.rate:,.0f} probes/s" if engine.rate else "no rate limit"
         spec = self._prepared.spec
+        tell(scan=spec.scan)
         log.debug("%s", of_lists(spec))
         log.info(
             "scan %s: %d of %d IPv%d targets, %s, %s engine (%s), seed %d",

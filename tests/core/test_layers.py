@@ -231,3 +231,25 @@ def test_a_system_that_has_no_say(tmp_path):
     (tmp_path / "system" / "longline.toml").touch()
     assert find_file(None, tmp_path, tmp_path / "system") == tmp_path / "system" / "longline.toml"
     assert find_file(None, tmp_path, None) is None
+
+
+def test_a_value_may_stand_in_a_file_that_the_environment_names(tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text("s3cret, with a comma\n")
+    loaded = layered(environ={"LONGLINE_GRAB_PASSWORD_FILE": str(secret)})
+    assert loaded.section("grab").password == "s3cret, with a comma"
+    rows = {row.key: row for row in dump_effective(loaded)}
+    assert rows["password"].value == "***"
+    assert rows["password"].origin == "LONGLINE_GRAB_PASSWORD_FILE"
+
+
+@pytest.mark.parametrize(
+    ("environ", "problem"),
+    [
+        ({"LONGLINE_GRAB_PASSWORD_FILE": "/nowhere/password"}, "LONGLINE_GRAB_PASSWORD_FILE: .*nowhere.*No such file"),
+        ({"LONGLINE_GRAB_PASWORD_FILE": "/dev/null"}, "LONGLINE_GRAB_PASWORD_FILE: unknown key"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(environ, problem):
+    with pytest.raises(SettingError, match=problem):
+        layered(environ=environ)

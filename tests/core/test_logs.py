@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -8,7 +9,17 @@ from collections.abc import Iterator
 import pytest
 
 from stages.core.errors import SettingError
-from stages.core.logs import VARIABLE, parse_levels, set_up
+from stages.core.logs import (
+    FORMAT,
+    REMEMBERED,
+    SAID_AT_MOST,
+    SAID_WITHIN,
+    VARIABLE,
+    Bounded,
+    parse_levels,
+    set_up,
+    tell,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +88,66 @@ def test_a_library_warns_in_the_same_form() -> None:
     logging.getLogger("somelibrary.conn").error("unable to connect")
     (line,) = stream.getvalue().splitlines()
     assert line.endswith("Z ERROR somelibrary.conn unable to connect")
+
+
+def test_an_object_a_line_for_those_who_collect_them() -> None:
+    stream = io.StringIO()
+    set_up({FORMAT: "json"}, stream=stream)
+    tell(scan="s1")
+    try:
+        logging.getLogger("longline.x").warning("a %s\nof two lines", "message")
+    finally:
+        tell(scan="")
+    logging.getLogger("longline.x").info("without")
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first["ts"].endswith("Z")
+    del first["ts"], second["ts"]
+    assert first == {
+        "level": "warning", "logger": "longline.x", "message": "a message\nof two lines", "scan": "s1",
+    }  # fmt: skip
+    assert second == {"level": "info", "logger": "longline.x", "message": "without"}
+
+
+def test_an_exception_stays_on_its_line() -> None:
+    stream = io.StringIO()
+    set_up({FORMAT: "json"}, stream=stream)
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        logging.getLogger("longline.x").exception("it")
+    (line,) = stream.getvalue().splitlines()
+    assert "ValueError: broken" in json.loads(line)["exception"]
+
+
+def test_a_format_that_is_none() -> None:
+    with pytest.raises(SettingError, match="LONGLINE_LOG_FORMAT: 'xml'"):
+        set_up({FORMAT: "xml"})
+
+
+def test_one_message_is_said_a_few_times_and_then_counted() -> None:
+    now = 0.0
+    bounded = Bounded(lambda: now)
+
+    def say(text: str = "no answer in %d s", number: int = 0) -> tuple[bool, int]:
+        record = logging.LogRecord("longline.x", logging.WARNING, "", 0, text, (number,), None)
+        return bounded.filter(record), getattr(record, "unsaid", 0)
+
+    assert [say(number=n) for n in range(SAID_AT_MOST)] == [(True, 0)] * SAID_AT_MOST
+    assert [say(number=n) for n in range(7)] == [(False, 0)] * 7
+    assert say("another %d") == (True, 0)
+    now = SAID_WITHIN
+    assert say() == (True, 7)
+    assert say() == (True, 0)
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    bounded = Bounded(lambda: 0.0)
+    for n in range(3 * REMEMBERED):
+        assert bounded.filter(logging.LogRecord("longline.x", logging.WARNING, "", 0, f"m{n}", (), None))
+    assert len(bounded._seen) <= REMEMBERED
+
+
+def test_who_looks_closely_sees_all() -> None:
+    bounded = Bounded(lambda: 0.0)
+    record = logging.LogRecord("longline.x", logging.DEBUG, "", 0, "m", (), None)
+    assert all(bounded.filter(record) for _ in range(10 * SAID_AT_MOST))

@@ -137,10 +137,19 @@ def test_a_marker_in_the_machines_own_namespace_is_not_believed(
     """Process 1 may be hidden here, also from root: another file of this very namespace stands for its own."""
     same = os.path.samefile
     monkeypatch.setattr(os.path, "samefile", lambda _, mine: same("/proc/self/ns/net", mine))
+    monkeypatch.setattr(confine, "_MACHINES_PROCESSES", os.stat("/proc/self/ns/pid").st_ino)
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (2, confine.MARKER)])
     assert not confine.marked()
     with pytest.raises(confine.ConfinedError):
         confine.check_address("10.0.0.1")
+
+
+def test_process_1_of_a_container_tells_nothing(confined: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    same = os.path.samefile
+    monkeypatch.setattr(os.path, "samefile", lambda _, mine: same("/proc/self/ns/net", mine))
+    monkeypatch.setattr(confine, "_MACHINES_PROCESSES", 1)
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (2, confine.MARKER)])
+    assert confine.marked()
 
 
 def test_where_process_1_cannot_be_seen_the_marker_counts(confined: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,14 +11,16 @@ import sys
 
 import pytest
 
-from tests.servers import images, kafka, mongo
+from tests.servers import compose, images, kafka, mongo
+from tests.servers.kustomize import kustomize
 from tests.servers.pyjarm import pyjarm_home
 from tests.servers.zgrab2 import zgrab2
 
 
 def main() -> int:
     for name, fetch in (("Kafka", kafka.jars), ("MongoDB wire server", mongo.jars), ("zgrab2", zgrab2),
-                        ("pyjarm", pyjarm_home), ("images", images.build)):  # fmt: skip
+                        ("pyjarm", pyjarm_home), ("images", images.build),
+                        ("kustomize", kustomize), ("compose", compose.reader)):  # fmt: skip
         try:
             there = fetch()
         except (

@@ -80,10 +80,11 @@ def built() -> bool:
     """Whether the images of this very tree are there."""
     if shutil.which("podman") is None or not (HOME / "storage.conf").exists():
         return False
-    there = subprocess.run(
-        ["podman", "image", "exists", name("continuation")], env=environment(), capture_output=True, check=False
+    now = tag()
+    return not any(
+        subprocess.run(["podman", "image", "exists", name(kind, now)], env=environment(), check=False).returncode
+        for kind in KINDS
     )
-    return there.returncode == 0
 
 
 def build() -> bool:
@@ -116,12 +117,11 @@ def build() -> bool:
 
 
 def _sweep(now: str) -> None:
-    """Remove images of other trees, and what the builds left: a gigabyte and a half each."""
+    """Remove images of other trees, and what the builds left: a gigabyte and a half each. What is in use stays."""
     there = _do("podman", "images", "--format", "{{.Repository}}:{{.Tag}}").split()
-    for image in there:
-        if image.startswith("localhost/longline/") and not image.endswith(f":{now}"):
-            _do("podman", "rmi", "-f", image)
-    _do("podman", "image", "prune", "-f")
+    others = [image for image in there if image.startswith("localhost/longline/") and not image.endswith(f":{now}")]
+    for words in (*[["rmi", "-f", image] for image in others], ["image", "prune", "-f"]):
+        subprocess.run(["podman", *words], env=environment(), capture_output=True, check=False)
 
 
 def remove(container: str) -> None:

@@ -111,6 +111,13 @@ class KafkaServer:
         self._controller = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
+    #: For those who make a broker of another kind of it.
+    format_words: tuple[str, ...] = ()
+
+    def more(self, properties: str) -> str:
+        """The properties, with what this kind of broker has besides."""
+        return properties
+
     @property
     def bootstrap(self) -> str:
         return f"127.0.0.1:{self.port}"
@@ -132,8 +139,9 @@ class KafkaServer:
         if not properties.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             text = _PROPERTIES.format(port=self.port, controller=self._controller, folder=self.folder)
-            properties.write_text(text)
-            self._run(folder, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties)).wait()
+            properties.write_text(self.more(text))
+            words = ("format", "-t", CLUSTER_ID, "-c", str(properties), *self.format_words)
+            self._run(folder, "kafka.tools.StorageTool", *words).wait()
         self._process = self._run(folder, "kafka.Kafka", str(properties))
         deadline = time.monotonic() + START_SECONDS
         while "Kafka Server started" not in self._log_of_this_start():

@@ -66,10 +66,14 @@ def jars() -> Path | None:
 
 
 class MongoServer:
-    """One server process. `file` None: in memory. `join`, called in it, may take it into another namespace."""
+    """One server process. `file` None: in memory. `join`, called in it, may take it into another namespace. `tls`: a
+    folder with `key.der` and `certificate.der`, then it speaks TLS only."""
 
-    def __init__(self, file: Path | None = None, join: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, file: Path | None = None, join: Callable[[], None] | None = None, *, tls: Path | None = None
+    ) -> None:
         self.file = file
+        self._tls = tls
         self._join = join
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,7 +91,7 @@ class MongoServer:
         """Start it, on the port it had before if there was one; return when it listens."""
         lib = jars()
         assert lib is not None, "no jars of the MongoDB wire server"
-        arguments = [str(self.port), *([str(self.file)] if self.file else [])]
+        arguments = [str(self.port), str(self.file or "-"), *([str(self._tls)] if self._tls else [])]
         self._process = subprocess.Popen(
             ["java", "-Xmx1g", "-XX:+UseSerialGC", "-cp", f"{lib}/*", str(SOURCE / "Launcher.java"), *arguments],
             stdin=subprocess.DEVNULL,
