@@ -4,6 +4,7 @@
 #   make test    all tests (as root on Debian it installs the servers they talk to; otherwise it names what is missing)
 #                (JOBS=N: in so many processes; PYTEST_ARGS=tests/core: a part)
 #   make check   lint, types, import contracts
+#   make chaos   kills by the thousand, brokers and databases that go away, poison (CHAOS=0.1: a tenth of it)
 #   make fuzz    a million inputs that nobody meant, into every parser (FUZZ=N: as many)
 #   make bench   speed, beside the peers, as ratios in one run
 #   make lock    pin the requirements anew
@@ -21,7 +22,7 @@ FUZZ ?= 1000000
 # Test processes side by side: one a processor where each may have a network of its own (tests/alone.py), else one.
 JOBS ?= $(shell unshare -n true 2>/dev/null && nproc || echo 0)
 
-.PHONY: help demo test check fuzz bench lock clean
+.PHONY: help demo test check chaos fuzz bench lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -47,6 +48,11 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/house
+
+chaos: $(VENV)/.dev
+	@scripts/setup.sh system test
+	@$(BIN)/python -m tests.servers.fetch
+	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 fuzz: $(VENV)/.dev
 	LONGLINE_FUZZ=$(FUZZ) $(BIN)/python -m pytest -m fuzz

@@ -41,9 +41,9 @@ class Log:
         """What every stage is told."""
         return ("--bus", self.url, "--topic-prefix", self.prefix)
 
-    def _do(self, work: Callable[[], Awaitable[T]]) -> T:
+    def _do(self, work: Callable[[], Awaitable[T]], seconds: float = 30) -> T:
         async def bounded() -> T:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(seconds):
                 return await work()
 
         with self.net.inside():
@@ -77,7 +77,7 @@ class Log:
                 return False
         return not self.behind("sink", [t.hits, t.banners, t.tls, t.scans])
 
-    def put(self, topic: str, values: Iterable[bytes]) -> None:
+    def put(self, topic: str, values: Iterable[bytes], seconds: float = 30) -> None:
         """Write values as somebody else's program would."""
 
         async def send() -> None:
@@ -89,9 +89,9 @@ class Log:
             finally:
                 await producer.stop()
 
-        self._do(send)
+        self._do(send, seconds)
 
-    def read(self, topic: str) -> list[tuple[bytes, dict[str, bytes]]]:
+    def read(self, topic: str, seconds: float = 30) -> list[tuple[bytes, dict[str, bytes]]]:
         """(value, headers) of every message that stands there now."""
 
         async def fetch() -> list[tuple[bytes, dict[str, bytes]]]:
@@ -120,7 +120,7 @@ class Log:
                 await consumer.stop()
             return messages
 
-        return self._do(fetch)
+        return self._do(fetch, seconds)
 
 
 async def _partitions(admin: Any, topics: Sequence[str]) -> list[Any]:
