@@ -18,6 +18,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+import sbom
+
 #: Parts of packages that no program of ours imports: their tests, headers, other languages' sources.
 UNUSED: Final = ("tests", "test", "include", "*.pyi", "*.pyx", "*.pxd", "*.h", "*.c", "*.cpp", "*.a", "*.lib")
 #: Of Python's own library: what is for building and teaching.
@@ -109,6 +111,8 @@ def main(environment: str, into: str) -> None:
     base = Path(into) / "worker"
     base.mkdir(parents=True)
     worker(Path(environment), base)
+    packages = next((base / environment.lstrip("/")).glob("lib/python3*/site-packages"))
+    sbom.main(str(packages), str(base), str(base / environment.lstrip("/") / "sbom.cdx.json"))
     (Path(into) / "state").mkdir()  # a scan's checkpoint, a SQLite file: where a volume goes
     for kind in CAPABILITIES:
         root = Path(into) / kind

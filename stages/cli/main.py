@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "simnet": "run a command inside a simulated Internet",
     "query": "look at what is stored",
     "export": "write what is stored as JSON Lines or CSV",
+    "dataset": "what is stored as files with a manifest, checksums and types; and such files checked",
     "doctor": "whether this host, the log and the store are fit for the work, and the mend",
     "health": "whether a stage of this host is ready",
     "topics": "the topics on Kafka as they should be: what differs, and making it so",

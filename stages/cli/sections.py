@@ -32,7 +32,7 @@ from stages.derive.settings import CertsSettings
 from stages.scanner.grab_settings import GrabSettings
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.zmap_settings import ZmapSettings
-from stages.sink.settings import EraseSettings, ExportSettings, QuerySettings, SinkSettings
+from stages.sink.settings import DatasetSettings, EraseSettings, ExportSettings, QuerySettings, SinkSettings
 from stages.tlsgrab.settings import TlsgrabSettings
 
 SECTIONS: Mapping[str, type[Section]] = {
@@ -53,6 +53,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "erase": EraseSettings,
     "query": QuerySettings,
     "export": ExportSettings,
+    "dataset": DatasetSettings,
     "certs": CertsSettings,
 }
 

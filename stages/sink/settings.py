@@ -91,3 +91,11 @@ class ExportSettings(Section):
 
     format: str = opt("jsonl", "-f", "--format", help="form of the output", choices=("jsonl", "csv"))
     output: str = opt("-", "-o", "--output", metavar="FILE", help="file to write; -: standard output")
+
+
+class DatasetSettings(Section):
+    """Dataset: files with a manifest"""
+
+    format: str = opt(
+        "jsonl", "-f", "--format", help="JSON Lines in Zstandard, or Parquet", choices=("jsonl", "parquet")
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,11 @@ LARGEST = 350_000_000
 
 NET_RAW = ("NET_RAW",)
 BOTH = ("NET_RAW", "NET_ADMIN")
+
+CAPABILITIES: dict[str, tuple[str, ...]] = {"worker": (), "scanner": NET_RAW, "continuation": BOTH}
+
+#: Pinned for the build, and not in the image.
+ONLY_BUILT_WITH = {"hatchling", "editables", "pathspec", "pluggy", "trove-classifiers", "pygments", "pip"}
 
 #: The guard of the tests goes into the containers too.
 CONFINED = {"LONGLINE_CONFINE": "1"}
@@ -71,8 +77,7 @@ def test_there_is_no_shell_and_no_package_manager(kind: str) -> None:
 @pytest.mark.parametrize("kind", images.KINDS)
 def test_it_starts_with_what_it_is_given(kind: str) -> None:
     """A scanner's interpreter carries its capability, so it needs to be given it."""
-    capabilities = {"scanner": NET_RAW, "continuation": BOTH}.get(kind, ())
-    done = run(podman(kind, "--version", capabilities=capabilities))
+    done = run(podman(kind, "--version", capabilities=CAPABILITIES[kind]))
     assert (done.returncode, done.stdout) == (0, f"longline {__version__}\n")
 
 
@@ -192,3 +197,22 @@ def test_the_sidecar_goes_on_with_the_scanners_connections(town: Simnet, log: Lo
     assert sidecar.stop() == 143, sidecar.tail()
     assert len(records) > 300
     assert {record["via"] for record in records} == {"raw"}
+
+
+@pytest.mark.parametrize("kind", images.KINDS)
+def test_the_bill_of_materials_is_true(kind: str) -> None:
+    """CycloneDX, and every pinned package that the program needs is in it, with its licence."""
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    ask = podman(kind, "-c", "print(open('/opt/longline/sbom.cdx.json').read())", capabilities=CAPABILITIES[kind])
+    ask.insert(2, "--entrypoint=/opt/longline/bin/python")
+    text = run(ask).stdout
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = {part["name"]: part for part in json.loads(text)["components"]}
+    pinned = re.findall(r"^([a-z0-9-]+)==(\S+)", (images.ROOT / "requirements" / "run.txt").read_text(), re.MULTILINE)
+    for name, version in pinned:
+        if name not in ONLY_BUILT_WITH:
+            assert bill[name]["version"] == version
+            assert bill[name]["licenses"], name
+    assert {"longline", "libc6", "libssl3"} <= bill.keys()

@@ -19,6 +19,7 @@ TESTED_ELSEWHERE = {
     "stages/derive/shelf.py": "tests/derive/test_reprocess.py",
     "stages/net/recordids.py": "tests/scanner/test_hits.py",
     "stages/scanner/hit_kernel.py": "tests/scanner/test_hits.py",
+    "stages/sink/arrow.py": "tests/sink/test_dataset.py",
     "stages/sink/sqlite_corpus.py": "tests/sink/test_corpus.py",
     "stages/sink/mongo_corpus.py": "tests/sink/test_corpus.py",
 }
@@ -32,6 +33,7 @@ ONE_IMPORTER = {
     "scapy": {"stages/scanner/templates.py"},
     "pyroute2": {"stages/net/route.py", "stages/simnet/wiring.py"},
     "certifi": {"stages/derive/roots.py"},
+    "pyarrow": {"stages/sink/arrow.py"},
     "redis": {"stages/scanner/redis.py"},
     "OpenSSL": {"stages/tlsgrab/openssl.py"},
 }
