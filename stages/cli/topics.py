@@ -11,7 +11,7 @@ from stages.cli.sections import add_settings, load_settings
 from stages.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from stages.core.bus.topic_plan import Shape
+    from stages.core.bus.topic_plan import Keeper, Shape
     from stages.core.settings import BusSettings, TopicSettings
 
 SECTIONS = ("bus", "topics")
@@ -22,6 +22,7 @@ OMIT = ("from_", "to", "group", "member", "dead", "batch_lines", "max_log_bytes"
 ACTIONS: Final = {
     "plan": "what differs, and nothing is changed",
     "apply": "make what is missing, and change what can be changed",
+    "repartition": "give all topics of records N partitions, once everything is worked off and all stages have stopped",
 }
 
 #: The stages that put work off, each to a topic of its own.
@@ -34,6 +35,7 @@ _FOR_EVER: Final = "-1"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = "; ".join(f"{action}: {text}" for action, text in ACTIONS.items())
     parser.add_argument("action", choices=tuple(ACTIONS), help=what)
+    parser.add_argument("number", metavar="N", nargs="?", type=int, help="repartition: partitions of each topic")
     add_settings(parser, *SECTIONS, omit=OMIT)
 
 
@@ -78,6 +80,9 @@ def run(args: argparse.Namespace) -> int:
     keeper = topic_keeper(bus.url, bus)
     set_up(os.environ, default="warning")
 
+    if args.action == "repartition":
+        return launch(lambda _: _repartition(keeper, bus, topics, args.number))
+
     async def main(_: Life) -> int:
         steps = list(plan(wanted, await keeper.found(wanted)))
         if args.action == "apply":
@@ -100,3 +105,41 @@ def run(args: argparse.Namespace) -> int:
         return 0
 
     return launch(main)
+
+
+def readers_of(bus: BusSettings, topics: TopicSettings) -> dict[str, list[str]]:
+    """Group -> the topics that it reads."""
+    from stages.cli.assembly import group_of, topics_of
+
+    named = topics_of(bus)
+    own = [named.hits_of(scanner) for scanner in topics.scanners]
+    groups = {group_of(bus, "sink"): [named.hits, named.banners, named.tls, named.scans]}
+    for stage in LATER:
+        groups[group_of(bus, stage)] = [named.hits, *own]
+        groups[f"{group_of(bus, stage)}.later"] = [named.later(stage)]
+    return groups
+
+
+async def _repartition(keeper: Keeper, bus: BusSettings, topics: TopicSettings, number: int | None) -> int:
+    """0: done; 1: something is not worked off, or still runs. Raises UsageError: no number, or too small a one."""
+    from stages.cli.assembly import topics_of
+
+    found = await keeper.found(wanted_of(bus, topics))
+    found.pop(topics_of(bus).dead, None)  # nobody owns prefixes of it
+    if number is None or number < 1:
+        raise UsageError("N", number, "how many partitions each topic is to have")
+    larger = {name: shape.partitions for name, shape in found.items() if shape.partitions > number}
+    if larger:
+        name, has = next(iter(larger.items()))
+        raise UsageError("N", number, f"{name} has {has}, and Kafka takes none away: other topics (--topic-prefix) can")
+    held = await keeper.holding(readers_of(bus, topics))
+    for holding in held:
+        sys.stderr.write(f"longline topics: {holding}\n")
+    if held:
+        sys.stderr.write("longline topics: nothing was changed: let it be worked off, then stop all stages\n")
+        return 1
+    smaller = {name: number for name, shape in found.items() if shape.partitions < number}
+    if smaller:
+        await keeper.grow(smaller)
+    sys.stdout.write(f"{len(smaller)} topics have {number} partitions now\n")
+    return 0

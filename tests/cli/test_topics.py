@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
+import sys
+import tempfile
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from tests.cli.command import longline
+from tests.integration.workers import until
 from tests.servers.kafka import KafkaServer
 
 
@@ -71,3 +77,58 @@ def test_what_cannot_be(words: tuple[str, ...], told: str) -> None:
     ran = longline("topics", *words)
     assert ran.returncode == 2
     assert told in ran.stderr
+
+
+def test_more_partitions_once_all_is_worked_off_and_has_stopped(kafka: KafkaServer) -> None:
+    prefix = f"t{uuid4().hex[:8]}"
+    bus = ("--bus", f"kafka://{kafka.bootstrap}", "--topic-prefix", prefix)
+
+    def repartition(*words: str) -> subprocess.CompletedProcess[str]:
+        return longline("topics", "repartition", *words, *bus)
+
+    topics(kafka, prefix, "apply")
+    hit = b'{"kind":"hit","v":1,"id":"x","scan":"s","ts":"2026-11-21T07:00:00.000000Z","ip":"127.0.0.1","port":9}'
+    asyncio.run(put(kafka, f"{prefix}.hits.v1", hit))
+    ran = repartition("6")
+    assert ran.returncode == 1
+    assert f"{prefix}.sink is 1 behind in {prefix}.hits.v1" in ran.stderr
+    with tempfile.TemporaryDirectory() as folder:
+        store = f"sqlite:{folder}/s.db"
+        longline("sink", "--init", "--store", store)
+        words = (
+            ("sink", "--store", store), ("bannergrab", "--ports", "1"), ("tlsgrab", "--ports", "1"),
+        )  # fmt: skip
+        command = [sys.executable, "-m", "stages.cli.main"]
+        stages = [subprocess.Popen([*command, *w, *bus], stderr=subprocess.DEVNULL) for w in words]
+        try:
+            until(lambda: "members" in (said := repartition("6").stderr) and "behind" not in said, "worked off")
+            assert repartition("6").returncode == 1
+        finally:
+            for stage in stages:
+                stage.terminate()
+            for stage in stages:
+                stage.wait(60)
+    until(lambda: repartition("6").returncode == 0, "the members have left")
+    now = {step["topic"]: step["now"] for step in topics(kafka, prefix, "plan") if step["what"] == "partitions"}
+    assert set(now.values()) == {"6"}
+    assert f"{prefix}.dead.v1" not in now
+    assert len(now) == 6
+    assert repartition("6").stdout == "0 topics have 6 partitions now\n"
+
+
+@pytest.mark.parametrize("words", [(), ("0",), ("3",)])
+def test_a_number_that_cannot_be(kafka: KafkaServer, words: tuple[str, ...]) -> None:
+    prefix = f"t{uuid4().hex[:8]}"
+    topics(kafka, prefix, "apply")
+    ran = longline("topics", "repartition", *words, "--bus", f"kafka://{kafka.bootstrap}", "--topic-prefix", prefix)
+    assert ran.returncode == 2
+    assert "longline: N" in ran.stderr or " N" in ran.stderr
+
+
+async def put(kafka: KafkaServer, topic: str, value: bytes) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, value)
+    finally:
+        await producer.stop()

@@ -21,13 +21,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from operator import is_
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     AuthenticationFailedError,
@@ -36,6 +36,7 @@ from aiokafka.errors import (
     CommitFailedError,
     ConsumerStoppedError,
     GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
     IllegalStateError,
     IncompatibleBrokerVersion,
     InconsistentGroupProtocolError,
@@ -63,7 +64,7 @@ from stages.core.bus.kafka_options import (
     KafkaOptions,
     configs_of,
 )
-from stages.core.bus.topic_plan import TOPIC, Shape, Step
+from stages.core.bus.topic_plan import TOPIC, Holding, Shape, Step
 from stages.core.errors import HostError, Unavailable
 
 log = logging.getLogger("longline.bus.kafka")
@@ -82,6 +83,9 @@ CLOSE_SECONDS: Final = 5.0
 
 #: DescribeConfigs: the source of a setting that was set for this topic (KIP-226, DYNAMIC_TOPIC_CONFIG).
 _TOPICS_OWN: Final = 1
+
+#: DescribeGroups: where the members of a group stand in its description, in every version.
+_MEMBERS: Final = 5
 
 #: Seconds of one wait for more of a topic that is looked through.
 LOOK_SECONDS: Final = 0.2
@@ -176,9 +180,9 @@ async def _make(admin: AIOKafkaAdminClient, topics: Mapping[str, Shape]) -> None
             raise kind(f"topic {topic}: {message[0] if message else ''}")
 
 
-async def look(options: KafkaOptions, topic: str) -> AsyncIterator[Chunk]:
-    """All that stands in a topic now. Raises Unavailable, HostError."""
-    consumer = AIOKafkaConsumer(
+def _looker(options: KafkaOptions) -> AIOKafkaConsumer:
+    """A consumer of no group."""
+    return AIOKafkaConsumer(
         bootstrap_servers=list(options.bootstrap),
         client_id="longline-look",
         group_id=None,
@@ -187,6 +191,11 @@ async def look(options: KafkaOptions, topic: str) -> AsyncIterator[Chunk]:
         request_timeout_ms=int(options.request_timeout * 1000),
         **options.security(),
     )
+
+
+async def look(options: KafkaOptions, topic: str) -> AsyncIterator[Chunk]:
+    """All that stands in a topic now. Raises Unavailable, HostError."""
+    consumer = _looker(options)
     try:
         async with asyncio.timeout(options.request_timeout):
             partitions = await _partitions(options, topic)
@@ -247,6 +256,47 @@ class KafkaTopics:
             if changed:
                 await self._alter(admin, changed)
 
+    async def holding(self, groups: Mapping[str, Sequence[str]]) -> list[Holding]:
+        """What is not drained, of groups and the topics that each reads. Raises Unavailable, HostError."""
+        held: list[Holding] = []
+        consumer = _looker(self._options)
+        async with self._asking() as admin, AsyncExitStack() as closing:
+            closing.push_async_callback(_close, consumer)
+            await consumer.start()
+            there = set(await admin.list_topics())
+            for group, topics in groups.items():
+                answer = await self._group(admin, group)
+                members = sum(len(described[_MEMBERS]) for described in answer.groups)
+                done = await admin.list_consumer_group_offsets(group)
+                for topic in (topic for topic in topics if topic in there):
+                    (described,) = await admin.describe_topics([topic])
+                    partitions = [TopicPartition(topic, part["partition"]) for part in described["partitions"]]
+                    first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+                    behind = sum(
+                        max(0, end[tp] - max(first[tp], done[tp].offset if tp in done else 0)) for tp in partitions
+                    )
+                    if behind or members:
+                        held.append(Holding(group, topic, behind, members))
+        return held
+
+    async def _group(self, admin: AIOKafkaAdminClient, group: str) -> Any:
+        """Its description. A cluster that had no group yet makes the topic of groups at the first question."""
+        async with asyncio.timeout(self._options.request_timeout):
+            while True:
+                try:
+                    (answer,) = await admin.describe_consumer_groups([group])
+                    return answer
+                except GroupCoordinatorNotAvailableError:
+                    await asyncio.sleep(FIRST_RETRY_SECONDS)
+
+    async def grow(self, partitions: Mapping[str, int]) -> None:
+        """Give topics more partitions. Raises Unavailable, HostError."""
+        async with self._asking() as admin:
+            answer = await admin.create_partitions({topic: NewPartitions(n) for topic, n in partitions.items()})
+            for topic, code, message in answer.topic_errors:
+                if code:
+                    raise _error_of(code)(f"topic {topic}: {message or ''}")
+
     async def _alter(self, admin: AIOKafkaAdminClient, changed: Mapping[str, Mapping[str, str]]) -> None:
         kept = await self._overridden(admin, sorted(changed))
         resources = [
@@ -293,7 +343,7 @@ class KafkaTopics:
         try:
             async with _administering(self._options) as admin:
                 yield admin
-        except KafkaError as error:
+        except (KafkaError, TimeoutError) as error:
             raise _named(error) from error
 
 

@@ -36,6 +36,22 @@ class Step:
     by_hand: bool = False  #: `apply` leaves it alone
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What keeps a topic from getting more partitions: a group that has not worked it off, or that still has members,
+    who would go on by the old number."""
+
+    group: str
+    topic: str
+    behind: int  #: offsets
+    members: int
+
+    def __str__(self) -> str:
+        if self.behind:
+            return f"{self.group} is {self.behind} behind in {self.topic}"
+        return f"{self.group} still has {self.members} members"
+
+
 class Keeper(Protocol):
     """Of a log whose topics are made and changed."""
 
@@ -44,6 +60,12 @@ class Keeper(Protocol):
 
     async def apply(self, steps: Sequence[Step], wanted: Mapping[str, Shape]) -> None:
         """Take the steps that are not to be taken by hand."""
+
+    async def holding(self, groups: Mapping[str, Sequence[str]]) -> list[Holding]:
+        """What is not drained, of groups and the topics that each reads."""
+
+    async def grow(self, partitions: Mapping[str, int]) -> None:
+        """Give topics more partitions: topic -> how many in all."""
 
 
 def plan(wanted: Mapping[str, Shape], found: Mapping[str, Shape]) -> Iterator[Step]:
