@@ -6,6 +6,7 @@ a play or a replacement without its words, fail the tests.
 
     simnet    inside the simulated Internet `NET`, where Kafka and the MongoDB wire server listen too
     here      in this process's own namespace, confined to loopback: commands that build a network, or need none
+    elsewhere what Docker and Kubernetes are told: that it names what there is; tests/deploy builds and runs the same
     make      verbs of the project: what the Makefile would do is asked (`make -n`), and who does it is named
 
 `longline` is that of this interpreter, the working directory an empty one, and a line that ends in `&` is ended by
@@ -39,7 +40,7 @@ QUICK: Final = {
 class Play:
     """How one block is played."""
 
-    ground: Literal["simnet", "here", "make"]
+    ground: Literal["simnet", "here", "elsewhere", "make"]
     replace: Mapping[str, str] = field(default_factory=dict)  #: words as written -> words as typed
     environment: Mapping[str, str] = field(default_factory=dict)
     file: tuple[str, str] | None = None  #: (name, language): the same heading's block that is laid beside the commands
@@ -67,6 +68,7 @@ PLAYS: Final[Mapping[str, Play]] = {
         servers=True,
         seen=seen.everything_through_kafka,
     ),
+    "README.md: In production": Play("elsewhere", seen=seen.compose_has_these_services),
     "README.md: Is this host fit for it?": Play("here", seen=seen.the_doctor_has_looked),
     "CONTRIBUTING.md: Set-up": Play("make", seen=seen.make_has_the_verbs),
     "docs/benchmarks.md: How to repeat": Play("make", seen=seen.make_runs_the_benches),
@@ -96,6 +98,16 @@ PLAYS: Final[Mapping[str, Play]] = {
     "docs/from-zmap.md: For those who come from ZMap": Play(
         "simnet", {**_SMALLER, "zmap -p": "longline scan -p"}, QUICK, seen=seen.what_zmaps_users_typed
     ),
+    "docs/operations.md: One host, by compose": Play("elsewhere", seen=seen.compose_has_these_services),
+    "docs/operations.md: Images": Play("elsewhere", seen=seen.images_have_these_targets),
+    "docs/operations.md: Kubernetes": Play("elsewhere", seen=seen.the_cluster_gets_what_it_needs),
+    "docs/operations.md: More partitions": Play(
+        "simnet",
+        {"broker.example:9092": "{kafka}", "repartition 64": "repartition 64 --topic-prefix grown"},
+        servers=True,
+    ),
+    "docs/operations.md: Backing up": Play("here", seen=seen.the_backup_can_be_read),
+    "docs/operations.md: Datasets": Play("here", seen=seen.the_dataset_is_whole),
     "docs/simnet.md: The simulated Internet": Play(
         "here", environment={**QUICK, "SHELL": "/bin/sh"}, root=True, seen=seen.what_stands_in_simnet
     ),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
+import shlex
 import subprocess
 from base64 import b64decode
 from collections import Counter
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from xml.etree import ElementTree
 
+from stages.cli.main import parser_of
 from stages.simnet.responder_spec import Reaction, Responder, Says
 from stages.simnet.responder_truth import ResponderTruth
 from stages.simnet.spec import Spec
@@ -222,7 +226,74 @@ def make_runs_the_benches(stage: Stage) -> None:
         assert set(names) <= set(BENCHES)
 
 
+# --- elsewhere
+
+
+def images_have_these_targets(stage: Stage) -> None:
+    """Each `docker build` names the file and a target of it, which tests/servers/images.py builds."""
+    from tests.servers.images import KINDS
+
+    targets = []
+    for said in stage.said:
+        words = shlex.split(said.command)
+        assert words[:2] == ["docker", "build"]
+        assert (ROOT / words[words.index("-f") + 1]).is_file()
+        targets.append(words[words.index("--target") + 1])
+        assert words[words.index("-t") + 1] == f"longline/{targets[-1]}"
+    assert sorted(targets) == sorted(KINDS)
+
+
+def compose_has_these_services(stage: Stage) -> None:
+    """Each `docker compose` names the file, a profile of it, a service and words that the program understands."""
+    from tests.servers.compose import project
+
+    services = project(ROOT / "deploy" / "compose.yaml")["services"]
+    profiles = {profile for service in services.values() for profile in service.get("profiles", ())}
+    for said in stage.said:
+        words = shlex.split(said.command)
+        if words[0] != "docker":
+            continue
+        assert words[1:4] == ["compose", "-f", "deploy/compose.yaml"]
+        if "--profile" in words:
+            assert words[words.index("--profile") + 1] in profiles
+        if "run" in words:
+            service, *typed = words[words.index("--rm") + 1 :]
+            assert service in services
+            _parsed(typed or services[service]["command"])
+
+
+def _parsed(words: Sequence[str]) -> None:
+    name, *rest = words
+    parser_of(name, importlib.import_module(f"stages.cli.{name}")).parse(rest)
+
+
+def the_cluster_gets_what_it_needs(stage: Stage) -> None:
+    """The overlay can be built, and the secret is the one that its pods mount."""
+    from tests.servers.kustomize import manifests
+
+    secret, applied = (shlex.split(said.command) for said in stage.said[1:])
+    documents = manifests(ROOT / applied[applied.index("-k") + 1])
+    mounted = {
+        volume["secret"]["secretName"]
+        for document in documents
+        for volume in document.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", ())
+        if "secret" in volume
+    }
+    assert mounted == {secret[secret.index("generic") + 1]}
+    assert any(word.startswith("--from-literal=store-url=") for word in secret)
+
+
 # --- docs
+
+
+def the_backup_can_be_read(stage: Stage) -> None:
+    assert (stage.folder / "backup.db").stat().st_size > 0
+
+
+def the_dataset_is_whole(stage: Stage) -> None:
+    assert stage.said[-1].out == "2026-11 is whole\n"
+    files = json.loads((stage.folder / "2026-11" / "manifest.json").read_text())["files"]
+    assert [file["collection"] for file in files] == ["services", "certificates"]
 
 
 def settings_of_the_file(stage: Stage) -> None:
