@@ -81,8 +81,8 @@ programs() {
             postfix:postfix tor:tor java:openjdk-17-jdk-headless mvn:maven gnutls-serv:gnutls-bin go:golang-go \
             dovecot:dovecot-imapd /usr/lib/dovecot/pop3-login:dovecot-pop3d \
             /usr/lib/dovecot/managesieve-login:dovecot-managesieved vsftpd:vsftpd slapd:slapd prosody:prosody \
-            zsh:zsh fish:fish podman:podman catatonit:catatonit buildah:buildah runc:runc mmdebstrap:mmdebstrap \
-            prometheus:prometheus ;;
+            zsh:zsh fish:fish podman:podman catatonit:catatonit buildah:buildah runc:runc \
+            mmdebstrap:mmdebstrap qemu-x86_64:qemu-user prometheus:prometheus ;;
         bench) echo nft:nftables ip:iproute2 zmap:zmap masscan:masscan nginx:nginx-light java:openjdk-17-jdk-headless \
             mvn:maven go:golang-go ;;
         *) die "no such verb: $1" ;;

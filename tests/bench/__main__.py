@@ -53,6 +53,7 @@ BENCHES: Final[Mapping[str, Sequence[str]]] = {
         "kafka_null",
         "sink",
         "corpus",
+        "production",
         "demo",
     )
 }

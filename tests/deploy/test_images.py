@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.integration import plans
 from tests.integration.stored import assert_true, documents
 from tests.integration.topics import Log
 from tests.integration.workers import Crew, Worker, until
+from tests.require import require
 from tests.servers import as_cluster, images
 from tests.servers.images import contained, environment, podman
 
@@ -125,6 +127,25 @@ def test_kernels_are_loaded_and_not_compiled(town: Simnet) -> None:
     assert sum("data loaded" in line for line in found) >= 5
     missed = sum("index loaded" in line for line in found) - sum("data loaded" in line for line in found)
     assert missed == 0, done.stdout
+
+
+def test_kernels_run_on_another_processor(tmp_path: Path) -> None:
+    """An emulated Haswell, the oldest of x86-64-v3: what was compiled here is loaded there, and validates answers."""
+    require(shutil.which("qemu-x86_64"), "qemu-x86_64 (Debian: qemu-user)")
+    root = run(["podman", "image", "mount", images.name("worker")]).stdout.strip()
+    env = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "", "NUMBA_DEBUG_CACHE": "1", "HOME": "/nonexistent"}
+    code = "from stages.scanner import benchmark; print(benchmark.answers(0.1) > 0, benchmark.frames(0.1) > 0)"
+    words = [word for name, value in env.items() for word in ("-E", f"{name}={value}")]
+    script = str(Path(as_cluster.__file__).with_name("on_processor.sh"))
+    command = ["unshare", "-m", "bash", script, root, str(tmp_path), "Haswell-noTSX", *words]
+    try:
+        done = run([*command, "/opt/longline/bin/python", "-c", code])
+    finally:
+        run(["podman", "image", "umount", images.name("worker")])
+    assert done.returncode == 0, done.stderr
+    assert "True True" in done.stdout
+    cache = [line for line in done.stdout.splitlines() if line.startswith("[cache]")]
+    assert sum("index loaded" in line for line in cache) == sum("data loaded" in line for line in cache) >= 5
 
 
 def test_a_stage_in_a_pipe() -> None:

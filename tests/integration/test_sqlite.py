@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from stages.simnet.network import Simnet
 from stages.sink.store import Collection
 from tests.integration import plans
 from tests.integration.corpus import assert_all_are_judged
-from tests.integration.stored import assert_true, behind, documents
+from tests.integration.stored import assert_true, behind, count, documents
 from tests.integration.workers import Crew, Worker, until
 
 
@@ -42,3 +44,27 @@ def test_run_and_run_again(town: Simnet, crew: Crew, tmp_path: Path) -> None:
     assert run.start().wait() == 0
     assert "is finished; --again scans anew" in run.text
     assert documents(town, store, Collection.BANNERS) == before
+
+
+@pytest.mark.slow
+def test_it_is_read_and_backed_up_while_it_runs(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    """Readers and a backup (SQLite's online backup, as docs/operations.md has it) see a whole file."""
+    store, copies = f"sqlite:{tmp_path / 'town.db'}", 0
+    run = crew.hire(Worker(town, tmp_path, *plans.run(town, store, rate=1_500)))
+    run.start()
+    until(lambda: run.metric("longline_sink_documents_total"), "something is stored")
+    before = 0
+    while run.running and copies < 20:
+        words = ("query", "services", "--json", "--limit", "0", "--store", store)
+        asked = Worker(town, tmp_path, *words, name="query", metrics=False)
+        assert asked.start().wait() == 0, asked.tail()
+        copy = tmp_path / f"backup{copies}.db"
+        with closing(sqlite3.connect(tmp_path / "town.db")) as source, closing(sqlite3.connect(copy)) as into:
+            source.backup(into)
+            assert into.execute("pragma integrity_check").fetchone() == ("ok",)
+        stored = count(town, f"sqlite:{copy}", Collection.SERVICES)
+        assert stored >= before
+        before, copies = stored, copies + 1
+    assert copies >= 3
+    assert run.wait() == 0, run.tail()
+    assert_true(town, store)
