@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from stages.core.settings import Loaded
     from stages.net.privileges import Setup
 
-SECTIONS = ("scanner", "grab", "continue", "zmap", "lists", "bus", "metrics")
+SECTIONS = ("scanner", "grab", "continue", "zmap", "lists", "bus", "lag", "metrics")
 
 #: What of `continue` is about the hits of another process.
 OF_CONSUMERS = ("via", "max_hit_age", "held_ports")
@@ -69,6 +69,7 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
     from stages.cli import zmap_ways
     from stages.cli.assembly import expiring, started, topics_of, watched
     from stages.cli.grabbing import onward_of
+    from stages.cli.overload import lagging_of, until_empty
     from stages.core.bus.urls import open_publisher
     from stages.core.lifecycle import Life, launch
     from stages.core.metrics import Metrics
@@ -94,8 +95,12 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
             # What is wrong with the arguments is said at once, however long the broker is out of reach.
             await asyncio.to_thread(lambda: prepare(settings, lists, now_us=0, resolve=resolver()))
         metrics = Metrics()
+        counted = ScannerMetrics(metrics)
         topics = topics_of(bus)
         publisher = None if bus.sink == PIPE else open_publisher(bus.sink, bus, main=topics.hits, stage="scanner")
+        of = None if onward.hold is None else onward.scanner
+        lagging = lagging_of(loaded, publisher, of, counted.left_out.add)
+        publisher = lagging or publisher
         ready = False
 
         def check() -> bool:
@@ -113,7 +118,7 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
                     publisher=publisher,
                     topics=topics,
                     stop=life.stopping,
-                    metrics=ScannerMetrics(metrics),
+                    metrics=counted,
                     checkpoint=beside(bus.sink),
                     # One file, one scan: the same command goes on with it, after whatever ended it.
                     resume=settings.checkpoint is not None,
@@ -124,6 +129,8 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
                     log_name=log_name,
                     plugins=plugins,
                 )
+                if lagging is not None:
+                    await until_empty(lagging, life)
             finally:
                 if publisher is not None:
                     await publisher.close()

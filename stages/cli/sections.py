@@ -17,6 +17,7 @@ from stages.core.options import add_section, given
 from stages.core.settings import (
     BusSettings,
     ContinueSettings,
+    LagSettings,
     ListSettings,
     Loaded,
     MetricsSettings,
@@ -39,6 +40,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "bus": BusSettings,
     "topics": TopicSettings,
     "store": StoreSettings,
+    "lag": LagSettings,
     "metrics": MetricsSettings,
     "lists": ListSettings,
     "politeness": PolitenessSettings,

@@ -161,6 +161,29 @@ class TopicSettings(Section):
     json_: bool = opt(False, "--json", help="one JSON object a line instead of a table")
 
 
+class LagSettings(Section):
+    """Lag: what a scan does when those who take its hits fall behind, on Kafka"""
+
+    max_lag: int | None = opt(
+        None, "--max-lag", metavar="N", help="hits that the slowest group may be behind; default: any number", ge=1
+    )
+    on_lag: Literal["pause", "drop", "spill"] = opt(
+        "pause",
+        "--on-lag",
+        help="above --max-lag: pause the sending; drop hits, counted; spill them to a file that is published when there"
+        " is room again",
+    )
+    spill_file: str | None = opt(None, "--spill-file", metavar="FILE", help="with --on-lag spill: the file")
+
+    @pydantic.model_validator(mode="after")
+    def _together(self) -> LagSettings:
+        if (self.on_lag == "spill") != (self.spill_file is not None):
+            raise ValueError("--on-lag spill and --spill-file FILE go together")
+        if self.max_lag is None and self.on_lag != "pause":
+            raise ValueError(f"--on-lag {self.on_lag} needs --max-lag")
+        return self
+
+
 class StoreSettings(Section):
     """Store: where everything is kept"""
 

@@ -52,6 +52,7 @@ class ScannerMetrics:
         self.answers = counter("longline_scanner_answers", "Validated answers", "classification", CLASSIFICATIONS)
         self.repeats = counter("longline_scanner_repeats", "Answers of targets that had answered before")
         self.written = counter("longline_scanner_results_written", "Results published or written, acknowledged")
+        self.left_out = counter("longline_scanner_hits_dropped", "Hits left out as readers are behind (--on-lag drop)")
         self.retries = counter("longline_scanner_publish_retries", "Publishing that failed and was tried again")
         self.position = gauge("longline_scanner_position", "Targets probed")
         self.targets = gauge("longline_scanner_targets", "Targets of the scan")

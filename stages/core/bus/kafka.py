@@ -276,7 +276,8 @@ class KafkaTopics:
                         max(0, end[tp] - max(first[tp], done[tp].offset if tp in done else 0)) for tp in partitions
                     )
                     if behind or members:
-                        held.append(Holding(group, topic, behind, members))
+                        known = bool(members) or any(tp in done for tp in partitions)
+                        held.append(Holding(group, topic, behind, members, known))
         return held
 
     async def _group(self, admin: AIOKafkaAdminClient, group: str) -> Any:

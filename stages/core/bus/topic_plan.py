@@ -45,6 +45,7 @@ class Holding:
     topic: str
     behind: int  #: offsets
     members: int
+    known: bool = True  #: it has members, or has committed something
 
     def __str__(self) -> str:
         if self.behind:
