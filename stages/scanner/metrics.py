@@ -51,7 +51,9 @@ class ScannerMetrics:
         self.drops = counter("longline_scanner_ring_drops", "Packets that the kernel had no room for")
         self.answers = counter("longline_scanner_answers", "Validated answers", "classification", CLASSIFICATIONS)
         self.repeats = counter("longline_scanner_repeats", "Answers of targets that had answered before")
-        self.written = counter("longline_scanner_results_written", "Results published or written, acknowledged")
+        self.written = counter(
+            "longline_scanner_results_written", "Results published or written, acknowledged, or dropped"
+        )
         self.left_out = counter("longline_scanner_hits_dropped", "Hits left out as readers are behind (--on-lag drop)")
         self.retries = counter("longline_scanner_publish_retries", "Publishing that failed and was tried again")
         self.position = gauge("longline_scanner_position", "Targets probed")

@@ -462,6 +462,7 @@ class Session:
             ended=_now_us(),
             counters=state.counters,
             tally=self._tally,
+            left_out=int(self._metrics.left_out.total),
         )
 
     def _say(self, engine: Engine, part: Slice) -> None:

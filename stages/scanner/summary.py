@@ -91,6 +91,7 @@ class Summary:
     ended: int
     counters: Counters
     tally: Tally
+    left_out: int = 0  #: hits that were not published, as readers are behind (--on-lag drop)
 
     @property
     def seconds(self) -> float:
@@ -106,6 +107,8 @@ class Summary:
         return {
             **asdict(self.counters),
             **asdict(self.tally),
+            "written": self.tally.written - self.left_out,
+            "hits_dropped": self.left_out,
             "targets": self.targets,
             "complete": self.complete,
             "reason": self.reason,
@@ -120,8 +123,9 @@ class Summary:
         said = f", {self.tally.banners} banners" if self.tally.banners else ""
         drops = f", {self.counters.ring_drops} packets dropped by this host" if self.counters.ring_drops else ""
         silent = f", {self.counters.not_sent} probes that could not be sent" if self.counters.not_sent else ""
+        left_out = f", {self.left_out} hits left out as those who take them are behind" if self.left_out else ""
         return (
             f"scan {self.scan}: {self.tally.success} open of {self.counters.sent} probes "
-            f"({self.hit_rate:.2%}) in {self.seconds:.1f} s, {self.tally.written} results written"
-            f"{said}{drops}{silent}{left}"
+            f"({self.hit_rate:.2%}) in {self.seconds:.1f} s, {self.tally.written - self.left_out} results written"
+            f"{left_out}{said}{drops}{silent}{left}"
         )

@@ -10,7 +10,7 @@ import pytest
 from stages.simnet.network import Simnet
 from stages.sink.store import Collection
 from tests.integration import plans
-from tests.integration.stored import assert_true, count
+from tests.integration.stored import assert_true, count, documents
 from tests.integration.topics import Log
 from tests.integration.workers import Crew, Worker, until
 
@@ -56,6 +56,9 @@ def test_a_scanner_faster_than_the_grabs(
         assert worker.stop() == 143, worker.tail()
     if way == "drop":
         assert dropped > 0
+        (told,) = documents(town, store, Collection.SCANS)
+        counters = told["end"]["counters"]
+        assert (counters["hits_dropped"], counters["written"]) == (dropped, 620 - dropped)
         assert count(town, store, Collection.HITS) + dropped == 620
     else:
         assert dropped == 0
