@@ -55,7 +55,7 @@ def test_workers_have_no_capability_and_nothing_to_write_on(services: dict[str, 
         service = services[name]
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
-        added = {"scanner": ["NET_RAW"], "demo": ["SYS_ADMIN", "NET_ADMIN", "NET_RAW"]}.get(name)
+        added = {"scanner": ["NET_RAW"]}.get(name)
         assert service.get("cap_add") == added, name
 
 

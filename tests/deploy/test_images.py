@@ -155,6 +155,16 @@ def test_a_stage_in_a_pipe() -> None:
     assert (dead["kind"], dead["reason"]) == ("dead", "schema")
 
 
+def test_the_demo_needs_no_network_and_no_privilege() -> None:
+    """As compose runs it."""
+    words = podman("worker", "demo", "--loopback")
+    words[words.index("--network") + 1] = "none"
+    words[2:2] = ["--tmpfs", "/tmp", "-w", "/tmp", "-e", "LONGLINE_CONFINE=1"]
+    done = run(words)
+    assert done.returncode == 0, done.stderr
+    assert "0 missing, 0 invented, 0 wrong" in done.stdout
+
+
 class Yard:
     """Containers in the town, named after the test."""
 
