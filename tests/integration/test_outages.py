@@ -111,3 +111,21 @@ def test_the_database_is_cut_off(town: Simnet, store: str, log: Log, crew: Crew,
         proxy.mend()
         until(lambda: sink.ready, "the sink is ready again")
         end(town, log, store, workers, scan)
+
+
+@pytest.mark.slow
+def test_the_database_is_slow(town: Simnet, store: str, log: Log, crew: Crew, tmp_path: Path) -> None:
+    """Its line carries a hundredth of what is written, so that writes end in timeouts and are done again."""
+    address, name = store.removeprefix("mongodb://").split("/")
+    with ExitStack() as stack:
+        with town.inside():
+            proxy = stack.enter_context(Proxy("127.0.0.1", int(address.rpartition(":")[2])))
+        workers, scan = begin(town, log, f"mongodb://127.0.0.1:{proxy.port}/{name}", crew, tmp_path)
+        sink = workers[0]
+        until(lambda: sink.metric("longline_sink_documents_total"), "something is stored")
+        proxy.slow(2_000)
+        until(lambda: sink.metric("longline_sink_write_failures_total"), "a write was given up")
+        assert sink.healthy
+        proxy.mend()
+        until(lambda: sink.ready, "the sink is ready again")
+        end(town, log, store, workers, scan)

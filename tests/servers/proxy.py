@@ -1,4 +1,4 @@
-"""A TCP proxy that can be cut: `with Proxy("127.0.0.1", port) as proxy: proxy.cut(); ...; proxy.mend()`.
+"""A TCP proxy that can be cut, or slow: `with Proxy("127.0.0.1", port) as proxy: proxy.cut(); ...; proxy.mend()`.
 
 Cut, it closes what is open by RST and refuses (or swallows: `cut(silently=True)`) what is new, as a network does that
 is down. One thread, a selector, non-blocking sockets.
@@ -12,12 +12,16 @@ import selectors
 import socket
 import struct
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 #: Bytes taken from a socket at once; and buffered towards one that does not take them, before reading stops.
 READ_BYTES: Final = 65_536
 BUFFER_BYTES: Final = 1 << 20
+
+#: While it is slow, what is read at once is as much as passes in so many seconds.
+SLICE_SECONDS: Final = 0.05
 
 
 @dataclass(eq=False)
@@ -44,6 +48,7 @@ class Proxy:
         self._cut = False
         self._silently = False
         self._closing = False
+        self._slow = 0.0
         self.connections = 0  #: accepted so far
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
@@ -54,8 +59,13 @@ class Proxy:
         self._set(cut=True, silently=silently)
 
     def mend(self) -> None:
-        """Let connections through again."""
+        """Let connections through again, as fast as they go."""
+        self._slow = 0.0
         self._set(cut=False, silently=False)
+
+    def slow(self, bytes_per_second: float) -> None:
+        """All connections together get no more through."""
+        self._slow = bytes_per_second
 
     def _set(self, *, cut: bool, silently: bool) -> None:
         with self._lock:
@@ -129,7 +139,10 @@ class Proxy:
             if events & selectors.EVENT_WRITE:
                 del end.out[: end.sock.send(end.out)]
             if events & selectors.EVENT_READ:
-                data = end.sock.recv(READ_BYTES)
+                slow = self._slow
+                data = end.sock.recv(max(1, int(slow * SLICE_SECONDS)) if slow else READ_BYTES)
+                if slow:
+                    time.sleep(len(data) / slow)
                 if not data:
                     self._drop(end)
                     return
