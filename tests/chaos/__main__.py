@@ -110,6 +110,11 @@ def poison(ground: Ground) -> ex.Seen:
         return ex.poisoned(pipeline, random.Random(4), number, readable, samples(pipeline.log.topics))
 
 
+def soak(ground: Ground) -> ex.Seen:
+    with Crew() as crew:
+        return ex.soak(ground.pipeline("soak", crew), 3_600 * SHARE)
+
+
 EXPERIMENTS: Final[dict[str, Callable[[Ground], ex.Seen]]] = {
     "kills_kafka": kills_kafka,
     "kills_sqlite": kills_sqlite,
@@ -117,6 +122,7 @@ EXPERIMENTS: Final[dict[str, Callable[[Ground], ex.Seen]]] = {
     "group": group,
     "database": database,
     "poison": poison,
+    "soak": soak,
 }
 
 

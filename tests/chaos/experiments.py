@@ -10,12 +10,14 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import orjson
 
+from stages.core.records import Hit, parse
 from stages.simnet.network import Simnet
 from stages.sink.store import Collection
 from tests.integration import plans
@@ -282,3 +284,57 @@ def poisoned(
         assert worker.stop() == 143, worker.tail()
         assert worker.starts == 1
     return Seen({"mutated records": number * len(samples), "dead letters": told.total() + others})
+
+
+def slope(samples: Sequence[tuple[float, float]]) -> float:
+    """Of the straight line nearest to (time, value), per hour."""
+    times, values = [at for at, _ in samples], [value for _, value in samples]
+    middle_t, middle_v = fmean(times), fmean(values)
+    spread = sum((t - middle_t) ** 2 for t in times)
+    return 3_600 * sum((t - middle_t) * (v - middle_v) for t, v in zip(times, values, strict=True)) / spread
+
+
+def soak(pipeline: Pipeline, seconds: float, share: float = 0.5) -> Seen:
+    """Hits of a scan again and again, each time of another scan, at a `share` of the rate at which the grabs work them
+    off: memory, descriptors and lag stay as they are once warm (their slopes are over the last three quarters)."""
+    pipeline.start(rate=5_000)
+    assert pipeline.scan is not None
+    assert pipeline.scan.wait(PATIENCE) == 0, pipeline.scan.tail()
+    log, hits = pipeline.log, pipeline.log.topics.hits
+    until(log.drained, "the first scan is stored", PATIENCE)
+    found = [parse(line) for value, _ in log.read(hits) for line in value.splitlines()]
+    assert all(isinstance(hit, Hit) for hit in found)
+
+    def put(number: int, upto: int) -> None:
+        log.put(hits, (replace(hit, scan=f"soak{number}", id="").dump() for hit in found[:upto]))
+
+    began = time.monotonic()
+    for number in range(10):
+        put(number, len(found))
+    until(log.drained, "the rate is known", PATIENCE)
+    top = 10 * len(found) / (time.monotonic() - began)
+    each = len(found) / (share * top)  # seconds
+    names = {"MB": "process_resident_memory_bytes", "descriptors": "process_open_fds"}
+    samples: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    lags: list[tuple[float, float]] = []
+    began, number = time.monotonic(), 10
+    while (now := time.monotonic() - began) < seconds:
+        put(number, len(found))
+        for worker in pipeline.workers:
+            for name, metric in names.items():
+                value = worker.metric(metric) / (2**20 if name == "MB" else 1)
+                samples.setdefault((worker.name, name), []).append((now, value))
+        lags.append((now, log.behind("bannergrab", [hits]) + log.behind("tlsgrab", [hits])))
+        number += 1
+        time.sleep(max(0.0, began + (number - 10) * each - time.monotonic()))
+    until(log.drained, "everything is stored", PATIENCE)
+    warm = [sample for sample in lags if sample[0] > seconds / 4]
+    seen = Seen({"hits a second at the top": top, "hits": number * len(found), "behind_max": max(v for _, v in warm)})
+    seen.numbers["behind, an hour"] = slope(warm)
+    for (worker_name, name), values in samples.items():
+        seen.numbers[f"{worker_name} {name} an hour"] = slope([v for v in values if v[0] > seconds / 4])
+        seen.numbers[f"{worker_name} {name}"] = values[-1][1]
+    for worker in pipeline.workers:
+        assert worker.stop() == 143, worker.tail()
+        assert worker.starts == 1
+    return seen

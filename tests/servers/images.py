@@ -11,7 +11,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +38,7 @@ default_ulimits=["nofile=20000:20000","nproc=1000:1000"]
 runtime="runc"
 cgroup_manager="cgroupfs"
 """
-_STORAGE: Final = '[storage]\ndriver="overlay"\ngraphroot="{home}/storage"\nrunroot="{home}/run"\n'
+_STORAGE: Final = '[storage]\ndriver="{driver}"\ngraphroot="{home}/storage"\nrunroot="{home}/run"\n'
 
 
 def environment() -> dict[str, str]:
@@ -45,8 +47,23 @@ def environment() -> dict[str, str]:
         **{name: value for name, value in os.environ.items() if not name.startswith("PIP_FIND")},
         "CONTAINERS_CONF": str(HOME / "containers.conf"),
         "CONTAINERS_STORAGE_CONF": str(HOME / "storage.conf"),
-        "STORAGE_DRIVER": "overlay",
+        "STORAGE_DRIVER": _driver(),
     }
+
+
+@cache
+def _driver() -> str:
+    """overlay where a file system can be laid over another, else vfs, which copies: slower, and works everywhere."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=HOME) as folder:
+        for name in ("low", "up", "work", "root"):
+            (Path(folder) / name).mkdir()
+        options = "lowerdir=low,upperdir=up,workdir=work"
+        tried = subprocess.run(
+            ["unshare", "-m", "mount", "-t", "overlay", "overlay", "-o", options, "root"],
+            cwd=folder, capture_output=True, check=False,
+        )  # fmt: skip
+    return "vfs" if tried.returncode else "overlay"
 
 
 def _do(*words: str) -> str:
@@ -96,7 +113,7 @@ def build() -> bool:
         return True
     HOME.mkdir(parents=True, exist_ok=True)
     (HOME / "containers.conf").write_text(_CONTAINERS)
-    (HOME / "storage.conf").write_text(_STORAGE.format(home=HOME))
+    (HOME / "storage.conf").write_text(_STORAGE.format(home=HOME, driver=_driver()))
     base = f"localhost/base:{hashlib.sha256(PACKAGES.encode()).hexdigest()[:12]}"
     if subprocess.run(["podman", "image", "exists", base], env=environment(), check=False).returncode:
         tar = HOME / "base.tar"
@@ -105,11 +122,12 @@ def build() -> bool:
         tar.unlink()
     lent = [word for file in LENT if Path(file).exists() for word in ("-v", f"{file}:{file}:ro")]
     now = tag()
+    layers = ["--layers"] if _driver() == "overlay" else []  # vfs would copy everything for each of them
     for kind in KINDS:
         _do(
             "buildah",
             "bud",
-            *("--layers", "--isolation", "chroot", "--cap-add", "all", *lent, "--build-arg", f"BASE={base}"),
+            *(*layers, "--isolation", "chroot", "--cap-add", "all", *lent, "--build-arg", f"BASE={base}"),
             *("-f", "deploy/Dockerfile", "--target", kind, "-t", name(kind, now), "."),
         )
     _sweep(now)
