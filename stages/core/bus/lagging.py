@@ -88,8 +88,6 @@ class Lagging:
         await self._publisher.start()
         if self._file is not None:
             await asyncio.to_thread(self._file.open)
-        else:
-            self._empty.set()
         self._tasks = [asyncio.create_task(self._keep_looking(), name="lag look")]
         if self._file is not None:
             self._tasks.append(asyncio.create_task(self._give_back(), name="lag spill"))
@@ -140,8 +138,10 @@ class Lagging:
         await self._publisher.close()
 
     async def emptied(self) -> None:
-        """Wait until nothing is spilled any more."""
-        await self._empty.wait()
+        """Wait until nothing is spilled any more, once nothing more is published."""
+        while self._spilled:
+            self._empty.clear()
+            await self._empty.wait()
 
     @property
     def _spilled(self) -> int:
@@ -179,10 +179,8 @@ class Lagging:
                 continue
             batch = await asyncio.to_thread(self._file.first, min(BATCH, self._left))
             if not batch:
-                self._empty.set()
                 await asyncio.sleep(self._every)
                 continue
-            self._empty.clear()
             self._left -= len(batch)
             try:
                 await self._publisher.publish(batch)
@@ -193,6 +191,8 @@ class Lagging:
                 await asyncio.sleep(self._every)
                 continue
             await asyncio.to_thread(self._file.done, len(batch))
+            if not self._spilled:
+                self._empty.set()
 
 
 _SAID: Final[dict[Way, str]] = {

@@ -219,3 +219,17 @@ async def test_no_more_passes_than_is_left_to_the_bound() -> None:
         await log.publish(hits(*range(10 * n, 10 * n + 10)))
     await log.close()
     assert len(there(bus)) == 100
+
+
+async def test_who_waits_for_the_file_waits_also_while_there_is_no_room(tmp_path: Path) -> None:
+    bus, readers = MemoryBus(1), Readers()
+    async with lagging(bus, readers, "spill", spill=tmp_path / "spill") as log:
+        await log.emptied()  # there is nothing yet
+        await readers.be(1_000)
+        await log.publish(hits(1))
+        waiting = asyncio.create_task(log.emptied())
+        await readers.be(1_000)
+        assert not waiting.done()
+        await readers.be(0)
+        await waiting
+    assert there(bus) == [b"1"]
