@@ -111,13 +111,13 @@ def main(environment: str, into: str) -> None:
     base = Path(into) / "worker"
     base.mkdir(parents=True)
     worker(Path(environment), base)
-    packages = next((base / environment.lstrip("/")).glob("lib/python3*/site-packages"))
-    sbom.main(str(packages), str(base), str(base / environment.lstrip("/") / "sbom.cdx.json"))
+    sbom.write(base, Path(environment))
     (Path(into) / "state").mkdir()  # a scan's checkpoint, a SQLite file: where a volume goes
     for kind in CAPABILITIES:
         root = Path(into) / kind
         shutil.copytree(base, root, symlinks=True)
         privileged(kind, Path(environment), root)
+        sbom.write(root, Path(environment))
 
 
 if __name__ == "__main__":

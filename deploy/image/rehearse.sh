@@ -1,7 +1,7 @@
 # A small scan of each kind in a simulated Internet: afterwards every kernel is compiled, and stands beside its source.
 #
 # Needs namespaces. Where the build may not make any (Docker's default), the kernels are compiled at each start instead,
-# some 20 s of it, unless NUMBA_CACHE_DIR names a folder that stays.
+# unless NUMBA_CACHE_DIR names a folder that stays.
 set -eu
 bin=$1
 export LONGLINE_CONFINE=1 LONGLINE_LOG=warning HOME=/tmp XDG_CACHE_HOME=/opt/longline/cache

@@ -1,6 +1,6 @@
 """The bill of materials of an image, in CycloneDX 1.6: Python's packages and Debian's, each with version and licence.
 
-`python3 sbom.py PACKAGES ROOT OUT`: the folder of Python's packages, the folder that becomes the image, the file.
+It stands in the image as sbom.cdx.json beside the environment.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -45,10 +44,10 @@ def python_packages(folder: Path) -> Iterator[dict[str, Any]]:
 
 def debian_packages(root: Path) -> Iterator[dict[str, Any]]:
     """Packages that the system's files below `root` came from."""
-    files = [f"/{path.relative_to(root)}" for top in ("lib", "lib64", "usr") for path in (root / top).rglob("*.so*")]
-    python = [f"/{path.relative_to(root)}" for path in (root / "usr" / "lib").glob("python3*/os.py")]
+    found = [path for top in ("lib", "lib64", "usr") for path in (root / top).rglob("*.so*")]
+    found += [*(root / "usr" / "lib").glob("python3*/os.py"), *(root / "usr" / "sbin").glob("*")]
     owners: set[str] = set()
-    for file in files + python:
+    for file in (f"/{path.relative_to(root)}" for path in found):
         for place in (file, f"/usr{file}"):  # the two are one since the merger of /usr
             told = subprocess.run(["dpkg-query", "-S", place], capture_output=True, text=True, check=False).stdout
             owners |= {line.partition(": ")[0] for line in told.splitlines()}
@@ -59,17 +58,15 @@ def debian_packages(root: Path) -> Iterator[dict[str, Any]]:
         yield {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
 
 
-def main(packages: str, root: str, out: str) -> None:
-    components = [*python_packages(Path(packages)), *debian_packages(Path(root))]
+def write(root: Path, environment: Path) -> None:
+    """Put the bill into `root`, the folder that becomes the image, where `environment` stands in it."""
+    home = root / environment.relative_to("/")
+    packages = next(home.glob("lib/python3*/site-packages"))
     bill = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": {"type": "container", "name": "longline", "bom-ref": "longline"}},
-        "components": components,
+        "components": [*python_packages(packages), *debian_packages(root)],
     }
-    Path(out).write_text(json.dumps(bill, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    (home / "sbom.cdx.json").write_text(json.dumps(bill, indent=1) + "\n")

@@ -21,7 +21,7 @@ _LOOPBACK: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_settings(parser, *SECTIONS)
+    add_settings(parser, *SECTIONS, omit=("file",))
     parser.add_argument(
         "--live", action="store_true", help="only whether its event loop turns, not whether it is ready"
     )

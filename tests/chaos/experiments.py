@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -63,9 +64,12 @@ def assert_told(net: Simnet, store: str) -> None:
     """The store knows one scan, from its start to its end, however often it was begun again."""
     (told,) = documents(net, store, Collection.SCANS)
     assert told.keys() >= {"start", "end"}, told
-    assert told["end"]["position"] == sum(1 << (32 - int(net_.split("/")[1])) for net_ in net.spec.targets) * len(
-        net.spec.ports
-    )
+    assert told["end"]["position"] == targets(net)
+
+
+def targets(net: Simnet) -> int:
+    """Of a scan of all the town."""
+    return sum(ip_network(network).num_addresses for network in net.spec.targets) * len(net.spec.ports)
 
 
 def done_again(log: Log) -> int:
@@ -183,10 +187,7 @@ def broker_killed(pipeline: Pipeline, broker: KafkaServer, rnd: random.Random, t
 
 def workers_come_and_go(pipeline: Pipeline, rnd: random.Random, seconds: float, every: float = 10.0) -> Seen:
     """A worker of the group joins or leaves every so many seconds, half of them by SIGKILL."""
-    spec = pipeline.town.spec
-    rate = max(10, int(12_288 / seconds))
-    assert spec.ports
-    pipeline.start(rate=rate)
+    pipeline.start(rate=max(10, int(targets(pipeline.town) / seconds)))
     first = pipeline.workers[1]
     others: list[Worker] = []
     changes, began = 0, time.monotonic()
@@ -305,12 +306,12 @@ def soak(pipeline: Pipeline, seconds: float, share: float = 0.5) -> Seen:
     found = [parse(line) for value, _ in log.read(hits) for line in value.splitlines()]
     assert all(isinstance(hit, Hit) for hit in found)
 
-    def put(number: int, upto: int) -> None:
-        log.put(hits, (replace(hit, scan=f"soak{number}", id="").dump() for hit in found[:upto]))
+    def put(number: int) -> None:
+        log.put(hits, (replace(hit, scan=f"soak{number}", id="").dump() for hit in found))
 
     began = time.monotonic()
     for number in range(10):
-        put(number, len(found))
+        put(number)
     until(log.drained, "the rate is known", PATIENCE)
     top = 10 * len(found) / (time.monotonic() - began)
     each = len(found) / (share * top)  # seconds
@@ -319,7 +320,7 @@ def soak(pipeline: Pipeline, seconds: float, share: float = 0.5) -> Seen:
     lags: list[tuple[float, float]] = []
     began, number = time.monotonic(), 10
     while (now := time.monotonic() - began) < seconds:
-        put(number, len(found))
+        put(number)
         for worker in pipeline.workers:
             for name, metric in names.items():
                 value = worker.metric(metric) / (2**20 if name == "MB" else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,14 @@ from deploy.monitoring.__main__ import DEPLOY
 from stages.core.settings import BusSettings, MetricsSettings, RunnerSettings
 from tests.deploy.pods import Container
 from tests.servers.compose import project
+
+
+def test_a_word_that_is_wrong_is_not_taken(tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text((DEPLOY / "compose.yaml").read_text().replace("read_only: true", "readonly: true", 1))
+    with pytest.raises(ValueError, match="readonly"):
+        project(file)
+
 
 OURS = ("topics", "store", "bannergrab", "tlsgrab", "sink", "scanner", "demo")
 STAGES = ("bannergrab", "tlsgrab", "sink", "scanner")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deploy.monitoring.__main__ import DEPLOY
-from deploy.monitoring.panels import ANNOTATIONS, BOARDS
+from deploy.monitoring.panels import ANNOTATIONS, BOARDS, Board
 from deploy.monitoring.rules import groups
 from stages.simnet.network import Simnet
 from tests.deploy.metrics import names, used
@@ -24,10 +24,10 @@ INTERVAL = "5s"
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=[board.uid for board in BOARDS])
-def test_a_dashboard_is_fit_to_be_provisioned(board: object) -> None:
-    uid = getattr(board, "uid", "")
-    made = json.loads((DEPLOY / "grafana" / "dashboards" / f"{uid.removeprefix('longline-')}.json").read_text())
-    assert made["uid"] == uid
+def test_a_dashboard_is_fit_to_be_provisioned(board: Board) -> None:
+    name = board.uid.removeprefix("longline-")
+    made = json.loads((DEPLOY / "grafana" / "dashboards" / f"{name}.json").read_text())
+    assert made["uid"] == board.uid
     assert "id" not in made or made["id"] is None
     panels = made["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
@@ -60,8 +60,7 @@ def test_dashboards_use_metrics_that_there_are() -> None:
 def test_every_panel_shows_something_of_a_live_pipeline(
     town: Simnet, log: Log, store: str, crew: Crew, tmp_path: Path
 ) -> None:
-    init = Worker(town, tmp_path, "sink", "--init", "--store", store, name="init", metrics=False)
-    assert init.start().wait() == 0, init.tail()
+    plans.prepare(town, tmp_path, store)
     workers = plans.stages(crew, town, tmp_path, log.words, store)
     for worker in workers:
         worker.start()

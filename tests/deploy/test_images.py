@@ -247,3 +247,4 @@ def test_the_bill_of_materials_is_true(kind: str) -> None:
             assert bill[name]["version"] == version
             assert bill[name]["licenses"], name
     assert {"longline", "libc6", "libssl3"} <= bill.keys()
+    assert ({"nftables", "libnftables1"} <= bill.keys()) == (kind == "continuation")

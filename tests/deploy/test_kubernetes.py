@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 import yaml
 
 from deploy.monitoring.__main__ import DEPLOY
-from stages.core.settings import RunnerSettings
+from stages.cli.assembly import group_of
+from stages.core.bus.base import Topics
+from stages.core.settings import BusSettings, RunnerSettings
 from stages.simnet.network import Simnet
 from tests.deploy.pods import Container, containers, pod_specs
 from tests.integration.topics import Log
-from tests.integration.workers import Crew, until
+from tests.integration.workers import Crew, get, says_yes, until
 from tests.servers import images
 from tests.servers.kustomize import manifests
 
@@ -54,6 +57,14 @@ def test_kubernetes_takes_them(documents: list[dict[str, Any]]) -> None:
         if document["kind"] not in CUSTOM:
             for version in VERSIONS:
                 kubernetes_validate.validate(document, version, strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_it_would_not_take_a_word_that_is_wrong(documents: list[dict[str, Any]], version: str) -> None:
+    wrong = next(deepcopy(document) for document in documents if document["kind"] == "StatefulSet")
+    wrong["spec"]["template"]["spec"]["containers"][0]["readOnlyRoot"] = True
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, version, strict=True)
 
 
 def test_kubernetes_takes_the_sidecar(sidecar: list[dict[str, Any]]) -> None:
@@ -131,10 +142,6 @@ def test_every_selector_selects(documents: list[dict[str, Any]]) -> None:
 
 
 def test_keda_asks_for_groups_and_topics_that_there_are() -> None:
-    from stages.cli.assembly import group_of
-    from stages.core.bus.base import Topics
-    from stages.core.settings import BusSettings
-
     topics = Topics()
     known = {topics.hits, topics.banners, topics.tls, topics.scans}
     for document in manifests(K8S / "overlays" / "production"):
@@ -182,7 +189,7 @@ def test_worker_pods_really_start(town: Simnet, log: Log, crew: Crew, tmp_path: 
         out = played.communicate(timeout=90)[0].decode()
         assert played.returncode == 0, out
         container = re.findall(r"^([0-9a-f]{64})$", out, re.MULTILINE)[-1]
-        until(lambda port=port: _ready(town, port), f"{stage} is ready")
+        until(lambda port=port: says_yes(lambda: get(town, port, "/readyz")), f"{stage} is ready")
         (told,) = yaml.safe_load(
             subprocess.run(["podman", "inspect", container], env=env, capture_output=True, text=True, check=True).stdout
         )
@@ -193,18 +200,3 @@ def test_worker_pods_really_start(town: Simnet, log: Log, crew: Crew, tmp_path: 
             subprocess.run(["podman", "inspect", container], env=env, capture_output=True, text=True, check=True).stdout
         )
         assert told["State"]["ExitCode"] == 143
-
-
-def _ready(town: Simnet, port: int) -> bool:
-    from http.client import HTTPConnection, HTTPException
-
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        with town.inside():
-            connection.connect()
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()

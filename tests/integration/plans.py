@@ -16,6 +16,12 @@ TLS = ("--per-host", "4", "--per-prefix", "0")
 COOLDOWN = 2
 
 
+def prepare(net: Simnet, folder: Path, store: str) -> None:
+    """What a store needs before anything is stored."""
+    init = Worker(net, folder, "sink", "--init", "--store", store, name="init", metrics=False)
+    assert init.start().wait() == 0, init.tail()
+
+
 def targets(net: Simnet) -> list[str]:
     return [*net.spec.targets, "-p", ",".join(map(str, net.spec.ports))]
 

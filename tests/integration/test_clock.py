@@ -31,8 +31,7 @@ def test_the_clock_is_stepped(town: Simnet, log: Log, store: str, crew: Crew, tm
         "FAKETIME_NO_CACHE": "1",
         "DONT_FAKE_MONOTONIC": "1",
     }
-    init = Worker(town, tmp_path, "sink", "--init", "--store", store, name="init", metrics=False)
-    assert init.start().wait() == 0, init.tail()
+    plans.prepare(town, tmp_path, store)
     workers = plans.stages(crew, town, tmp_path, log.words, store, env=stepped)
     for worker in workers:
         worker.start()

@@ -47,8 +47,7 @@ def test_one_stage_is_cut_off(town: Simnet, store: str, name: str, crew: Crew, t
             bus = far if title == stage else log.words
             return crew.hire(Worker(town, tmp_path, *words, *bus, name=title))
 
-        init = Worker(town, tmp_path, "sink", "--init", "--store", store, name="init", metrics=False)
-        assert init.start().wait() == 0, init.tail()
+        plans.prepare(town, tmp_path, store)
         workers = {
             "sink": hire("sink", "sink", "--store", store),
             "bannergrab": hire("bannergrab", "bannergrab", *plans.BANNERS),

@@ -19,8 +19,7 @@ from tests.integration.workers import Crew, Worker, until
 def test_a_whole_scan_through_kafka_to_mongodb_equals_the_truth(
     town: Simnet, log: Log, store: str, crew: Crew, tmp_path: Path
 ) -> None:
-    init = Worker(town, tmp_path, "sink", "--init", "--store", store, name="init", metrics=False)
-    assert init.start().wait() == 0, init.tail()
+    plans.prepare(town, tmp_path, store)
     workers = plans.stages(crew, town, tmp_path, log.words, store, bannergrabs=2)
     for worker in workers:
         worker.start()

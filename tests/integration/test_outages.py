@@ -6,8 +6,8 @@ Meanwhile `/readyz` says no and `/healthz` yes, as an orchestrator needs it: tak
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,16 @@ CUT = 20.0
 
 #: A store that does not answer is seen in so many seconds; by default it is 20.
 STORE_TIMEOUT = {"LONGLINE_SINK_TIMEOUT": "3"}
+
+
+@contextmanager
+def behind_a_proxy(town: Simnet, store: str) -> Iterator[tuple[Proxy, str]]:
+    """The proxy, and the URL of the store through it."""
+    address, name = store.removeprefix("mongodb://").split("/")
+    with ExitStack() as stack:
+        with town.inside():
+            proxy = stack.enter_context(Proxy("127.0.0.1", int(address.rpartition(":")[2])))
+        yield proxy, f"mongodb://127.0.0.1:{proxy.port}/{name}"
 
 
 def begin(town: Simnet, log: Log, store: str, crew: Crew, folder: Path) -> tuple[list[Worker], Worker]:
@@ -90,11 +100,8 @@ def test_the_database_is_stopped_and_started(
 @pytest.mark.slow
 def test_the_database_is_cut_off(town: Simnet, store: str, log: Log, crew: Crew, tmp_path: Path) -> None:
     """Half of the time nothing answers, then everything is refused."""
-    address, name = store.removeprefix("mongodb://").split("/")
-    with ExitStack() as stack:
-        with town.inside():
-            proxy = stack.enter_context(Proxy("127.0.0.1", int(address.rpartition(":")[2])))
-        workers, scan = begin(town, log, f"mongodb://127.0.0.1:{proxy.port}/{name}", crew, tmp_path)
+    with behind_a_proxy(town, store) as (proxy, url):
+        workers, scan = begin(town, log, url, crew, tmp_path)
         sink = workers[0]
         until(lambda: sink.metric("longline_sink_documents_total"), "something is stored")
         began = time.monotonic()
@@ -115,12 +122,9 @@ def test_the_database_is_cut_off(town: Simnet, store: str, log: Log, crew: Crew,
 
 @pytest.mark.slow
 def test_the_database_is_slow(town: Simnet, store: str, log: Log, crew: Crew, tmp_path: Path) -> None:
-    """Its line carries a hundredth of what is written, so that writes end in timeouts and are done again."""
-    address, name = store.removeprefix("mongodb://").split("/")
-    with ExitStack() as stack:
-        with town.inside():
-            proxy = stack.enter_context(Proxy("127.0.0.1", int(address.rpartition(":")[2])))
-        workers, scan = begin(town, log, f"mongodb://127.0.0.1:{proxy.port}/{name}", crew, tmp_path)
+    """Its line carries so little that writes end in timeouts and are done again."""
+    with behind_a_proxy(town, store) as (proxy, url):
+        workers, scan = begin(town, log, url, crew, tmp_path)
         sink = workers[0]
         until(lambda: sink.metric("longline_sink_documents_total"), "something is stored")
         proxy.slow(2_000)

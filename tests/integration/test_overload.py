@@ -21,7 +21,7 @@ BOUND = 50
 BEYOND = 100
 
 #: What must wait does so in its worker's hands: put off to another topic it would count as done.
-QUICKLY = {"LONGLINE_POLITENESS_HORIZON": "5m"}
+IN_HAND = {"LONGLINE_POLITENESS_HORIZON": "5m"}
 
 
 @pytest.mark.slow
@@ -29,11 +29,10 @@ QUICKLY = {"LONGLINE_POLITENESS_HORIZON": "5m"}
 def test_a_scanner_faster_than_the_grabs(
     town: Simnet, log: Log, store: str, crew: Crew, tmp_path: Path, way: str
 ) -> None:
-    init = Worker(town, tmp_path, "sink", "--init", "--store", store, name="init", metrics=False)
-    assert init.start().wait() == 0, init.tail()
+    plans.prepare(town, tmp_path, store)
     slow = ("--max-rate", SLOW)
     workers = [
-        crew.hire(Worker(town, tmp_path, *words, *log.words, name=words[0], env=QUICKLY))
+        crew.hire(Worker(town, tmp_path, *words, *log.words, name=words[0], env=IN_HAND))
         for words in (("sink", "--store", store), ("bannergrab", *plans.BANNERS, *slow), ("tlsgrab", *plans.TLS))
     ]
     for worker in workers:

@@ -6,6 +6,7 @@ number: what the older worker cannot read goes to the dead letters, and is put b
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,6 @@ sys.exit(main())
 
 
 def newer(version: int) -> list[str]:
-    import sys
-
     return [sys.executable, "-c", NEWER.format(version=version)]
 
 
@@ -38,8 +37,7 @@ def test_an_older_sink_beside_newer_grabs(town: Simnet, log: Log, store: str, cr
         wrap = (lambda command: [*newer(version), *command[1:]]) if version > 1 else list
         return crew.hire(Worker(town, tmp_path, *words, *log.words, name=name, wrap=wrap))
 
-    init = Worker(town, tmp_path, "sink", "--init", "--store", store, name="init", metrics=False)
-    assert init.start().wait() == 0, init.tail()
+    plans.prepare(town, tmp_path, store)
     # The fuse would stop a stage that can read nothing: hits are of the older version, and the sink reads them.
     stages = [
         worker("sink", "sink", "--store", store),

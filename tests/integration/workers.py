@@ -43,6 +43,27 @@ def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE)
         time.sleep(0.05)
 
 
+def get(net: Simnet, port: int, path: str) -> tuple[int, str]:
+    """(status, body) of who listens on the near loopback. Raises OSError, HTTPException while nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        with net.inside():
+            connection.connect()
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def says_yes(ask: Callable[[], tuple[int, str]]) -> bool:
+    """Whether the answer is 200; no answer is none."""
+    try:
+        return ask()[0] == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+
+
 class Worker:
     """One stage. Without `metrics` (commands that have no such option) `ready` cannot be asked."""
 
@@ -130,29 +151,15 @@ class Worker:
             told = SERVES.search(log.read().decode(errors="replace"))
         if told is None:
             raise ConnectionRefusedError(f"{self.name} has not said where it listens")
-        connection = http.client.HTTPConnection("127.0.0.1", int(told[1]), timeout=10)
-        try:
-            with self._net.inside():
-                connection.connect()
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
+        return get(self._net, int(told[1]), path)
 
     @property
     def ready(self) -> bool:
-        try:
-            return self.get("/readyz")[0] == 200
-        except (OSError, http.client.HTTPException):
-            return False
+        return says_yes(lambda: self.get("/readyz"))
 
     @property
     def healthy(self) -> bool:
-        try:
-            return self.get("/healthz")[0] == 200
-        except (OSError, http.client.HTTPException):
-            return False
+        return says_yes(lambda: self.get("/healthz"))
 
     def metric(self, name: str) -> float:
         """A metric's value, all its labels together; 0 while nobody answers."""

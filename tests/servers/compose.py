@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Final
 
 from tests.require import require
+from tests.servers.gobuild import built
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-SOURCE: Final = Path(__file__).with_name("gocompose")
+SOURCE: Final = Path(__file__).with_name("gocompose") / "main.go"
 VERSION: Final = "v2.4.9"
-PROGRAM: Final = ROOT / ".cache" / "servers" / "compose" / VERSION / "compose"
 
 
 def reader() -> Path | None:
-    """The program, built where it is not there; None without Go."""
-    if PROGRAM.exists():
-        return PROGRAM
-    if shutil.which("go") is None:
-        return None
-    folder = PROGRAM.parent / "source"
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(SOURCE / "main.go", folder)
-    (folder / "go.mod").write_text("module longline.test/compose\n\ngo 1.21\n")
-    for words in (
-        ["get", f"github.com/compose-spec/compose-go/v2@{VERSION}"],
-        ["mod", "tidy"],
-        ["build", "-o", str(PROGRAM), "."],
-    ):
-        subprocess.run(["go", *words], cwd=folder, env={**os.environ, "GOFLAGS": "-mod=mod"}, check=True)
-    return PROGRAM
+    """The program; None without Go."""
+    return built("compose", "github.com/compose-spec/compose-go/v2", VERSION, ".", SOURCE.read_text())
 
 
 def project(file: Path) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Final
 
 import pytest
 
@@ -16,20 +18,26 @@ from tests.servers.kustomize import kustomize
 from tests.servers.pyjarm import pyjarm_home
 from tests.servers.zgrab2 import zgrab2
 
+#: What makes each of them, or says that it cannot.
+PARTS: Final[dict[str, Callable[[], object]]] = {
+    "Kafka": kafka.jars,
+    "MongoDB wire server": mongo.jars,
+    "zgrab2": zgrab2,
+    "pyjarm": pyjarm_home,
+    "images": images.build,
+    "kustomize": kustomize,
+    "compose": compose.reader,
+}
+
+#: What keeps one away; the others are fetched all the same.
+_AWAY: Final = (OSError, RuntimeError, subprocess.SubprocessError, pytest.skip.Exception, pytest.fail.Exception)
+
 
 def main() -> int:
-    for name, fetch in (("Kafka", kafka.jars), ("MongoDB wire server", mongo.jars), ("zgrab2", zgrab2),
-                        ("pyjarm", pyjarm_home), ("images", images.build),
-                        ("kustomize", kustomize), ("compose", compose.reader)):  # fmt: skip
+    for name, fetch in PARTS.items():
         try:
             there = fetch()
-        except (
-            OSError,
-            RuntimeError,
-            subprocess.SubprocessError,
-            pytest.skip.Exception,
-            pytest.fail.Exception,
-        ) as error:
+        except _AWAY as error:
             there = None
             print(f"{name}: {error}", file=sys.stderr)
         print(f"{name}: {'ready' if there else 'not here'}", file=sys.stderr)

@@ -165,16 +165,8 @@ def podman(
     """The command that runs `longline words...` in a container as a cluster would: another user than root, a read-only
     root, no capability but those named, no new privileges; in the caller's network, with its LONGLINE_* settings."""
     command = ["podman", "run", "--rm", "--network", "host", "--read-only", "--read-only-tmpfs=false"]
-    command += [
-        "--security-opt",
-        "no-new-privileges",
-        "--cap-drop",
-        "ALL",
-        "--stop-timeout",
-        "60",
-        "--log-driver",
-        "none",
-    ]
+    command += ["--security-opt", "no-new-privileges", "--cap-drop", "ALL"]
+    command += ["--stop-timeout", "60", "--log-driver", "none"]
     command += [word for capability in capabilities for word in ("--cap-add", capability)]
     command += [word for path, at in (mounts or {}).items() for word in ("-v", f"{path}:{at}")]
     command += ["-e", "LONGLINE_*"]

@@ -15,7 +15,6 @@ port with the same log, so that "the broker was restarted in the middle" is a te
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -30,6 +29,7 @@ from typing import Final, Self
 import pytest
 
 from tests.require import require
+from tests.servers.ending import die_with_parent
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SOURCE: Final = ROOT / "deploy" / "test-servers" / "kafka"
@@ -41,9 +41,6 @@ STOP_SECONDS: Final = 30.0
 
 #: Any id will do for a cluster of one, but it must be the same at each start.
 CLUSTER_ID: Final = "bG9uZ2xpbmUtdGVzdHMtMQ"
-
-#: prctl(2)
-_PR_SET_PDEATHSIG: Final = 1
 
 _PROPERTIES: Final = """\
 process.roles=broker,controller
@@ -68,11 +65,6 @@ auto.create.topics.enable=false
 #: The parent-death signal comes when the *thread* that started a child ends (prctl(2)). All brokers are started by this
 #: one, which lives as long as the process, so that a test may restart a broker from a thread of its own.
 _spawner: Final = ThreadPoolExecutor(1, "kafka-spawner")
-
-
-def _die_with_parent() -> None:
-    """In the child: be killed when the thread that started it ends, so that no broker outlives pytest."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def jars() -> Path | None:
@@ -165,7 +157,7 @@ class KafkaServer:
             ).result()
 
     def _prepare(self) -> None:
-        _die_with_parent()
+        die_with_parent()
         if self._join is not None:
             self._join()
 

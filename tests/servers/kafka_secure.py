@@ -1,14 +1,14 @@
 """A broker that lets in by certificate (mutual TLS) and by password (SCRAM over TLS), and keeps a list of who may what.
 
 with SecureKafka(folder) as server:
-    server.allow("worker", "READ", "WRITE")
+    server.allow("worker", topics=("READ", "WRITE"))
     server.by_certificate("worker")     # settings of a client
     server.by_password("alice", "secret")
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,12 +85,12 @@ class SecureKafka(KafkaServer):
             lines.append(line)
         return "\n".join(lines) + "\n" + _TLS.format(folder=self.folder)
 
-    def allow(self, user: str, *operations: str) -> None:
-        """Let `user` do so with every topic and group."""
-        words = ["--bootstrap-server", self.bootstrap, "--add", "--allow-principal", f"User:{user}"]
-        words += [word for operation in operations for word in ("--operation", operation)]
-        words += ["--topic", "*", "--group", "*"]
-        self._run_tool("kafka.admin.AclCommand", *words)
+    def allow(self, user: str, topics: Sequence[str] = ("ALL",), groups: Sequence[str] = ("ALL",)) -> None:
+        """Let `user` do these operations with every topic, and with every group."""
+        for kind, operations in (("--topic", topics), ("--group", groups)):
+            words = ["--bootstrap-server", self.bootstrap, "--add", "--allow-principal", f"User:{user}", kind, "*"]
+            words += [word for operation in operations for word in ("--operation", operation)]
+            self._run_tool("kafka.admin.AclCommand", *words)
 
     def _run_tool(self, tool: str, *words: str) -> None:
         process = self._run(jars(), tool, *words)

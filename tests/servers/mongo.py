@@ -15,7 +15,6 @@ without: transactions, updates by pipeline.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -28,6 +27,7 @@ from typing import Final, Self
 import pytest
 
 from tests.require import require
+from tests.servers.ending import die_with_parent
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SOURCE: Final = ROOT / "deploy" / "test-servers" / "mongo"
@@ -36,14 +36,6 @@ JARS: Final = ROOT / ".cache" / "servers" / "mongo" / "lib"
 #: Seconds until the server must listen: a JVM that compiles one source file on a busy machine.
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
-
-#: prctl(2)
-_PR_SET_PDEATHSIG: Final = 1
-
-
-def _die_with_parent() -> None:
-    """In the child: be killed when the thread that started it ends, so that no server outlives pytest."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def jars() -> Path | None:
@@ -111,7 +103,7 @@ class MongoServer:
         self.port = int(line.split()[1])
 
     def _prepare(self) -> None:
-        _die_with_parent()
+        die_with_parent()
         if self._join is not None:
             self._join()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tests.require import require
+from tests.servers.ending import die_with_parent
 from tests.servers.kafka import free_port
 
 START_SECONDS: Final = 30.0
@@ -55,7 +56,7 @@ class PrometheusServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=self._join,
+                preexec_fn=self._prepare,
                 env={**os.environ, "GOMAXPROCS": "1"},
             )
         end = time.monotonic() + START_SECONDS
@@ -69,6 +70,11 @@ class PrometheusServer:
                 self.__exit__()
                 raise RuntimeError((self._folder / "prometheus.log").read_text()[-3000:])
             time.sleep(0.1)
+
+    def _prepare(self) -> None:
+        die_with_parent()
+        if self._join is not None:
+            self._join()
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:

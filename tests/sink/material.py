@@ -139,6 +139,17 @@ def records(draw: st.DrawFn) -> Record:
     return tls(**where, outcome=outcome, phase=phase, ders=draw(_DERS), alert=draw(st.sampled_from([None, "x"])))
 
 
+async def one_of_each(store: Store) -> None:
+    """Store one record of each kind, with bytes that no format likes."""
+    await write(
+        store,
+        hit(rtt=0.5, tcp={"seq": 1}),
+        banner(data=b'"quoted",\r\n=cmd\0\xff'),
+        tls(ders=[certificate(), b"bad"]),
+        scan(spec={"ports": [80, 443]}),
+    )
+
+
 def distinct(given: Sequence[Record]) -> list[Record]:
     """Without those whose id came before: of two with one id the first stays, whichever that is."""
     seen: dict[str, Record] = {}

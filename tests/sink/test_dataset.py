@@ -17,7 +17,7 @@ from stages.sink.arrow import FORMS, value_of
 from stages.sink.dataset import Column, columns_of
 from stages.sink.export import json_line
 from stages.sink.store import Collection, Filter, Store
-from tests.sink.material import banner, certificate, hit, scan, tls, write
+from tests.sink.material import banner, certificate, one_of_each, write
 
 
 @pytest.fixture
@@ -29,23 +29,13 @@ def folder(tmp_path: Path) -> Path:
 EVERYTHING = dict.fromkeys(Collection, Filter())
 
 
-async def fill(store: Store) -> None:
-    await write(
-        store,
-        hit(rtt=0.5, tcp={"seq": 1}),
-        banner(data=b'"quoted",\r\n=cmd\0\xff'),
-        tls(ders=[certificate(), b"bad"]),
-        scan(spec={"ports": [80, 443]}),
-    )
-
-
 def manifest(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / dataset.MANIFEST).read_text()))
 
 
 @pytest.mark.parametrize("form", FORMS)
 async def test_every_collection_whole(store: Store, folder: Path, form: str) -> None:
-    await fill(store)
+    await one_of_each(store)
     await dataset.write(folder, store, EVERYTHING, FORMS[form], about={"filters": {}})
     told = manifest(folder)
     assert told["dataset"] == 1
@@ -66,7 +56,7 @@ async def test_every_collection_whole(store: Store, folder: Path, form: str) -> 
 
 
 async def test_what_parquet_says_is_what_was_stored(store: Store, folder: Path) -> None:
-    await fill(store)
+    await one_of_each(store)
     await dataset.write(folder, store, EVERYTHING, FORMS["parquet"], about={})
     (row,) = pyarrow.parquet.read_table(folder / "banners.parquet").to_pylist()
     assert row["data"] == b'"quoted",\r\n=cmd\0\xff'
@@ -121,7 +111,7 @@ async def test_without_its_end_it_is_no_dataset(store: Store, folder: Path) -> N
 
 
 async def test_what_was_changed_is_found(store: Store, folder: Path) -> None:
-    await fill(store)
+    await one_of_each(store)
     await dataset.write(folder, store, EVERYTHING, FORMS["jsonl"], about={})
     path = folder / "hits.jsonl.zst"
     data = path.read_bytes()

@@ -13,17 +13,7 @@ import pytest
 from stages.sink.export import CHUNK_BYTES, CSV_COLUMNS, csv_line, export, json_line
 from stages.sink.sqlite import SqliteStore
 from stages.sink.store import Collection, Filter, Store
-from tests.sink.material import T0, banner, batch_of, certificate, hit, scan, tls, write
-
-
-async def _everything(store: Store) -> None:
-    await write(
-        store,
-        hit(rtt=0.5, tcp={"seq": 1}),
-        banner(data=b'"quoted",\r\n=cmd\0\xff'),
-        tls(ders=[certificate(), b"bad"]),
-        scan(spec={"ports": [80, 443]}),
-    )
+from tests.sink.material import T0, banner, batch_of, certificate, one_of_each
 
 
 async def _export(store: Store, collection: Collection, form: str) -> bytes:
@@ -32,7 +22,7 @@ async def _export(store: Store, collection: Collection, form: str) -> bytes:
 
 @pytest.mark.parametrize("collection", list(Collection))
 async def test_json_lines(store: Store, collection: Collection) -> None:
-    await _everything(store)
+    await one_of_each(store)
     lines = (await _export(store, collection, "jsonl")).splitlines()
     assert len(lines) == await store.count(collection)
     documents = [d async for d in store.find(collection, Filter())]
@@ -42,7 +32,7 @@ async def test_json_lines(store: Store, collection: Collection) -> None:
 
 @pytest.mark.parametrize("collection", list(Collection))
 async def test_csv(store: Store, collection: Collection) -> None:
-    await _everything(store)
+    await one_of_each(store)
     text = (await _export(store, collection, "csv")).decode()
     table = list(csv.DictReader(StringIO(text, newline="")))
     assert len(table) == await store.count(collection)

@@ -231,6 +231,11 @@ async def _partitions(options: KafkaOptions, topic: str) -> list[TopicPartition]
         return [TopicPartition(topic, part["partition"]) for part in described["partitions"]]
 
 
+def _behind(first: Mapping[Any, int], end: Mapping[Any, int], done: Mapping[Any, int]) -> int:
+    """Offsets that stand there and are not committed, of all partitions of `end`."""
+    return sum(max(0, end[tp] - max(first[tp], done.get(tp, 0))) for tp in end)
+
+
 class KafkaTopics:
     """The topics of a cluster, looked at and changed (`stages.core.bus.topic_plan`)."""
 
@@ -272,11 +277,10 @@ class KafkaTopics:
                     (described,) = await admin.describe_topics([topic])
                     partitions = [TopicPartition(topic, part["partition"]) for part in described["partitions"]]
                     first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-                    behind = sum(
-                        max(0, end[tp] - max(first[tp], done[tp].offset if tp in done else 0)) for tp in partitions
-                    )
+                    at = {tp: done[tp].offset for tp in partitions if tp in done and done[tp].offset >= 0}
+                    behind = _behind(first, end, at)
                     if behind or members:
-                        known = bool(members) or any(tp in done for tp in partitions)
+                        known = bool(members or at)
                         held.append(Holding(group, topic, behind, members, known))
         return held
 
@@ -563,10 +567,7 @@ class KafkaSource:
                 done = await asyncio.gather(*[consumer.committed(tp) for tp in partitions])
         except (KafkaError, TimeoutError) as error:
             raise Unavailable(f"Kafka: {error or 'no answer'}") from error
-        return sum(
-            max(0, end[tp] - max(first[tp], at if at is not None else 0))
-            for tp, at in zip(partitions, done, strict=True)
-        )
+        return _behind(first, end, {tp: at for tp, at in zip(partitions, done, strict=True) if at is not None})
 
     @property
     def ended(self) -> bool:
