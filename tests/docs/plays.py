@@ -60,7 +60,12 @@ _SMALLER: Final = {"10.0.0.0/16": "10.0.0.0/20"}
 PLAYS: Final[Mapping[str, Play]] = {
     "README.md: Two commands": Play("make", seen=seen.make_runs_the_demo_and_the_tests),
     "README.md: One process, one file": Play("simnet", _SMALLER, QUICK, seen=seen.a_whole_measurement),
-    "README.md: In a pipe": Play("simnet", {**_SMALLER, "zmap ": _ZMAP}, QUICK, seen=seen.what_the_pipes_wrote),
+    "README.md: In a pipe": Play(
+        "simnet",
+        {"zmap -p 80 -o - 10.0.0.0/16 ": f"{_ZMAP}-p 80 -o - 10.0.0.0/20 | tee zmap.txt ", **_SMALLER},
+        QUICK,
+        seen=seen.what_the_pipes_wrote,
+    ),
     "README.md: Kafka and MongoDB": Play(
         "simnet",
         {"broker.example:9092": "{kafka}", "db.example:27017": "{mongo}"},

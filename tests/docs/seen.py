@@ -66,10 +66,16 @@ def what_zmaps_users_typed(stage: Stage) -> None:
 
 
 def what_the_pipes_wrote(stage: Stage) -> None:
-    """ZMap's addresses and our own scan's lead to the same conversations."""
+    """Every address that ZMap wrote led to a conversation, and every open one of our own scan.
+
+    ZMap on two busy cores was once seen to find one of 211 less; what it finds is for it to answer.
+    """
     at_80 = {ip for ip, _ in _open(stage, "10.0.", 80)}
+    by_zmap = set((stage.folder / "zmap.txt").read_text().split())
+    assert by_zmap <= at_80
+    assert len(by_zmap) > len(at_80) * 0.95
     banners = [json.loads(line) for line in (stage.folder / "banners.jsonl").read_text().splitlines()]
-    assert {b["ip"] for b in banners} == at_80
+    assert {b["ip"] for b in banners} == by_zmap
     assert {b["port"] for b in banners} == {80}
     assert sum(b["outcome"] == "ok" for b in banners) > len(at_80) / 2
     lines = (stage.folder / "banners.txt").read_text().splitlines()
