@@ -31,6 +31,7 @@ from stages.core.pacing import backoff
 from stages.core.politeness import Gate
 from stages.core.records import MAX_RECORD_BYTES, prefix_key
 from stages.core.runner_metrics import RunnerMetrics
+from stages.core.starved import leave_if_starved
 
 log = logging.getLogger("longline.core.flow")
 
@@ -147,9 +148,7 @@ class Flow:
 
     def begin(self, now: float, epoch: int, feeds: Iterable[Feed]) -> bool:
         """Begin what may begin now. Returns whether more could begin at once, in another turn."""
-        for job in self._retries.pop(now):
-            if job.entry.span.state is _OURS:
-                self._offer(job, now)
+        self._once_more([job for job in self._retries.pop(now) if job.entry.span.state is _OURS], now)
         for feed, entry, chunk in self._held.pop(now):
             self._decode(feed, entry, chunk.lines, now)
         self._full = any(feed.backlog >= feed.high or feed.backlog_bytes >= HIGH_BYTES for feed in feeds)
@@ -220,6 +219,15 @@ class Flow:
             self._ready.append(job)
         else:
             self._gate.offer(job, job.host, now)
+
+    def _once_more(self, jobs: Sequence[Job], now: float) -> None:
+        """Offer what was tried before. Where politeness does not order them they go before those that never were: the
+        more wait, the later a record's last try would come, and with it the end of a stage that cannot work."""
+        for job in reversed(jobs):
+            if self._gate is None or job.host is None:
+                self._ready.appendleft(job)
+            else:
+                self._offer(job, now)
 
     def _take(self, jobs: list[Job]) -> None:
         self.in_flight += len(jobs)
@@ -337,6 +345,7 @@ class Flow:
         self._metrics.later.add()
 
     def _bug(self, error: Exception) -> str:
+        leave_if_starved(error)
         detail = f"{type(error).__name__}: {error}"
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from stages.core.errors import Confined, RecordError
 from stages.core.outcome import DeadReason, Outcome
 from stages.core.records import Hit
+from stages.core.starved import leave_if_starved
 
 if TYPE_CHECKING:
     from stages.core.bus.base import Output
@@ -151,6 +152,7 @@ class Grab(ABC, Generic[E, C]):
                     continue
                 except Exception as error:
                     fault = error
+            leave_if_starved(fault)
             job.dead(DeadReason.BUG, f"{type(fault).__name__}: {fault}")
 
     def on_spent(self, tag: Any) -> None:

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
 from stages.core.errors import Interrupted, LonglineError
+from stages.core.starved import leave_if_starved, on_loop_error
 
 __all__ = ["Life", "calm_collector", "fit_concurrency", "launch", "raise_descriptor_limit", "report"]
 
@@ -123,6 +124,7 @@ def launch(main: Callable[[Life], Coroutine[Any, Any, int | None]], *, uvloop: b
 
 async def _live(main: Callable[[Life], Coroutine[Any, Any, int | None]]) -> int:
     calm_collector()
+    asyncio.get_running_loop().set_exception_handler(on_loop_error)
     life = Life()
     life._watch()
     code = await main(life)
@@ -133,6 +135,7 @@ async def _live(main: Callable[[Life], Coroutine[Any, Any, int | None]]) -> int:
 
 def report(error: Exception) -> int:
     """Say what stopped the program, on standard error; returns the exit code."""
+    leave_if_starved(error)
     if isinstance(error, Interrupted):
         return SIGNAL_BASE + error.signum
     if isinstance(error, LonglineError):

@@ -21,6 +21,7 @@ from stages.core.job import Job
 from stages.core.outcome import DeadReason
 from stages.core.pacing import backoff
 from stages.core.records import parse
+from stages.core.starved import leave_if_starved
 from stages.sink.certificate import Known
 from stages.sink.documents import CertificateSeen, Entry, Observation, ScanUpdate, entry, fold_certificates, fold_scans
 from stages.sink.metrics import SinkMetrics
@@ -201,6 +202,7 @@ class SinkStage:
                 log.warning("%s did not write, next try in %.1f s: %s", self.store.name, wait, error)
                 await self._sleep(wait)
             except Exception as error:  # a mistake of ours with one of them must not stop the others
+                leave_if_starved(error)
                 self.metrics.failures.add(1, "bug")
                 if len(jobs) == 1:
                     log.exception("a record cannot be stored")

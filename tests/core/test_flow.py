@@ -225,6 +225,23 @@ def test_local_for_ever_stops_the_stage_with_its_reason() -> None:
     assert b.position() == 0
 
 
+def test_local_for_ever_stops_the_stage_however_many_wait() -> None:
+    """What was tried before is tried first: a last try that waits for a thousand others' first ones never comes."""
+    b = Bench(tries=8, capacity=1)
+    b.accept(*(b"10.0.%d.%d 1" % divmod(n, 256) for n in range(1000)))
+    turns = 0
+    while b.flow.error is None:
+        turns += 1
+        assert turns < 100
+        b.begin()
+        for job in b.stage.held:
+            job.local("the database refuses us")
+        b.stage.held.clear()
+        b.flow.reap(b.feed, b.now, b.epoch)
+        b.now += 0.5
+    assert "(tried 8 times)" in str(b.flow.error)
+
+
 def test_later_goes_to_the_later_topic_and_the_position_moves_on() -> None:
     b = Bench(put_off=True)
     b.accept(b"10.0.0.1 1 later %d" % (EPOCH + 5_000_000))

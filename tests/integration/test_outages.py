@@ -6,9 +6,10 @@ Meanwhile `/readyz` says no and `/healthz` yes, as an orchestrator needs it: tak
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -20,6 +21,9 @@ from tests.integration.topics import Log
 from tests.integration.workers import Crew, Worker, until
 from tests.servers.mongo import MongoServer
 from tests.servers.proxy import Proxy
+from tests.servers.refusing import DISK_FULL, NOT_PRIMARY, UNAUTHORIZED, Refusing, Wrong
+
+T = TypeVar("T", Proxy, Refusing)
 
 #: Probes per second: the scan still runs when something breaks.
 SLOWLY = 1_000
@@ -32,13 +36,17 @@ STORE_TIMEOUT = {"LONGLINE_SINK_TIMEOUT": "3"}
 
 
 @contextmanager
-def behind_a_proxy(town: Simnet, store: str) -> Iterator[tuple[Proxy, str]]:
-    """The proxy, and the URL of the store through it."""
+def behind(town: Simnet, store: str, make: Callable[[int], T]) -> Iterator[tuple[T, str]]:
+    """What `make` puts before the store's port, and the URL of the store through it."""
     address, name = store.removeprefix("mongodb://").split("/")
     with ExitStack() as stack:
         with town.inside():
-            proxy = stack.enter_context(Proxy("127.0.0.1", int(address.rpartition(":")[2])))
-        yield proxy, f"mongodb://127.0.0.1:{proxy.port}/{name}"
+            between = stack.enter_context(make(int(address.rpartition(":")[2])))
+        yield between, f"mongodb://127.0.0.1:{between.port}/{name}"
+
+
+def behind_a_proxy(town: Simnet, store: str) -> AbstractContextManager[tuple[Proxy, str]]:
+    return behind(town, store, lambda port: Proxy("127.0.0.1", port))
 
 
 def begin(town: Simnet, log: Log, store: str, crew: Crew, folder: Path) -> tuple[list[Worker], Worker]:
@@ -133,3 +141,40 @@ def test_the_database_is_slow(town: Simnet, store: str, log: Log, crew: Crew, tm
         proxy.mend()
         until(lambda: sink.ready, "the sink is ready again")
         end(town, log, store, workers, scan)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", [NOT_PRIMARY, DISK_FULL], ids=lambda wrong: wrong.name)
+def test_the_database_refuses_to_write(
+    town: Simnet, store: str, log: Log, crew: Crew, tmp_path: Path, wrong: Wrong
+) -> None:
+    """As after an election, and with a full disk: the sink waits, records stay in the log, and nothing is dead."""
+    with behind(town, store, Refusing) as (database, url):
+        workers, scan = begin(town, log, url, crew, tmp_path)
+        sink = workers[0]
+        until(lambda: sink.metric("longline_sink_documents_total"), "something is stored")
+        database.refuse(wrong)
+        until(lambda: not sink.ready and database.refused > 3, "writes are tried again")
+        assert sink.healthy
+        assert all(worker.ready for worker in workers if worker is not sink), "only the sink needs the database"
+        database.mend()
+        until(lambda: sink.ready, "the sink is ready again")
+        end(town, log, store, workers, scan)
+
+
+@pytest.mark.slow
+def test_the_database_allows_no_writes_to_us(town: Simnet, store: str, log: Log, crew: Crew, tmp_path: Path) -> None:
+    """Time mends no missing right: the sink stops and says so; with the right it goes on where it was."""
+    with behind(town, store, Refusing) as (database, url):
+        workers, scan = begin(town, log, url, crew, tmp_path)
+        sink = workers[0]
+        until(lambda: sink.metric("longline_sink_documents_total"), "something is stored")
+        database.refuse(UNAUTHORIZED)
+        assert sink.wait() == 1, sink.tail()
+        assert "the database refuses us" in sink.text
+        database.mend()
+        sink.start()
+        assert scan.wait() == 0, scan.tail()
+        until(log.drained, "everything is stored", 120)
+        assert_true(town, store)
+        assert not log.read(log.topics.dead)
