@@ -30,6 +30,7 @@ from stages.core.settings import (
     load,
 )
 from stages.derive.settings import CertsSettings
+from stages.fleet.settings import AgentSettings, CoordinatorSettings, FleetSettings
 from stages.scanner.grab_settings import GrabSettings
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.zmap_settings import ZmapSettings
@@ -57,6 +58,9 @@ SECTIONS: Mapping[str, type[Section]] = {
     "export": ExportSettings,
     "dataset": DatasetSettings,
     "certs": CertsSettings,
+    "fleet": FleetSettings,
+    "coordinator": CoordinatorSettings,
+    "agent": AgentSettings,
 }
 
 #: A log that a command has no use for: it joins stages within one process, as tests do.

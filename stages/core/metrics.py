@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import platform
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from stages import __version__
@@ -72,6 +72,19 @@ class Gauge:
         return self._number if self.read is None else self.read()
 
 
+class Gauges:
+    """Present values by a label, asked for at the scrape. The only metric whose label values may come and go: whoever
+    makes it bounds their number."""
+
+    __slots__ = ("help", "label", "name", "read")
+
+    def __init__(self, name: str, help: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        self.name = name
+        self.help = help
+        self.label = label
+        self.read = read
+
+
 class Histogram:
     """How often values fell into each bucket; a bucket's bound is inclusive (`le`)."""
 
@@ -112,14 +125,15 @@ class Histogram:
         yield "+Inf", below + self.counts[-1]
 
 
-M = TypeVar("M", Counter, Gauge, Histogram)
+M = TypeVar("M", Counter, Gauge, Gauges, Histogram)
+Measure = Counter | Gauge | Gauges | Histogram
 
 
 class Metrics:
     """All metrics of this process."""
 
     def __init__(self) -> None:
-        self._all: dict[str, Counter | Gauge | Histogram] = {}
+        self._all: dict[str, Measure] = {}
         self._registry: CollectorRegistry | None = None
 
     def counter(self, name: str, help: str, label: str | None = None, values: Iterable[str] = ("",)) -> Counter:
@@ -129,6 +143,10 @@ class Metrics:
     def gauge(self, name: str, help: str, read: Callable[[], float] | None = None) -> Gauge:
         """A new gauge. Raises ValueError if the name is taken."""
         return self._add(Gauge(name, help, read))
+
+    def gauges(self, name: str, help: str, label: str, read: Callable[[], Mapping[str, float]]) -> Gauges:
+        """New gauges, one for each label value that `read` returns. Raises ValueError if the name is taken."""
+        return self._add(Gauges(name, help, label, read))
 
     def histogram(self, name: str, help: str, bounds: Sequence[float] = SECONDS) -> Histogram:
         """A new histogram. Raises ValueError if the name is taken."""
@@ -140,10 +158,10 @@ class Metrics:
         self._all[metric.name] = metric
         return metric
 
-    def __getitem__(self, name: str) -> Counter | Gauge | Histogram:
+    def __getitem__(self, name: str) -> Measure:
         return self._all[name]
 
-    def __iter__(self) -> Iterator[Counter | Gauge | Histogram]:
+    def __iter__(self) -> Iterator[Measure]:
         return iter(self._all.values())
 
     @property
@@ -183,6 +201,11 @@ class Metrics:
                 yield family
             elif isinstance(metric, Gauge):
                 yield GaugeMetricFamily(metric.name, metric.help, metric.value)
+            elif isinstance(metric, Gauges):
+                gauges = GaugeMetricFamily(metric.name, metric.help, labels=[metric.label])
+                for value, number in metric.read().items():
+                    gauges.add_metric([value], number)
+                yield gauges
             else:
                 yield HistogramMetricFamily(metric.name, metric.help, list(metric.buckets()), metric.sum)
 

@@ -11,9 +11,9 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +59,14 @@ class Ground:
         log = Log(self.town, self.kafka, name)
         return ex.Pipeline(self.town, log, f"{self.mongo.url}/{name}", crew, self.folder / name)
 
+    @contextmanager
+    def on_disk(self, name: str, crew: Crew) -> Iterator[tuple[ex.Pipeline, MongoServer]]:
+        """A pipeline whose database is a file of its own."""
+        with MongoServer(self.folder / f"{name}.h2", self.town.joiner()) as server:
+            pipeline = self.pipeline(name, crew)
+            pipeline.store = f"{server.url}/{name}"
+            yield pipeline, server
+
     def abreast(self, rounds: int, work: Callable[[int], ex.Seen]) -> ex.Seen:
         """Many rounds, some at a time; the first failure ends it."""
         seen = ex.Seen()
@@ -97,9 +105,7 @@ def group(ground: Ground) -> ex.Seen:
 
 
 def database(ground: Ground) -> ex.Seen:
-    with Crew() as crew, MongoServer(ground.folder / "stopped.h2", ground.town.joiner()) as server:
-        pipeline = ground.pipeline("database", crew)
-        pipeline.store = f"{server.url}/database"
+    with Crew() as crew, ground.on_disk("database", crew) as (pipeline, server):
         return ex.database_stopped(pipeline, server, random.Random(3), times(20))
 
 
@@ -111,8 +117,8 @@ def poison(ground: Ground) -> ex.Seen:
 
 
 def soak(ground: Ground) -> ex.Seen:
-    with Crew() as crew:
-        return ex.soak(ground.pipeline("soak", crew), 3_600 * SHARE)
+    with Crew() as crew, ground.on_disk("soak", crew) as (pipeline, _):  # what an hour stores has no room in a heap
+        return ex.soak(pipeline, 3_600 * SHARE)
 
 
 EXPERIMENTS: Final[dict[str, Callable[[Ground], ex.Seen]]] = {

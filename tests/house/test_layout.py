@@ -16,6 +16,7 @@ TESTED_ELSEWHERE = {
     "stages/bannergrab/fixed.py": "tests/bannergrab/test_stage_compiled.py",
     "stages/bannergrab/line_kernel.py": "tests/bannergrab/test_lines.py",
     "stages/core/bus/base.py": "tests/core/bus/contract.py",
+    "stages/cli/coordinator.py": "tests/integration/test_fleet.py",
     "stages/derive/shelf.py": "tests/derive/test_reprocess.py",
     "stages/net/recordids.py": "tests/scanner/test_hits.py",
     "stages/scanner/hit_kernel.py": "tests/scanner/test_hits.py",
@@ -26,6 +27,7 @@ TESTED_ELSEWHERE = {
 
 #: A third-party client and the one file that may import it.
 ONE_IMPORTER = {
+    "aiohttp": {"stages/fleet/https.py"},
     "aiokafka": {"stages/core/bus/kafka.py"},
     "motor": {"stages/sink/mongo.py"},
     "pymongo": {"stages/sink/mongo.py"},

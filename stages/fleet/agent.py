@@ -1,0 +1,389 @@
+"""The life of an agent: asks its coordinators for slices, scans one at a time, hands over what it finds.
+
+Coordinators are asked in turn, and whatever they ask for, one slice is under way at a time, at no more than the agent's
+own rate. While a coordinator is away the scan goes on, and what it finds waits in the spool. A lease that was lost ends
+its scan; what is left of it in the spool is dropped, because whoever has the slice now finds it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+from stages.core.bus.base import Publisher
+from stages.core.errors import HostError, LonglineError, Unavailable, UsageError
+from stages.core.netset import NetSet
+from stages.core.pacing import backoff
+from stages.fleet import messages
+from stages.fleet.messages import PROTOCOL, Capabilities, Order, Slice
+from stages.fleet.policy import LocalPolicy, ports_of
+from stages.fleet.spool import Item, Spool, Spooling
+from stages.fleet.work import Strict, Work, proof
+
+log = logging.getLogger("longline.fleet.agent")
+
+#: Seconds between two signs of life of a slice, which also bring the order to stop.
+BEAT: Final = 2.0
+
+#: Back-off while a coordinator is away: dnmap's clients waited ten seconds at most.
+RETRY_FIRST: Final = 0.5
+RETRY_CEILING: Final = 10.0
+
+#: Times that a message is sent which is not worth waiting for longer.
+TRIES: Final = 5
+
+#: Seconds at the end to hand over what waits.
+FLUSH: Final = 10.0
+
+#: Seconds without work after a slice that this host could not do.
+PAUSE: Final = 10.0
+
+
+class Way(Protocol):
+    """To a coordinator: `https.Client`."""
+
+    url: str
+
+    async def post(self, path: str, body: bytes, token: str = "") -> tuple[int, bytes]: ...
+    async def close(self) -> None: ...
+
+
+class SliceScan(Protocol):
+    """One slice being scanned."""
+
+    async def run(self) -> None:
+        """To its end, or until it is stopped. Raises LonglineError."""
+
+    def stop(self) -> None:
+        """Send nothing more, soon."""
+
+    @property
+    def position(self) -> int:
+        """All before it is done, and its results are published."""
+
+    @property
+    def sent(self) -> int: ...
+    @property
+    def rate(self) -> float: ...
+
+
+class Scanner(Protocol):
+    """What scans; it knows nothing of coordinators."""
+
+    def digest(self, work: Work) -> str:
+        """Of the layout that this host would scan. Blocks. Raises UsageError for work that it cannot lay out."""
+
+    def scan(
+        self, slice: Slice, *, rate: float, leave_alone: NetSet, publisher: Publisher, checkpoint: Path
+    ) -> SliceScan: ...
+
+
+class Gone(Exception):
+    """A coordinator does not want us any more."""
+
+
+class Link:
+    """One coordinator: what is said to it, in order, for as long as it takes."""
+
+    def __init__(self, way: Way, spool: Spool, can: Capabilities, clock: Callable[[], float]) -> None:
+        self.url = way.url
+        self.gone = ""  #: why this coordinator is given up
+        self.greeted = False
+        self.lost: set[int] = set()  #: tokens of leases that are not ours any more
+        self.stopped: set[int] = set()  #: and of those that are, and are to end
+        self._way, self._spool, self._can, self._clock = way, spool, can, clock
+        self._failures = 0
+        self.wait_until = 0.0  #: loop's time before which there is no use in asking
+
+    async def say(self, path: str, message: Strict) -> tuple[int, bytes]:
+        """One message, tried once. Raises Unavailable, Gone, HostError."""
+        return await self._post(path, messages.dump(message))
+
+    async def _post(self, path: str, body: bytes, token: str = "") -> tuple[int, bytes]:
+        status, answer = await self._way.post(path, body, token)
+        if status in (401, 403, 426):
+            raise Gone(_why(answer))
+        if status >= 500:
+            raise Unavailable(f"{self.url}: {status} {_why(answer)}")
+        self._failures = 0
+        return status, answer
+
+    async def insist(self, path: str, message: Strict) -> tuple[int, bytes]:
+        """The same message until it is answered, a few times. Raises as `say`."""
+        for _ in range(TRIES - 1):
+            with suppress(Unavailable):
+                return await self.say(path, message)
+            await asyncio.sleep(backoff(self._failures, RETRY_FIRST, RETRY_CEILING))
+            self._failures += 1
+        return await self.say(path, message)
+
+    async def hello(self) -> None:
+        """Greet it. Raises as `say`."""
+        hello = messages.Hello(
+            protocol=PROTOCOL, capabilities=self._can, holds=await self._spool.tokens(self.url), clock=self._clock()
+        )
+        status, body = await self.say("/v1/hello", hello)
+        if status != 200:
+            raise Gone(_why(body))
+        welcome = messages.parse(messages.Welcome, body)
+        self.greeted = True
+        log.info("%s: version %s, gives slices back after %.0f s", self.url, welcome.version, welcome.timeout)
+        if abs(welcome.skew) > BEAT:
+            log.warning("%s: our clock is %+.1f s off its own", self.url, welcome.skew)
+
+    async def lease(self) -> Slice | float:
+        """A slice, or seconds to wait. Raises as `say`."""
+        if not self.greeted:
+            await self.hello()
+        status, body = await self.say("/v1/lease", Order())
+        if status == 409:
+            self.greeted = False
+            return 0.0
+        if status != 200:
+            raise Unavailable(f"{self.url}: {status} {_why(body)}")
+        lease = messages.parse(messages.Lease, body)
+        return lease.slice if lease.slice is not None else max(lease.wait, RETRY_FIRST)
+
+    async def upload(self) -> None:
+        """Hand over what is in the spool, for ever. Raises Gone."""
+        while True:
+            item = await self._spool.wait(self.url)
+            try:
+                if not self.greeted:
+                    await self.hello()
+                await self._hand_over(item)
+            except Unavailable as error:
+                await self.later(error)
+
+    async def _hand_over(self, item: Item) -> None:
+        if item.kind == "results":
+            status, body = await self._post("/v1/results", item.body, str(item.token))
+        else:
+            status, body = await self._post("/v1/progress", item.body)
+        if status == 200:
+            await self._spool.done(item)
+            order = messages.parse(Order, body)
+            if order.stop:
+                log.info("%s: slice %d: told to stop: %s", self.url, item.token, order.reason)
+                self.stopped.add(item.token)
+            return
+        log.warning("%s: slice %d is not ours any more: %s", self.url, item.token, _why(body))
+        self.lost.add(item.token)
+        await self._spool.drop(self.url, item.token)
+
+    async def later(self, error: LonglineError) -> None:
+        """Wait before the next try."""
+        wait = backoff(self._failures, RETRY_FIRST, RETRY_CEILING)
+        if not self._failures:
+            log.warning("%s; results wait, next try in %.1f s", error, wait)
+        self._failures += 1
+        await asyncio.sleep(wait)
+
+    async def close(self) -> None:
+        await self._way.close()
+
+
+class Agent:
+    """`run` it once."""
+
+    def __init__(
+        self,
+        alias: str,
+        ways: Sequence[Way],
+        scanner: Scanner,
+        spool: Spool,
+        policy: LocalPolicy,
+        can: Capabilities,
+        *,
+        folder: Path,
+        hits: str,
+        clock: Callable[[], float],
+        hour: Callable[[], int],
+        keep: IO[bytes] | None = None,
+    ) -> None:
+        """`folder`: for the checkpoints of slices. `hits`: the topic of hits. `clock`: seconds since the epoch.
+        `hour`: the local hour of the day."""
+        self.alias = alias
+        self.links = [Link(way, spool, can, clock) for way in ways]
+        self.slices = 0
+        self._scanner, self._spool, self._policy = scanner, spool, policy
+        self._folder, self._hits, self._keep, self._hour = folder, hits, keep, hour
+        self._turn = 0
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until told to stop. Raises HostError when no coordinator wants this agent any more."""
+        uploads = {asyncio.create_task(self._upload(link), name=f"upload {link.url}") for link in self.links}
+        try:
+            while not stopping.is_set():
+                if all(link.gone for link in self.links):
+                    raise HostError("; ".join(f"{link.url}: {link.gone}" for link in self.links))
+                given = await self._ask(stopping)
+                if given is not None:
+                    await self._do(*given, stopping)
+            await self._flush()
+        finally:
+            for task in uploads:
+                task.cancel()
+            await asyncio.gather(*uploads, return_exceptions=True)
+            for link in self.links:
+                await link.close()
+
+    async def _upload(self, link: Link) -> None:
+        try:
+            await link.upload()
+        except (Gone, LonglineError) as error:
+            self._give_up(link, error)
+
+    def _give_up(self, link: Link, error: Exception) -> None:
+        if not link.gone:
+            link.gone = str(error)
+            log.error("%s wants us no more: %s", link.url, error)
+
+    async def _ask(self, stopping: asyncio.Event) -> tuple[Link, Slice] | None:
+        """Ask the coordinators in turn, once; wait a little when none has anything."""
+        loop = asyncio.get_running_loop()
+        open_ = [link for link in self.links if not link.gone]
+        asleep = not self._policy.hours.contain(self._hour())
+        for _ in range(len(open_)):
+            self._turn += 1
+            link = open_[self._turn % len(open_)]
+            if asleep or link.wait_until > loop.time():
+                continue
+            try:
+                given = await link.lease()
+            except (Gone, HostError) as error:
+                self._give_up(link, error)
+                continue
+            except (Unavailable, ValueError) as error:
+                link.wait_until = loop.time() + backoff(link._failures, RETRY_FIRST, RETRY_CEILING)
+                if not link._failures:
+                    log.warning("%s is out of reach: %s", link.url, error)
+                link._failures += 1
+                continue
+            if isinstance(given, Slice):
+                return link, given
+            link.wait_until = loop.time() + given
+        wait = min((link.wait_until - loop.time() for link in open_ if not link.gone), default=0.0)
+        await _until(stopping, PAUSE if asleep else max(0.05, wait))
+        return None
+
+    # --- one slice
+
+    async def _do(self, link: Link, slice: Slice, stopping: asyncio.Event) -> None:
+        work = slice.work
+        try:
+            why = self._policy.refusal(work, ports_of(work.ports))
+            digest = "" if why else await asyncio.to_thread(self._scanner.digest, work)
+            skipped = self._policy.skipped(work, slice.only)
+        except (ValueError, LonglineError) as error:
+            why = str(error)
+        try:
+            if why:
+                log.info("%s: slice %d of %s is refused: %s", link.url, slice.token, work.scan, why)
+                await link.say("/v1/refuse", messages.Refuse(token=slice.token, reason=why[:500]))
+                return
+            begin = messages.Begin(token=slice.token, digest=digest, skipped=skipped)
+            status, body = await link.insist("/v1/begin", begin)
+        except Unavailable as error:  # the lease runs out by itself
+            log.warning("%s: slice %d is not begun: %s", link.url, slice.token, error)
+            return
+        except (Gone, HostError) as error:
+            self._give_up(link, error)
+            return
+        if status != 200:
+            log.warning("%s: slice %d is not begun: %s", link.url, slice.token, _why(body))
+            return
+        await self._scan(link, slice, stopping)
+
+    async def _scan(self, link: Link, slice: Slice, stopping: asyncio.Event) -> None:
+        work, token = slice.work, slice.token
+        rate = self._policy.rate(slice.rate)
+        checkpoint = self._folder / f"slice-{token}.checkpoint"
+        checkpoint.unlink(missing_ok=True)
+        log.info("%s: slice %d of %s: %d-%d at %g/s", link.url, token, work.scan, slice.first, slice.last, rate)
+        scan = self._scanner.scan(
+            slice,
+            rate=rate,
+            leave_alone=self._policy.masked(work, slice.only),
+            publisher=Spooling(self._spool, link.url, token, self._hits, self._keep),
+            checkpoint=checkpoint,
+        )
+        task = asyncio.create_task(scan.run(), name=f"slice {token}")
+        failed = False
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=BEAT)
+                ours = token not in link.lost and token not in link.stopped and not link.gone
+                if stopping.is_set() or not ours or not self._policy.hours.contain(self._hour()):
+                    scan.stop()
+                if token not in link.lost and not task.done():
+                    await self._show(link, slice, scan, finished=False)
+            try:
+                task.result()
+            except LonglineError as error:
+                failed = True
+                log.error("slice %d of %s: %s", token, work.scan, error)
+            if token in link.lost:
+                await self._spool.drop(link.url, token)
+            else:
+                await self._show(link, slice, scan, finished=True)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            for left in self._folder.glob(f"slice-{token}.checkpoint*"):
+                with suppress(OSError):
+                    left.unlink()
+        link.stopped.discard(token)
+        self.slices += 1
+        if failed:
+            await _until(stopping, PAUSE)
+
+    async def _show(self, link: Link, slice: Slice, scan: SliceScan, *, finished: bool) -> None:
+        position = max(slice.first, min(scan.position, slice.last))
+        progress = messages.Progress(
+            token=slice.token,
+            position=position,
+            proof=proof(slice.work.digest, slice.first, position, slice.only),
+            sent=scan.sent,
+            rate=0.0 if finished else scan.rate,
+            pending=self._spool.bytes,
+            finished=finished,
+        )
+        await self._spool.put(link.url, slice.token, "progress", messages.dump(progress))
+
+    async def _flush(self) -> None:
+        """Give what waits a little time to be handed over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH):
+                for link in self.links:
+                    if not link.gone:
+                        await self._spool.emptied(link.url)
+
+
+def _why(body: bytes) -> str:
+    try:
+        return messages.parse(messages.Problem, body).error
+    except ValueError:
+        return body[:200].decode(errors="replace")
+
+
+async def _until(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+async def enrol(way: Way, token: str, request: bytes) -> messages.Enrolled:
+    """Spend a one-time token. Raises UsageError for one that is not taken, Unavailable, HostError."""
+    asked = messages.Enrol(protocol=PROTOCOL, token=token, request=request.decode())
+    status, body = await way.post("/v1/enrol", messages.dump(asked))
+    if status >= 500:
+        raise Unavailable(f"{way.url}: {_why(body)}")
+    if status != 200:
+        raise UsageError("--token", None, _why(body))
+    return messages.parse(messages.Enrolled, body)

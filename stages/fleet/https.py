@@ -1,0 +1,189 @@
+"""HTTPS with certificates on both sides. The only file that knows aiohttp, which is an extra: `longline[fleet]`.
+
+The server asks each client for a certificate and takes it without one too: who has none may enrol and nothing else
+(`coordinator.py` decides). TLS 1.2 at least; agents connect outwards and keep one connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from stages.core.errors import HostError, Unavailable, UsageError
+from stages.fleet import ca
+from stages.fleet.coordinator import Answer
+from stages.fleet.messages import MAX_MESSAGE
+from stages.fleet.settings import PORT
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession, web
+
+log = logging.getLogger("longline.fleet.https")
+
+
+#: Header with the fencing token of results.
+FENCE: Final = "Longline-Token"
+
+#: Seconds that a connection may stay open without a request; and for one request with its answer.
+KEEP_SECONDS: Final = 75.0
+REQUEST_SECONDS: Final = 30.0
+
+#: Connections at once: some thousand agents.
+MAX_CONNECTIONS: Final = 4_096
+
+#: (path, serial number of the certificate or None, token, body) -> the answer.
+Handle = Callable[[str, str | None, str, bytes], Awaitable[Answer]]
+
+
+def _aiohttp() -> Any:
+    try:
+        import aiohttp
+        import aiohttp.web
+    except ImportError:
+        raise UsageError("fleet", None, "needs aiohttp: pip install 'longline[fleet]'") from None
+    return aiohttp
+
+
+class Server:
+    """Listens until it is closed."""
+
+    def __init__(self, handle: Handle, identity: ca.Identity, host: str, port: int) -> None:
+        self._handle = handle
+        self._identity = identity
+        self._host, self.port = host, port
+        self._serials: dict[asyncio.Transport, str] = {}
+        self._runner: web.AppRunner | None = None
+        self.fault: asyncio.Future[None] | None = None  #: done when no answer can be given any more
+
+    async def start(self) -> int:
+        """Returns the port, which was asked for or given. Raises HostError, UsageError."""
+        aiohttp = _aiohttp()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_OPTIONAL
+        with _files(self._identity):
+            context.load_cert_chain(self._identity.certificate, self._identity.key)
+            context.load_verify_locations(self._identity.authority)
+        self.fault = asyncio.get_running_loop().create_future()
+        application = aiohttp.web.Application(client_max_size=MAX_MESSAGE + 1)
+        application.router.add_post("/{way:.*}", self._answer)
+        self._runner = aiohttp.web.AppRunner(application, access_log=None, keepalive_timeout=KEEP_SECONDS)
+        await self._runner.setup()
+        site = aiohttp.web.TCPSite(self._runner, self._host, self.port, ssl_context=context, backlog=1_024)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise HostError(f"port {self.port} of {self._host}: {error.strerror}") from None
+        self.port = int(self._runner.addresses[0][1])
+        return self.port
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        web_ = _aiohttp().web
+        transport = request.transport
+        if transport is None or (len(self._serials) >= MAX_CONNECTIONS and transport not in self._serials):
+            return web_.Response(status=503)  # type: ignore[no-any-return]
+        tls = transport.get_extra_info("ssl_object")
+        shown = None if tls is None else tls.getpeercert(binary_form=True)
+        serial = None if shown is None else ca.serial_in(shown)
+        if serial is not None and transport not in self._serials:
+            self._serials = {each: held for each, held in self._serials.items() if not each.is_closing()}
+            self._serials[transport] = serial
+        body = await request.read()
+        try:
+            answer = await self._handle(request.path, serial, request.headers.get(FENCE, ""), body)
+        except HostError as error:
+            if self.fault is not None and not self.fault.done():
+                self.fault.set_exception(error)
+            return web_.Response(status=503)  # type: ignore[no-any-return]
+        return web_.Response(status=answer.status, body=answer.body, content_type="application/json")  # type: ignore[no-any-return]
+
+    def cut(self, serials: Collection[str]) -> None:
+        """Close the connections of these certificates."""
+        for transport, serial in list(self._serials.items()):
+            if serial in serials:
+                transport.abort()
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        if self.fault is not None and self.fault.done():
+            self.fault.exception()
+
+
+class Client:
+    """One side's way to a coordinator. Close it."""
+
+    def __init__(self, url: str, identity: ca.Identity | None, *, authority: bytes | None = None) -> None:
+        """`identity` None: without a certificate; `authority`: the PEM to trust then, None: nobody is checked.
+        Raises UsageError for a URL that is none, HostError for files that cannot be read."""
+        self.url = checked(url)
+        self._context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if identity is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            with _files(identity):
+                self._context.load_cert_chain(identity.certificate, identity.key)
+                self._context.load_verify_locations(identity.authority)
+        elif authority is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._context.load_verify_locations(cadata=authority.decode())
+        else:
+            self._context.check_hostname = False
+            self._context.verify_mode = ssl.CERT_NONE
+        self._session: ClientSession | None = None
+
+    async def post(self, path: str, body: bytes, token: str = "") -> tuple[int, bytes]:
+        """(status, body). Raises Unavailable; HostError for a server that is not whom it should be."""
+        aiohttp = _aiohttp()
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=self._context, limit=2, keepalive_timeout=KEEP_SECONDS / 2)
+            timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        headers = {FENCE: token} if token else {}
+        try:
+            async with self._session.post(f"{self.url}{path}", data=BytesIO(body), headers=headers) as answer:
+                return answer.status, await answer.content.read(MAX_MESSAGE)
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise HostError(f"{self.url} is not our coordinator: {error.certificate_error}") from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(f"{self.url}: {str(error) or type(error).__name__}") from None
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def checked(url: str) -> str:
+    """The URL of a coordinator, with its port. Raises UsageError."""
+    parts = urlsplit(url if "://" in url else f"https://{url}")
+    with contextlib.suppress(ValueError):
+        if parts.scheme == "https" and parts.hostname and not parts.path.strip("/") and not parts.query:
+            host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+            return f"https://{host}:{parts.port or PORT}"
+    raise UsageError("COORDINATOR", url, "not https://HOST or https://HOST:PORT")
+
+
+@contextmanager
+def _files(identity: ca.Identity) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        missing = [path for path in _all(identity) if not path.exists()]
+        raise UsageError("--folder", str(missing[0]), "no such file: enrol first (longline agent --token)") from None
+    except (OSError, ssl.SSLError) as error:
+        raise HostError(f"{identity.folder}: its certificates cannot be read: {error}") from None
+
+
+def _all(identity: ca.Identity) -> tuple[Path, Path, Path]:
+    return identity.certificate, identity.key, identity.authority

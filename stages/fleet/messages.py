@@ -1,0 +1,142 @@
+"""What agent and coordinator say to each other: JSON, one message a request, every field typed and bounded.
+
+Both sides send the version of the protocol; another one is refused with words that say which side is older.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeVar
+
+import pydantic
+
+from stages.fleet.work import Digest, Network, Position, Strict, Work
+
+#: Of the protocol. It changes when an old side could misunderstand a new one.
+PROTOCOL: Final = 1
+
+#: Bytes of a message, at most; of results at once, at most.
+MAX_MESSAGE: Final = 4 << 20
+MAX_RESULTS: Final = 4 << 20
+
+#: Networks that an agent may leave out of a slice, at most.
+MAX_SKIPPED: Final = 10_000
+
+Token = Annotated[int, pydantic.Field(ge=1, lt=1 << 63)]
+Count = Annotated[int, pydantic.Field(ge=0, lt=1 << 63)]
+Rate = Annotated[float, pydantic.Field(ge=0, le=1e9, allow_inf_nan=False)]
+Words = Annotated[str, pydantic.Field(max_length=500)]
+Networks = Annotated[tuple[Network, ...], pydantic.Field(max_length=MAX_SKIPPED)]
+
+
+class Capabilities(Strict):
+    """What an agent can do, found out by trying."""
+
+    version: Annotated[str, pydantic.Field(max_length=40)]  #: of the program
+    engine: Literal["packet", "connect"]
+    privileged: bool
+    probes: Annotated[tuple[Annotated[str, pydantic.Field(max_length=40)], ...], pydantic.Field(max_length=100)]
+    rate: Annotated[float, pydantic.Field(gt=0, le=1e9)]  #: probes/s that it gives, at most
+
+
+class Enrol(Strict):
+    """With a one-time token instead of a certificate."""
+
+    protocol: int
+    token: Annotated[str, pydantic.Field(max_length=200)]
+    request: Annotated[str, pydantic.Field(max_length=10_000)]  #: a certificate signing request (PKCS #10), PEM
+
+
+class Enrolled(Strict):
+    certificate: Annotated[str, pydantic.Field(max_length=20_000)]
+    authority: Annotated[str, pydantic.Field(max_length=20_000)]
+
+
+class Hello(Strict):
+    protocol: int
+    capabilities: Capabilities
+    holds: Annotated[tuple[Token, ...], pydantic.Field(max_length=1_000)] = ()  #: leases it has results of
+    clock: Annotated[float, pydantic.Field(ge=0)]  #: seconds since the epoch: a skew is told to both
+
+
+class Welcome(Strict):
+    protocol: int
+    version: str
+    timeout: float  #: seconds of silence after which a slice goes to another agent
+    skew: float  #: seconds that the agent's clock is ahead
+
+
+class Slice(Strict):
+    """Positions [first, last) of a work."""
+
+    token: Token
+    work: Work
+    first: Position
+    last: Position
+    only: Networks | None = None  #: of these networks only
+    rate: Annotated[float, pydantic.Field(gt=0, le=1e9)]
+
+
+class Lease(Strict):
+    """The answer to who asks for work."""
+
+    slice: Slice | None = None
+    wait: Annotated[float, pydantic.Field(ge=0, le=3_600)] = 0.0  #: without one: seconds until it may ask again
+    reason: Words = ""
+
+
+class Begin(Strict):
+    """What the agent will do of the slice."""
+
+    token: Token
+    digest: Digest  #: of its own layout
+    skipped: Networks = ()  #: what its policy leaves out
+
+
+class Refuse(Strict):
+    """The agent gives the slice back; another may do it."""
+
+    token: Token
+    reason: Words
+
+
+class Progress(Strict):
+    """All before `position` is done, and its results were handed over before this message."""
+
+    token: Token
+    position: Position
+    proof: Digest  #: of [first, position)
+    sent: Count = 0
+    rate: Rate = 0.0  #: probes/s now
+    pending: Count = 0  #: bytes of results that wait
+    finished: bool = False  #: the slice has ended here
+
+
+class Order(Strict):
+    """The answer to progress and results."""
+
+    stop: bool = False
+    reason: Words = ""
+
+
+class Problem(Strict):
+    """Why a request was refused."""
+
+    error: Words
+
+
+M = TypeVar("M", bound=Strict)
+
+
+def parse(kind: type[M], body: bytes) -> M:
+    """Raises ValueError that names the field."""
+    if len(body) > MAX_MESSAGE:
+        raise ValueError(f"a message of {len(body)} bytes, at most {MAX_MESSAGE}")
+    try:
+        return kind.model_validate_json(body)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc'])) or kind.__name__}: {first['msg']}") from None
+
+
+def dump(message: Strict) -> bytes:
+    return message.model_dump_json().encode()

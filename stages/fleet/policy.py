@@ -1,0 +1,93 @@
+"""What an agent lets itself be given. Its own word always wins over the work's. Pure.
+
+A slice is refused as a whole for a probe or a port that the agent does not do, for a rate that it may not be forced to,
+and outside of its hours. Networks that its lists forbid are left out of the slice and given back: another agent may do
+them. Special-purpose ranges (the agent's own network, as a rule) are forbidden unless its own allowlist names them,
+whatever the work says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stages.core.errors import UsageError
+from stages.core.netset import NetSet
+from stages.fleet.messages import MAX_SKIPPED
+from stages.fleet.work import Work, range_texts
+
+#: What a probe costs a target, in packets, is bounded by this unless the user says otherwise: one and two repeats.
+DEFAULT_SYN_PER_TARGET = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Local hours of the day in which an agent works: `22-6`, `0-24`."""
+
+    first: int = 0
+    last: int = 24
+
+    @classmethod
+    def parse(cls, text: str) -> Hours:
+        """Raises UsageError."""
+        first, dash, last = text.partition("-")
+        if dash and first.isdecimal() and last.isdecimal() and int(first) < 24 and int(last) <= 24 and first != last:
+            return cls(int(first), int(last))
+        raise UsageError("--hours", text, "not hours of the day such as 22-6")
+
+    def contain(self, hour: int) -> bool:
+        if self.first < self.last:
+            return self.first <= hour < self.last
+        return hour >= self.first or hour < self.last
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPolicy:
+    """One agent's."""
+
+    max_rate: float  #: probes per second
+    forbidden: NetSet = field(default_factory=NetSet)  #: whom it never probes
+    probes: frozenset[str] = frozenset()  #: modules that it does
+    ports: frozenset[int] | None = None  #: None: all
+    syn_per_target: int = DEFAULT_SYN_PER_TARGET
+    hours: Hours = Hours()
+
+    def refusal(self, work: Work, ports: tuple[int, ...]) -> str:
+        """Why it does not do this work; empty if it does."""
+        if work.probe not in self.probes:
+            return f"probe module {work.probe} is not done here"
+        if self.ports is not None and (wrong := sorted(set(ports) - self.ports)):
+            return f"port {wrong[0]} is not scanned from here"
+        syns = work.probes * (1 + work.retries)
+        if syns > self.syn_per_target:
+            return f"{syns} probes to one target, at most {self.syn_per_target} from here"
+        return ""
+
+    def skipped(self, work: Work, only: tuple[str, ...] | None) -> tuple[str, ...]:
+        """The networks of a slice that are left alone. Raises ValueError for more than can be said."""
+        wanted = work.networks() if only is None else NetSet.parse(only, "only")
+        gone = list(wanted.intersect(self.forbidden).ranges_v4())
+        if len(gone) > MAX_SKIPPED:
+            raise ValueError(f"{len(gone)} networks of it are forbidden here, more than can be said")
+        return range_texts(gone)
+
+    def masked(self, work: Work, only: tuple[str, ...] | None) -> NetSet:
+        """Whom the scan of a slice leaves alone: what is forbidden, and what was not asked for."""
+        if only is None:
+            return self.forbidden
+        return self.forbidden.union(work.networks().minus(NetSet.parse(only, "only")))
+
+    def rate(self, asked: float) -> float:
+        """Probes per second: as asked for, but never more than it gives."""
+        return min(asked, self.max_rate)
+
+
+def ports_of(text: str) -> tuple[int, ...]:
+    """The ports of a work: `80,443,8000-8010`. Raises ValueError."""
+    ports: list[int] = []
+    for part in filter(None, text.split(",")):
+        first, dash, last = part.partition("-")
+        low, high = int(first), int(last) if dash else int(first)
+        if not 0 <= low <= high <= 65_535:
+            raise ValueError(f"ports: {part!r}")
+        ports.extend(range(low, high + 1))
+    return tuple(ports)

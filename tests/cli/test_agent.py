@@ -1,0 +1,85 @@
+"""What an agent makes of its own settings. Agents at work: tests/integration/test_fleet.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stages.cli.agent import capabilities, place, policy_of
+from stages.core.errors import MissingCapability, UsageError
+from stages.core.settings import ListSettings
+from stages.fleet.settings import AgentSettings
+from stages.net.privileges import Setup
+from tests.cli.command import longline
+
+
+class Nobody(Setup):
+    """Without any capability."""
+
+    def __init__(self) -> None:
+        """Drops nothing of the test's."""
+
+    def run(self, work: object, *, last: bool = True) -> bool:  # type: ignore[override]
+        return False
+
+
+def test_without_privileges_it_connects_and_says_so() -> None:
+    can = capabilities(AgentSettings(), Nobody())
+    assert (can.engine, can.privileged, can.probes) == ("connect", False, ("tcp_synscan",))
+    with pytest.raises(MissingCapability, match="--engine connect works without"):
+        capabilities(AgentSettings(engine="packet"), Nobody())
+
+
+def test_the_modules_that_are_done_here() -> None:
+    can = capabilities(AgentSettings(engine="connect", modules="tcp_synscan"), None)
+    assert can.probes == ("tcp_synscan",)
+    with pytest.raises(UsageError, match="'dance'"):
+        capabilities(AgentSettings(modules="dance"), None)
+    with pytest.raises(UsageError, match="nothing that"):
+        capabilities(AgentSettings(engine="connect", modules="udp"), None)
+
+
+def test_special_ranges_are_left_alone_unless_its_own_allowlist_names_them(tmp_path: Path) -> None:
+    can = capabilities(AgentSettings(engine="connect"), None)
+    assert "10.0.0.1" in policy_of(AgentSettings(), ListSettings(), can).forbidden
+    assert "127.0.0.1" in policy_of(AgentSettings(), ListSettings(), can).forbidden
+    (tmp_path / "allow").write_text("10.0.0.0/16\n")
+    mine = policy_of(AgentSettings(), ListSettings(allowlist_file=(str(tmp_path / "allow"),)), can)
+    assert "10.0.0.1" not in mine.forbidden
+    assert "10.1.0.1" in mine.forbidden
+    assert "1.1.1.1" in mine.forbidden
+
+
+@pytest.mark.parametrize(
+    ("more", "said"), [({"ports": "99999"}, "--ports"), ({"ports": "x"}, "--ports"), ({"hours": "9"}, "--hours")]
+)
+def test_a_bad_policy_is_named(more: dict[str, str], said: str) -> None:
+    can = capabilities(AgentSettings(engine="connect"), None)
+    with pytest.raises(UsageError, match=said):
+        policy_of(AgentSettings.model_validate(more), ListSettings(), can)
+
+
+def test_where_a_certificate_lies_is_of_our_own_users_words(tmp_path: Path) -> None:
+    assert place(tmp_path, "https://192.0.2.1:46001") == tmp_path / "192.0.2.1_46001"
+    assert place(tmp_path, "https://[2001:db8::1]:46001").parent == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("http://127.0.0.1",), 2, "not https://HOST"),
+        (("https://192.0.2.1",), 1, "LONGLINE_CONFINE"),
+        (("127.0.0.1:1",), 2, "enrol first"),
+        (("127.0.0.1:1", "--token", "ll1.secretsecret"), 2, "not a token"),
+        (("127.0.0.1:1", "--check"), 1, ""),
+    ],
+)
+def test_bad_words(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:
+    ran = longline("agent", "--engine", "connect", *words, cwd=tmp_path)
+    assert ran.returncode == code, ran.stderr
+    assert said in ran.stderr
+    assert "secretsecret" not in ran.stderr
+    assert "Traceback" not in ran.stderr
+    if "--check" in words:
+        assert ran.stdout.startswith("fail  https://127.0.0.1:1")

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stages.cli.campaign import submit, works
+from stages.core.errors import LonglineError
+from stages.fleet.state import State
+from tests.cli.command import longline
+
+SCAN = '[scanner]\ntargets = ["10.0.0.0/28"]\ntarget_ports = "80"\nscan = "town"\n'
+
+
+def test_a_file_becomes_a_work_and_the_same_file_is_the_same_one(tmp_path: Path) -> None:
+    file, state = tmp_path / "scan.toml", State(tmp_path / "fleet.db")
+    file.write_text(SCAN)
+    work = submit(state, str(file))
+    assert submit(state, str(file)) == work, "its seed was drawn once"
+    assert works(state) == {"town": work}
+    assert len(state.waiting()) == 1
+    file.write_text(SCAN.replace("/28", "/27"))
+    with pytest.raises(LonglineError, match="another one"):
+        submit(state, str(file))
+    state.close()
+
+
+def test_submitted_looked_at_and_stopped(tmp_path: Path) -> None:
+    (tmp_path / "scan.toml").write_text(SCAN)
+    ran = longline("campaign", "submit", "scan.toml", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (0, "town: 16 targets\n"), ran.stderr
+    assert longline("campaign", "status", "--json", cwd=tmp_path).stdout == "", "no coordinator has taken it yet"
+    assert longline("campaign", "stop", "town", cwd=tmp_path).returncode == 0
+    ran = longline("campaign", "stop", "city", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "'city': no such scan" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[scanner]\nscan = = 1", "line 2"),
+        ("[scaner]\nx = 1", "'scaner'"),
+        ("[scanner]\ntarget_port = 1", "target_ports"),
+        ("[scanner]\ntargets = ['10.0.0.0/33']\ntarget_ports='80'\nscan='s'", "10.0.0.0/33"),
+        ("[scanner]\ntargets = ['10.0.0.0/28']\nscan='s'", "--target-ports"),
+        ("[scanner]\ntargets = ['10.0.0.0/28']\ntarget_ports='80'", "name"),
+        ("[scanner]\ntargets = ['10.0.0.0/28']\ntarget_ports='80'\nscan='s'\nmax_results = 3", "max_results"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "scan.toml").write_text(text)
+    ran = longline("campaign", "submit", "scan.toml", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert said in ran.stderr, ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("submit",), "which one"),
+        (("submit", "no.toml"), "no such file"),
+        (("status", "x"), "of all scans"),
+        (("stop", "x"), "no such file"),
+    ],
+)
+def test_bad_words(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    ran = longline("campaign", *words, cwd=tmp_path)
+    assert ran.returncode == 2
+    assert said in ran.stderr

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from stages.cli.fleettop import COLUMNS, look, table
+from stages.fleet.ledger import Ledger
+from stages.fleet.messages import Slice
+from stages.fleet.state import State
+from tests.fleet.material import DIGEST, NOW, can, shown, work
+
+
+@pytest.fixture
+async def state(tmp_path: Path) -> State:
+    books = Ledger(timeout=60.0, slice_seconds=20.0)
+    books.submit(work(), NOW - 100)
+    for alias in ("bob", "alice"):
+        books.hello(alias, can(), NOW - 60, (), NOW - 60)
+    given = books.lease("alice", NOW)
+    assert isinstance(given, Slice)
+    books.begin("alice", given.token, DIGEST, (), NOW)
+    books.progress("alice", given.token, 50, shown(given, 50), sent=50, rate=10.0, pending=0, finished=False, now=NOW)
+    kept = State(tmp_path / "fleet.db")
+    await kept.keep(books.take_changes())
+    return kept
+
+
+async def test_the_table_is_what_is_kept(state: State) -> None:
+    seen = look(state, NOW, "alias")
+    assert [row["alias"] for row in seen["table"]] == ["alice", "bob"]
+    assert seen["agents"] == {"online": 1, "executing": 1, "storing": 0, "offline": 0}
+    assert set(seen["table"][0]) == set(COLUMNS)
+    [scan] = seen["scans"]
+    assert (scan["done"], scan["targets"], scan["elapsed"], scan["state"]) == (50, 1_024, 100, "under way")
+    assert scan["eta"] == round((1_024 - 50) / 10.0)
+    state.close()
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+async def test_it_can_be_sorted_by_every_column(state: State, column: str) -> None:
+    rows = look(state, NOW, column)["table"]
+    assert [row[column] for row in rows] == sorted(row[column] for row in rows)
+    state.close()
+
+
+async def test_what_a_person_sees(state: State) -> None:
+    from rich.console import Console
+
+    console = Console(width=400, record=True, file=StringIO())
+    console.print(table(look(state, NOW, "alias")))
+    text = console.export_text()
+    for word in ("alice", "executing", "under way", "4.9 %", "0:01:37", *COLUMNS.values()):
+        assert word in text
+    state.close()

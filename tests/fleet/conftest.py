@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from stages.fleet import ca
+from tests.fleet.material import NOW
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> ca.Authority:
+    """With a coordinator's certificate for loopback beside it."""
+    folder: Path = tmp_path_factory.mktemp("fleet")
+    moment = dt.datetime.fromtimestamp(min(NOW, dt.datetime.now(dt.UTC).timestamp()), dt.UTC)
+    made = ca.Authority.make(folder, moment)
+    made.server(ca.Identity(folder), ("127.0.0.1", "localhost"), moment)
+    return made

@@ -1,0 +1,375 @@
+"""Agents and a coordinator that talk without sockets: whatever goes wrong between them, the log has the truth."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from stages.core.errors import HostError, Unavailable, UsageError
+from stages.core.netset import NetSet
+from stages.core.records import Hit, parse
+from stages.fleet import agent as agents
+from stages.fleet import ca
+from stages.fleet.agent import Agent, enrol
+from stages.fleet.policy import Hours, LocalPolicy
+from stages.fleet.spool import Spool
+from tests.fleet.house import House, InHouse, Scans
+from tests.fleet.material import NOW, can, work
+
+
+def odd(position: int) -> bool:
+    return position % 3 == 1
+
+
+TRUTH = {n for n in range(1_024) if odd(n)}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents, "BEAT", 0.02)
+    monkeypatch.setattr(agents, "RETRY_FIRST", 0.001)
+    monkeypatch.setattr(agents, "RETRY_CEILING", 0.005)
+    monkeypatch.setattr(agents, "PAUSE", 0.01)
+    monkeypatch.setattr("stages.fleet.ledger.WAIT", 0.01)
+
+
+@pytest.fixture
+async def house(tmp_path: Path, authority: ca.Authority) -> AsyncIterator[House]:
+    made = House(tmp_path, authority)
+    await made.begin("alice", "bob", work=work())
+    yield made
+    made.state.close()
+
+
+#: Those that a test has begun and not ended: a test that fails must not wait for them.
+BEGUN: list[Hand] = []
+
+
+@pytest.fixture(autouse=True)
+async def ended() -> AsyncIterator[None]:
+    yield
+    for hand in BEGUN:
+        hand.task.cancel()
+    await asyncio.gather(*(hand.task for hand in BEGUN), return_exceptions=True)
+    BEGUN.clear()
+
+
+class Hand:
+    """An agent, its scans and its spool."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *ways: InHouse,
+        alias: str = "alice",
+        policy: LocalPolicy | None = None,
+        scans: Scans | None = None,
+        hour: Callable[[], int] = lambda: 12,
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        self.scans = scans or Scans(alias, odd)
+        self.spool = Spool(folder / "spool.db")
+        self.agent = Agent(
+            alias, ways, self.scans, self.spool, policy or LocalPolicy(10.0, probes=frozenset({"tcp_synscan"})), can(),
+            folder=folder, hits="t.hits.v1", clock=lambda: NOW, hour=hour,
+        )  # fmt: skip
+        self.stopping = asyncio.Event()
+        self.task = asyncio.create_task(self.agent.run(self.stopping))
+        BEGUN.append(self)
+
+    async def stop(self) -> None:
+        self.stopping.set()
+        try:
+            await asyncio.wait_for(self.task, 30)
+        finally:
+            self.spool.close()
+
+    async def kill(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        self.spool.close()
+
+
+def found(house: House) -> list[int]:
+    hits = [parse(line) for line in house.hits()]
+    numbers = []
+    for one in hits:
+        assert isinstance(one, Hit)
+        _, _, c, d = map(int, one.ip.split("."))
+        numbers.append((c << 8) + d)
+    return numbers
+
+
+async def complete(house: House, seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not house.coordinator.ledger.jobs["town"].ended:
+            await asyncio.sleep(0.005)
+            await house.coordinator.tick()
+
+
+async def test_an_agent_does_a_scan(house: House, tmp_path: Path) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    await complete(house)
+    await hand.stop()
+    assert sorted(found(house)) == sorted(TRUTH)
+    assert sorted(hand.scans.probed) == list(range(1_024))
+    assert house.coordinator.ledger.agents["alice"].sent == 1_024
+    assert house.coordinator.ledger.status(house.coordinator.ledger.agents["alice"], house.now) == "online"
+
+
+async def test_two_agents_share_it_and_nothing_is_done_twice(house: House, tmp_path: Path) -> None:
+    hands = [Hand(tmp_path / name, InHouse(house, name), alias=name) for name in ("alice", "bob")]
+    await complete(house)
+    for hand in hands:
+        await hand.stop()
+    assert sorted(found(house)) == sorted(TRUTH)
+    assert all(hand.scans.probed for hand in hands)
+    assert sorted(hands[0].scans.probed + hands[1].scans.probed) == list(range(1_024))
+
+
+async def test_a_line_that_fails_before_and_after_loses_nothing(house: House, tmp_path: Path) -> None:
+    rng = random.Random(3)
+
+    def fault() -> str:
+        return rng.choice(("", "", "before", "after"))
+
+    hand = Hand(tmp_path / "a", InHouse(house, "alice", fault))
+    try:
+        async with asyncio.timeout(20):
+            while not house.coordinator.ledger.jobs["town"].ended:
+                await asyncio.sleep(0.002)
+                house.now += 0.05  # leases whose answer was lost run out
+                house.coordinator.ledger.agents.get("alice") and setattr(
+                    house.coordinator.ledger.agents["alice"], "aside", 0.0
+                )
+                await house.coordinator.tick()
+    finally:
+        await hand.kill()
+    assert set(found(house)) == TRUTH
+
+
+async def test_a_coordinator_that_is_killed_again_and_again(house: House, tmp_path: Path) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    kills = 0
+    async with asyncio.timeout(20):
+        while not house.coordinator.ledger.jobs["town"].ended:
+            await asyncio.sleep(0.01)
+            await house.restart()
+            kills += 1
+            house.now += 1
+            await house.coordinator.tick()
+    await hand.stop()
+    assert kills > 3
+    assert set(found(house)) == TRUTH
+
+
+async def test_while_the_coordinator_is_away_the_scan_goes_on_and_what_it_finds_waits(
+    house: House, tmp_path: Path
+) -> None:
+    away = asyncio.Event()
+    hand = Hand(tmp_path / "a", InHouse(house, "alice", lambda: "before" if away.is_set() else ""))
+    async with asyncio.timeout(10):
+        while not hand.scans.probed:
+            await asyncio.sleep(0)
+    away.set()
+    async with asyncio.timeout(10):
+        while hand.agent.slices < 1 or not hand.spool.bytes:
+            await asyncio.sleep(0.005)
+    assert max(hand.scans.probed) >= 199
+    away.clear()
+    await complete(house)
+    await hand.stop()
+    assert sorted(found(house)) == sorted(TRUTH)
+
+
+async def test_what_a_killed_agent_had_spooled_is_handed_over_by_its_successor(house: House, tmp_path: Path) -> None:
+    away = asyncio.Event()
+    first = Hand(tmp_path / "a", InHouse(house, "alice", lambda: "before" if away.is_set() else ""))
+    async with asyncio.timeout(10):
+        while not first.scans.probed:
+            await asyncio.sleep(0)
+    away.set()
+    async with asyncio.timeout(10):
+        while first.agent.slices < 1:
+            await asyncio.sleep(0.005)
+    await first.kill()
+    wanted = {n for n in TRUTH if n < 200}
+    assert not wanted <= set(found(house))
+    second = Hand(tmp_path / "a", InHouse(house, "alice"), scans=Scans("alice", lambda n: False))
+    second.scans.hold = asyncio.Event()
+    async with asyncio.timeout(10):
+        while not wanted <= set(found(house)):
+            await asyncio.sleep(0.005)
+    assert sorted(set(found(house))) == sorted(found(house))
+    await second.kill()
+
+
+async def test_a_lease_that_was_lost_ends_its_scan_and_is_done_by_another(house: House, tmp_path: Path) -> None:
+    slow = Hand(tmp_path / "a", InHouse(house, "alice"))
+    slow.scans.hold = asyncio.Event()
+    async with asyncio.timeout(10):
+        while not slow.scans.probed:
+            await asyncio.sleep(0.005)
+    [held] = house.coordinator.ledger.leases.values()
+    held.deadline = 0.0
+    house.coordinator.ledger.expire(NOW)
+    house.coordinator.ledger.agents["alice"].aside = NOW + 1e9
+    quick = Hand(tmp_path / "b", InHouse(house, "bob"), alias="bob")
+    await complete(house)
+    async with asyncio.timeout(10):
+        while slow.agent.slices < 1:
+            await asyncio.sleep(0.005)
+    assert await slow.spool.first("https://house:46001") is None
+    for hand in (slow, quick):
+        await hand.stop()
+    assert set(found(house)) == TRUTH
+
+
+async def test_what_it_may_not_scan_is_left_out_and_waits_for_another(house: House, tmp_path: Path) -> None:
+    forbidden = NetSet.parse(["10.0.1.0/24"], "test")
+    mine = LocalPolicy(10.0, forbidden, frozenset({"tcp_synscan"}))
+    shy = Hand(tmp_path / "a", InHouse(house, "alice"), policy=mine)
+    async with asyncio.timeout(10):
+        while house.coordinator.ledger.jobs["town"].positions < 1_024:
+            await asyncio.sleep(0.005)
+    assert not [n for n in shy.scans.probed if 256 <= n < 512]
+    assert not house.coordinator.ledger.jobs["town"].ended
+    other = Hand(tmp_path / "b", InHouse(house, "bob"), alias="bob")
+    await complete(house)
+    assert sorted(other.scans.probed) == list(range(256, 512))
+    for hand in (shy, other):
+        await hand.stop()
+    assert sorted(found(house)) == sorted(TRUTH)
+
+
+async def test_no_rate_is_forced_and_a_lower_one_is_kept(tmp_path: Path, authority: ca.Authority) -> None:
+    house = House(tmp_path, authority)
+    await house.begin("alice", work=work(max_rate=1e6))
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"), policy=LocalPolicy(4.0, probes=frozenset({"tcp_synscan"})))
+    await complete(house)
+    await hand.stop()
+    assert set(hand.scans.rates) == {4.0}
+    house.state.close()
+
+
+async def test_a_slice_that_it_will_not_do_goes_back_with_the_reason(house: House, tmp_path: Path) -> None:
+    shy = LocalPolicy(10.0, probes=frozenset({"tcp_synscan"}), ports=frozenset({443}))
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"), policy=shy)
+    async with asyncio.timeout(10):
+        while not any(part.refused for part in house.coordinator.ledger.parts.values()):
+            await asyncio.sleep(0.005)
+    await hand.stop()
+    assert not hand.scans.probed
+    said = [change.body for change in house.state.things("trace") if change.body and change.body["event"] == "refused"]
+    assert "port 80 is not scanned from here" in said[0]["detail"]
+
+
+async def test_another_layout_scans_nothing(house: House, tmp_path: Path) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"), scans=Scans("alice", odd, digest="f" * 32))
+    async with asyncio.timeout(10):
+        while not house.coordinator.ledger.agents.get("alice") or not house.coordinator.ledger.agents["alice"].aside:
+            await asyncio.sleep(0.005)
+    await hand.stop()
+    assert not hand.scans.probed
+
+
+async def test_outside_of_its_hours_it_asks_for_nothing_and_stops_within(house: House, tmp_path: Path) -> None:
+    hour = [3]
+    nightly = LocalPolicy(10.0, probes=frozenset({"tcp_synscan"}), hours=Hours(22, 6))
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"), policy=nightly, hour=lambda: hour[0])
+    hand.scans.hold = asyncio.Event()
+    async with asyncio.timeout(10):
+        while not hand.scans.probed:
+            await asyncio.sleep(0.005)
+    hour[0] = 12
+    async with asyncio.timeout(10):
+        while house.coordinator.ledger.leases:
+            await asyncio.sleep(0.005)
+    probed = len(hand.scans.probed)
+    await asyncio.sleep(0.1)
+    assert len(hand.scans.probed) == probed < 1_024
+    await hand.stop()
+
+
+async def test_told_to_stop_it_sends_no_more(house: House, tmp_path: Path) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    hand.scans.hold = asyncio.Event()
+    async with asyncio.timeout(10):
+        while not hand.scans.probed:
+            await asyncio.sleep(0.005)
+    house.state.ask("stop", {"scan": "town", "reason": "an abuse mail"})
+    await house.coordinator.tick()
+    async with asyncio.timeout(10):
+        while house.coordinator.ledger.leases:
+            await asyncio.sleep(0.005)
+    assert len(hand.scans.probed) < 1_024
+    await hand.stop()
+
+
+async def test_a_scan_that_fails_here_is_given_back(house: House, tmp_path: Path) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    hand.scans.fails = True
+    async with asyncio.timeout(10):
+        while hand.agent.slices < 2:
+            await asyncio.sleep(0.005)
+    hand.scans.fails = False
+    await complete(house)
+    await hand.stop()
+    assert set(found(house)) == TRUTH
+
+
+async def test_a_revoked_agent_ends_and_says_why(house: House, tmp_path: Path) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    hand.scans.hold = asyncio.Event()
+    async with asyncio.timeout(10):
+        while not hand.scans.probed:
+            await asyncio.sleep(0.005)
+    house.state.revoke("alice", NOW)
+    await house.coordinator.tick()
+    with pytest.raises(HostError, match="revoked"):
+        await asyncio.wait_for(hand.task, 30)
+    hand.spool.close()
+
+
+async def test_friends_of_friends_one_agent_serves_two_coordinators(
+    house: House, tmp_path: Path, authority: ca.Authority
+) -> None:
+    (tmp_path / "2").mkdir()
+    second = House(tmp_path / "2", authority)
+    await second.begin("alice", work=work())
+    way = InHouse(second, "alice")
+    way.url = "https://second:46001"
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"), way)
+    await complete(house)
+    await complete(second)
+    await hand.stop()
+    assert sorted(found(house)) == sorted(found(second)) == sorted(TRUTH)
+    assert set(hand.scans.rates) == {10.0}
+    second.state.close()
+
+
+async def test_one_coordinator_that_is_away_does_not_keep_the_other_waiting(house: House, tmp_path: Path) -> None:
+    away = InHouse(house, "bob", lambda: "before")
+    away.url = "https://away:46001"
+    hand = Hand(tmp_path / "a", away, InHouse(house, "alice"))
+    await complete(house)
+    await hand.stop()
+    assert sorted(found(house)) == sorted(TRUTH)
+
+
+async def test_enrolling(house: House, authority: ca.Authority) -> None:
+    token, hashed = ca.new_token(authority.fingerprint)
+    house.state.add_token(hashed, "carol", NOW + 10)
+    way = InHouse(house, "")
+    way.alias = None  # type: ignore[assignment]
+    _, request = ca.request("x")
+    assert (await enrol(way, token, request)).certificate.startswith("-----BEGIN CERTIFICATE")
+    with pytest.raises(UsageError, match="used already"):
+        await enrol(way, token, request)
+    way.fault = lambda: "before"
+    with pytest.raises(Unavailable):
+        await enrol(way, token, request)

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from stages.core.records import parse
+from stages.fleet import ca, messages
+from stages.fleet.coordinator import Answer
+from stages.fleet.messages import MAX_RESULTS, PROTOCOL, Slice
+from tests.fleet.house import TOPICS, House
+from tests.fleet.material import DIGEST, NOW, can, hit, shown, work
+
+
+@pytest.fixture
+async def house(tmp_path: Path, authority: ca.Authority) -> AsyncIterator[House]:
+    made = House(tmp_path, authority)
+    await made.begin("alice", "bob", work=work())
+    for alias in ("alice", "bob"):
+        hello = messages.Hello(protocol=PROTOCOL, capabilities=can(), clock=NOW + 3)
+        assert (await made.say(alias, "hello", hello)).status == 200
+    yield made
+    made.state.close()
+
+
+async def leased(house: House, alias: str) -> Slice:
+    lease = messages.parse(messages.Lease, (await house.say(alias, "lease", messages.Order())).body)
+    assert lease.slice is not None
+    assert (await house.say(alias, "begin", messages.Begin(token=lease.slice.token, digest=DIGEST))).status == 200
+    return lease.slice
+
+
+async def progress(house: House, alias: str, slice: Slice, position: int, **more: object) -> Answer:
+    said = messages.Progress(token=slice.token, position=position, proof=shown(slice, position), **more)  # type: ignore[arg-type]
+    return await house.say(alias, "progress", said)
+
+
+def why(answer: Answer) -> str:
+    return messages.parse(messages.Problem, answer.body).error
+
+
+async def test_the_skew_of_a_clock_is_told(house: House) -> None:
+    hello = messages.Hello(protocol=PROTOCOL, capabilities=can(), clock=NOW + 3)
+    welcome = messages.parse(messages.Welcome, (await house.say("alice", "hello", hello)).body)
+    assert (welcome.skew, welcome.timeout) == (3.0, 60.0)
+
+
+async def test_results_come_to_the_log_before_they_are_acknowledged(house: House) -> None:
+    slice = await leased(house, "alice")
+    lines = [hit(n).dump() for n in (1, 5, 9)]
+    assert (await house.say("alice", "results", b"\n".join(lines), str(slice.token))).status == 200
+    assert house.hits() == lines
+    house.log.broken = True
+    assert (await house.say("alice", "results", lines[0], str(slice.token))).status == 503
+
+
+async def test_a_whole_scan_has_its_start_and_its_end_in_the_log(house: House) -> None:
+    house.now += 5
+    while True:
+        lease = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body)
+        if lease.slice is None:
+            break
+        slice = lease.slice
+        await house.say("alice", "begin", messages.Begin(token=slice.token, digest=DIGEST))
+        await house.say("alice", "results", hit(slice.first).dump(), str(slice.token))
+        await progress(house, "alice", slice, slice.last, sent=slice.last - slice.first)
+    await house.coordinator.tick()
+    await house.restart()
+    await house.coordinator.tick()
+    scans = [parse(output.value) for output in house.log.outputs if output.topic == TOPICS.scans]
+    assert [(s.event, s.ts) for s in scans] == [("start", int(NOW * 1e6)), ("end", int((NOW + 5) * 1e6))]  # type: ignore[union-attr]
+    counters = scans[1].counters  # type: ignore[union-attr]
+    assert counters["sent"] == counters["positions"] == 1_024
+    assert counters["written"] == len(house.hits())
+
+
+@pytest.mark.parametrize(
+    ("record", "status", "said"),
+    [
+        (b"rubbish", 400, "a record"),
+        (hit(1).dump().replace(b'"hit"', b'"banner"', 1), 400, "a record"),
+        (hit(1, scan="other").dump(), 422, "another scan"),
+        (hit(1, vantage="bob").dump(), 422, "agent"),
+        (hit(1, probe="udp").dump(), 422, "probe"),
+        (hit(1, port=81).dump(), 422, "not in the slice"),
+        (hit(700).dump(), 422, "not in the slice"),
+        (hit(5_000).dump(), 422, "not in the slice"),
+        (hit(1, id="0" * 32).dump(), 422, "id"),
+    ],
+)
+async def test_what_an_agent_cannot_have_found_is_refused(house: House, record: bytes, status: int, said: str) -> None:
+    slice = await leased(house, "alice")
+    answer = await house.say("alice", "results", record, str(slice.token))
+    assert (answer.status, said in why(answer)) == (status, True), why(answer)
+    assert house.hits() == []
+
+
+async def test_results_of_somebody_elses_lease_are_refused(house: House) -> None:
+    slice = await leased(house, "alice")
+    assert (await house.say("bob", "results", hit(1, vantage="bob").dump(), str(slice.token))).status == 409
+    assert (await house.say("alice", "results", hit(1).dump(), str(slice.token + 100))).status == 409
+    assert (await house.say("alice", "results", hit(1).dump(), "x")).status == 400
+    assert house.hits() == []
+
+
+async def test_results_of_a_slice_that_was_not_begun(house: House) -> None:
+    lease = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body)
+    assert lease.slice is not None
+    assert (await house.say("alice", "results", hit(1).dump(), str(lease.slice.token))).status == 422
+
+
+async def test_of_what_others_skipped_only_that_is_taken(house: House) -> None:
+    given = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body).slice
+    assert given is not None
+    nets = ("10.0.0.4-10.0.0.7",)
+    await house.say("alice", "begin", messages.Begin(token=given.token, digest=DIGEST, skipped=nets))
+    await progress(house, "alice", given, given.last)
+    seen = []
+    while (lease := messages.parse(messages.Lease, (await house.say("bob", "lease", messages.Order())).body)).slice:
+        seen.append(lease.slice)
+        await house.say("bob", "begin", messages.Begin(token=lease.slice.token, digest=DIGEST))
+    rest = next(slice for slice in seen if slice.only == nets)
+    assert (await house.say("bob", "results", hit(4, vantage="bob").dump(), str(rest.token))).status == 200
+    assert (await house.say("bob", "results", hit(9, vantage="bob").dump(), str(rest.token))).status == 422
+
+
+async def test_too_much_at_once(house: House) -> None:
+    slice = await leased(house, "alice")
+    assert (await house.say("alice", "results", b"x" * (MAX_RESULTS + 1), str(slice.token))).status == 413
+    assert (await house.say("alice", "progress", b"x" * (messages.MAX_MESSAGE + 1))).status == 400
+
+
+async def test_who_shows_no_certificate_or_a_strange_one_gets_nothing(house: House) -> None:
+    for serial, status in ((None, 401), ("mallory", 403)):
+        for path in ("hello", "lease", "begin", "progress", "refuse", "results", "check"):
+            assert (await house.say(serial, path, b"{}")).status == status
+    assert (await house.say("alice", "nothing", b"{}")).status == 404
+
+
+async def test_a_revoked_agent_is_cut_off_and_its_slice_given_to_others(house: House) -> None:
+    slice = await leased(house, "alice")
+    house.state.revoke("alice", house.now)
+    assert await house.coordinator.tick() == {"alice"}
+    assert (await progress(house, "alice", slice, slice.last)).status == 403
+    assert (await house.say("alice", "results", hit(1).dump(), str(slice.token))).status == 403
+    assert not house.coordinator.ledger.leases
+    assert await house.coordinator.tick() == frozenset()
+
+
+async def test_another_protocol_is_refused_and_the_older_side_named(house: House) -> None:
+    for theirs, older in ((PROTOCOL - 1, "agent"), (PROTOCOL + 1, "coordinator")):
+        answer = await house.say("alice", "hello", messages.Hello(protocol=theirs, capabilities=can(), clock=NOW))
+        assert answer.status == 426
+        assert f"the {older} is too old" in why(answer)
+
+
+async def test_a_token_makes_a_certificate_once(house: House, authority: ca.Authority) -> None:
+    token, hashed = ca.new_token(authority.fingerprint)
+    house.state.add_token(hashed, "carol", NOW + 10)
+    key, request = ca.request("anything")
+    enrol = messages.Enrol(protocol=PROTOCOL, token=token, request=request.decode())
+    answer = await house.say(None, "enrol", enrol)
+    assert answer.status == 200
+    enrolled = messages.parse(messages.Enrolled, answer.body)
+    assert enrolled.authority.encode() == authority.pem
+    [row] = [row for row in house.state.certificates() if row["alias"] == "carol"]
+    hello = messages.Hello(protocol=PROTOCOL, capabilities=can(), clock=NOW)
+    assert (await house.say(row["serial"], "hello", hello)).status == 200
+    assert (await house.say(None, "enrol", enrol)).status == 403
+    assert key.startswith(b"-----BEGIN PRIVATE KEY")
+
+
+async def test_a_bad_request_for_a_certificate_does_not_spend_the_token(house: House, authority: ca.Authority) -> None:
+    token, hashed = ca.new_token(authority.fingerprint)
+    house.state.add_token(hashed, "carol", NOW + 10)
+    bad = messages.Enrol(protocol=PROTOCOL, token=token, request="rubbish")
+    assert (await house.say(None, "enrol", bad)).status == 400
+    assert await house.state.alias_of(hashed, NOW) == "carol"
+
+
+async def test_the_authority_is_shown_to_everybody(house: House, authority: ca.Authority) -> None:
+    answer = await house.say(None, "authority", b"")
+    assert messages.parse(messages.Enrolled, answer.body).authority.encode() == authority.pem
+
+
+async def test_killed_at_any_point_it_goes_on_where_it_was(house: House) -> None:
+    slice = await leased(house, "alice")
+    await progress(house, "alice", slice, 50)
+    await house.restart()
+    assert (await progress(house, "alice", slice, 20)).status == 422  # it does not go back
+    await house.restart()
+    other = await leased(house, "bob")
+    await house.restart()
+    assert (await progress(house, "bob", other, other.last)).status == 200
+
+
+async def test_an_order_to_stop_reaches_the_agent(house: House) -> None:
+    slice = await leased(house, "alice")
+    house.state.ask("stop", {"scan": "town", "reason": "an abuse mail"})
+    house.state.ask("stop", {"scan": "nothing", "reason": ""})
+    house.state.ask("submit", {"scan": "bad"})
+    await house.coordinator.tick()
+    assert house.state.waiting() == []
+    order = messages.parse(messages.Order, (await progress(house, "alice", slice, 5)).body)
+    assert (order.stop, "an abuse mail" in order.reason) == (True, True)
+
+
+FUZZED = 2_000
+
+
+@pytest.mark.timeout(120)
+async def test_whatever_is_sent_nothing_is_disturbed(house: House) -> None:
+    """Messages cut, mixed, repeated and changed: refused by a status, and the scan is done as if nothing had been."""
+    rng = random.Random(7)
+    slice = await leased(house, "bob")
+    good: list[tuple[str, bytes]] = [
+        ("hello", messages.dump(messages.Hello(protocol=PROTOCOL, capabilities=can(), clock=NOW))),
+        ("begin", messages.dump(messages.Begin(token=slice.token, digest=DIGEST))),
+        ("progress", messages.dump(messages.Progress(token=slice.token, position=9, proof=shown(slice, 9)))),
+        ("refuse", messages.dump(messages.Refuse(token=slice.token, reason="no"))),
+        ("results", hit(3, vantage="bob").dump()),
+        ("enrol", messages.dump(messages.Enrol(protocol=PROTOCOL, token="ll1.A.b", request="x"))),
+    ]
+    for _ in range(FUZZED):
+        path, body = rng.choice(good)
+        data = bytearray(body)
+        for _ in range(rng.randint(0, 4)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        if rng.random() < 0.3:
+            del data[rng.randrange(len(data)) :]
+        # Of "alice", who holds nothing; of nobody; of strangers. Each with a token that is bob's, or rubbish.
+        who = rng.choice(("alice", None, "mallory"))
+        token = rng.choice((str(slice.token), "", "9" * 30, "-1", "\x00"))
+        answer = await house.say(who, rng.choice((path, "nowhere")), bytes(data), token)
+        assert answer.status in (200, 400, 401, 403, 404, 409, 422, 426)
+    assert house.hits() == []
+    assert house.coordinator.ledger.leases[slice.token].agent == "bob"
+    assert (await progress(house, "bob", slice, slice.last)).status == 200

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+
+from stages.core.errors import UsageError
+from stages.core.netset import NetSet
+from stages.fleet.policy import Hours, LocalPolicy, ports_of
+from tests.fleet.material import work
+
+TCP = frozenset({"tcp_synscan"})
+
+
+def nets(*texts: str) -> NetSet:
+    return NetSet.parse(texts, "test")
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "outside"),
+    [("0-24", (0, 12, 23), ()), ("8-18", (8, 17), (7, 18, 0)), ("22-6", (22, 23, 0, 5), (6, 12, 21))],
+)
+def test_hours_of_the_day_also_over_midnight(text: str, inside: tuple[int, ...], outside: tuple[int, ...]) -> None:
+    hours = Hours.parse(text)
+    assert all(hours.contain(hour) for hour in inside)
+    assert not any(hours.contain(hour) for hour in outside)
+
+
+@pytest.mark.parametrize("text", ["", "8", "8-8", "24-3", "3-25", "a-b", "-3-4", "8-18-20"])
+def test_no_hours(text: str) -> None:
+    with pytest.raises(UsageError, match="--hours"):
+        Hours.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("policy", "asked", "said"),
+    [
+        (LocalPolicy(9.0, probes=TCP), {}, ""),
+        (LocalPolicy(9.0, probes=frozenset({"udp"})), {}, "probe module tcp_synscan"),
+        (LocalPolicy(9.0, probes=TCP, ports=frozenset({443})), {}, "port 80"),
+        (LocalPolicy(9.0, probes=TCP, ports=frozenset({80})), {}, ""),
+        (LocalPolicy(9.0, probes=TCP, syn_per_target=3), {"retries": 2}, ""),
+        (LocalPolicy(9.0, probes=TCP, syn_per_target=3), {"retries": 1, "probes": 2}, "4 probes to one target"),
+    ],
+)
+def test_what_is_refused_and_why(policy: LocalPolicy, asked: dict[str, object], said: str) -> None:
+    assert policy.refusal(work(**asked), (80,)).startswith(said)
+    assert bool(policy.refusal(work(**asked), (80,))) == bool(said)
+
+
+def test_no_rate_is_forced() -> None:
+    policy = LocalPolicy(100.0, probes=TCP)
+    assert policy.rate(1e6) == 100.0
+    assert policy.rate(3.0) == 3.0
+
+
+def test_what_is_forbidden_is_said_and_left_alone() -> None:
+    policy = LocalPolicy(9.0, nets("10.0.1.0/24", "192.0.2.0/24"), TCP)
+    assert policy.skipped(work(), None) == ("10.0.1.0-10.0.1.255",)
+    assert policy.skipped(work(), ("10.0.1.128/25", "10.0.2.0/24")) == ("10.0.1.128-10.0.1.255",)
+    assert policy.skipped(work(), ("10.0.2.0/24",)) == ()
+
+
+def test_of_what_others_skipped_all_else_is_left_alone() -> None:
+    policy = LocalPolicy(9.0, nets("10.0.1.0/24"), TCP)
+    masked = policy.masked(work(), ("10.0.1.0-10.0.1.9", "10.0.2.0/24"))
+    assert work().networks().minus(masked) == nets("10.0.2.0/24")
+    assert work().networks().minus(policy.masked(work(), None)).size == 768
+
+
+def test_more_networks_than_can_be_said() -> None:
+    policy = LocalPolicy(9.0, nets(*(f"10.{n >> 7}.{n & 127}.1" for n in range(10_001))), TCP)
+    with pytest.raises(ValueError, match="10001 networks"):
+        policy.skipped(work(ranges=("10.0.0.0/8",)), None)
+
+
+def test_ports() -> None:
+    assert ports_of("80,443,8000-8002") == (80, 443, 8000, 8001, 8002)
+    assert ports_of("") == ()
+    for wrong in ("a", "70000", "9-8", "-1"):
+        with pytest.raises(ValueError, match=r"port|int"):
+            ports_of(wrong)

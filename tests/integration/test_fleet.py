@@ -1,0 +1,222 @@
+"""A coordinator and agents as their users run them: processes, certificates, real scans, against what is there.
+
+Whatever is done to them the union of their slices is exact, and what is stored is the truth.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.simnet.network import Simnet
+from stages.sink.store import Collection
+from tests.integration import plans
+from tests.integration.stored import documents
+from tests.integration.workers import Crew, Worker, until
+
+#: Each test has a port of its own: agents come to 127.0.0.1 inside the town.
+PORTS = iter(range(46_001, 46_100))
+
+
+class Ground:
+    """A coordinator, its sink, and agents, in one folder."""
+
+    def __init__(self, town: Simnet, crew: Crew, folder: Path, *, timeout: float = 6.0) -> None:
+        self.town, self.crew, self.folder = town, crew, folder
+        self.port = next(PORTS)
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.store = f"sqlite:{folder}/town.db"
+        plans.prepare(town, folder, self.store)
+        (folder / "allow").write_text("10.0.0.0/8\n")
+        self.say("fleet", "init", "--host", "127.0.0.1")
+        words = ("--bus", self.store, "--listen", f"127.0.0.1:{self.port}", "--agent-timeout", f"{timeout:g}")
+        self.coordinator = crew.hire(Worker(town, folder, "coordinator", *words))
+        self.sink = crew.hire(Worker(town, folder, "sink", "--bus", self.store, "--store", self.store))
+        for worker in (self.coordinator, self.sink):
+            worker.start()
+        crew.all_ready([self.coordinator, self.sink])
+
+    def say(self, *words: str) -> str:
+        """A command of the operator's; what it prints."""
+        out = self.folder / "said"
+        with out.open("wb") as file:
+            worker = Worker(self.town, self.folder, *words, name="operator", metrics=False)
+            assert worker.start(stdout=file).wait() == 0, worker.tail()
+        return out.read_text()
+
+    def agent(self, alias: str, *words: str, rate: int = 2_000) -> Worker:
+        """Enrolled and started."""
+        token = self.say("fleet", "enrol", alias).strip()
+        more = ("--folder", alias, "--max-rate", str(rate), "--allowlist-file", "allow", *words)
+        env = {"LONGLINE_AGENT_TOKEN": token}
+        agent = Worker(self.town, self.folder, "agent", self.url, *more, name=alias, metrics=False, env=env)
+        return self.crew.hire(agent).start()
+
+    def submit(self, scan: str = "town", **more: Any) -> None:
+        settings = {
+            "targets": list(self.town.spec.targets), "target_ports": ",".join(map(str, self.town.spec.ports)),
+            "scan": scan, "cooldown_time": 2, **more,
+        }  # fmt: skip
+        lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+        (self.folder / f"{scan}.toml").write_text("\n".join(["[scanner]", *lines]))
+        self.say("campaign", "submit", f"{scan}.toml")
+
+    def seen(self) -> dict[str, Any]:
+        seen: dict[str, Any] = json.loads(self.say("fleet", "top", "--json"))
+        return seen
+
+    def scan(self, name: str = "town") -> dict[str, Any]:
+        return next((scan for scan in self.seen()["scans"] if scan["scan"] == name), {"state": "", "done": 0})
+
+    def complete(self, seconds: float = 120) -> dict[str, Any]:
+        until(lambda: self.scan()["state"] == "complete", "the scan is complete", seconds)
+        return self.scan()
+
+    def trace(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.say("fleet", "trace", "--json").splitlines()]
+
+    def assert_true(self) -> None:
+        """All that is open is stored, and nothing else."""
+        there = {(ip, port) for ip, port, _ in self.town.truth.services() if port in self.town.spec.ports}
+
+        def stored() -> set[tuple[str, int]]:
+            return {(s["ip"], s["port"]) for s in documents(self.town, self.store, Collection.SERVICES)}
+
+        until(lambda: stored() >= there, "everything is stored")
+        assert stored() == there
+
+    def end(self, agents: Sequence[Worker]) -> None:
+        for agent in agents:
+            assert agent.stop() == 143, agent.tail()
+            assert "Traceback" not in agent.text
+        for worker in (self.coordinator, self.sink):
+            assert worker.stop() == 143, worker.tail()
+            assert "Traceback" not in worker.text
+
+
+@pytest.mark.slow
+def test_five_agents_of_different_speed(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    ground = Ground(town, crew, tmp_path)
+    agents = [ground.agent(f"agent{n}", rate=60 * (n + 1)) for n in range(5)]
+    ground.submit()
+    seen = ground.complete()
+    assert (seen["done"], seen["twice"]) == (seen["targets"], 0)
+    table = ground.seen()["table"]
+    assert sum(row["sent"] for row in table) == seen["targets"]
+    assert all(row["slices"] for row in table), table
+    ground.assert_true()
+    ground.end(agents)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_killed_frozen_and_returning_agents_and_a_coordinator_killed_ten_times(
+    town: Simnet, crew: Crew, tmp_path: Path
+) -> None:
+    rng = random.Random(4)
+    ground = Ground(town, crew, tmp_path)
+    agents = [ground.agent(f"agent{n}", rate=250) for n in range(3)]
+    ground.submit()
+    until(lambda: ground.scan()["done"], "the scan has begun")
+    frozen = agents[2]
+    frozen.send(signal.SIGSTOP)  # it returns later with a lease that is somebody else's
+    for kill in range(10):
+        ground.coordinator.kill()
+        ground.coordinator.start()
+        until(lambda: ground.coordinator.ready, "the coordinator is ready")
+        if kill % 3 == 1:
+            agent = agents[rng.randrange(2)]
+            agent.kill()
+            agent.start()
+    until(lambda: any(line["event"] == "lost" for line in ground.trace()), "a slice was lost")
+    frozen.send(signal.SIGCONT)
+    seen = ground.complete(200)
+    assert seen["done"] == seen["targets"]
+    ground.assert_true()
+    ground.end(agents)
+
+
+@pytest.mark.slow
+def test_what_one_agent_may_not_scan_is_done_by_another(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    ground = Ground(town, crew, tmp_path)
+    (tmp_path / "block").write_text("10.0.3.0/24\n10.0.9.0/25\n")
+    shy = ground.agent("shy", "--blocklist-file", "block")
+    ground.submit()
+    until(lambda: ground.scan()["done"] == 12_288, "all positions are done")
+    assert ground.scan()["state"] == "under way"
+    bold = ground.agent("bold")
+    ground.complete()
+    table = {row["alias"]: row for row in ground.seen()["table"]}
+    assert table["shy"]["sent"] == 12_288 - 3 * (256 + 128)
+    assert table["bold"]["sent"] == 3 * (256 + 128)
+    ground.assert_true()
+    ground.end([shy, bold])
+
+
+@pytest.mark.slow
+def test_a_revoked_agent_and_a_stopped_scan(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    ground = Ground(town, crew, tmp_path)
+    mallory, alice = ground.agent("mallory", rate=100), ground.agent("alice", rate=100)
+    ground.submit()
+    until(lambda: ground.seen()["agents"]["executing"] == 2, "both are at work")
+    ground.say("fleet", "revoke", "mallory")
+    assert mallory.wait() == 1
+    assert "revoked" in mallory.text
+    ground.say("campaign", "stop", "town", "--reason", "an abuse mail")
+    until(lambda: "told to stop: the scan was stopped: an abuse mail" in alice.text, "alice has heard of it")
+    until(lambda: ground.seen()["agents"]["online"] == 1, "alice is at rest")
+    assert ground.scan()["state"] == "stopped"
+    assert ground.scan()["done"] < ground.scan()["targets"]
+    mallory.start()
+    assert mallory.wait() == 1
+    ground.end([alice])
+
+
+@pytest.mark.slow
+def test_an_agent_goes_on_while_its_coordinator_is_away(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    ground = Ground(town, crew, tmp_path, timeout=60)
+    alice = ground.agent("alice", "--keep", "kept.jsonl", rate=3_000)
+    ground.submit()
+    until(lambda: ground.seen()["agents"]["executing"], "alice is at work")
+    ground.coordinator.kill()
+    until(lambda: "results written" in alice.text, "the slice is scanned")
+    ground.coordinator.start()
+    seen = ground.complete()
+    assert seen["twice"] == 0
+    ground.assert_true()
+    kept = [json.loads(line) for line in (tmp_path / "kept.jsonl").read_text().splitlines()]
+    assert len({(hit["ip"], hit["port"]) for hit in kept}) == seen["hits"]
+    ground.end([alice])
+
+
+@pytest.mark.slow
+def test_friends_of_friends_two_coordinators_share_four_agents(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first, second = Ground(town, crew, tmp_path / "a"), Ground(town, crew, tmp_path / "b")
+    agents = []
+    for n in range(4):
+        folder = tmp_path / f"friend{n}"
+        for ground in (first, second):
+            token = ground.say("fleet", "enrol", f"friend{n}").strip()
+            words = ("agent", ground.url, "--folder", folder, "--enrol", "--token", token)
+            assert Worker(town, tmp_path, *words, name="enrol", metrics=False).start().wait() == 0
+        words = ("agent", first.url, second.url, "--folder", folder, "--max-rate", "1500", "--allowlist-file")
+        agent = Worker(town, tmp_path, *words, tmp_path / "a" / "allow", name=f"friend{n}", metrics=False)
+        agents.append(crew.hire(agent).start())
+    for ground in (first, second):
+        ground.submit()
+    for ground in (first, second):
+        seen = ground.complete()
+        assert (seen["done"], seen["twice"]) == (seen["targets"], 0)
+        ground.assert_true()
+    for agent in agents:
+        assert agent.stop() == 143, agent.tail()
+    for ground in (first, second):
+        ground.end([])
