@@ -319,7 +319,77 @@ PIPELINE: Final = Board(
     ),
 )  # fmt: skip
 
-BOARDS: Final = (SCAN, GRABS_BOARD, PIPELINE)
+_FLEET: Final = "longline_fleet_"
+_AGENT: Final = "max by (agent) (longline_fleet_agent_"
+
+FLEET: Final = Board(
+    "longline-fleet",
+    "Longline / Fleet",
+    "Scans that are shared among agents: how far, who does what, who is silent.",
+    (
+        (
+            "Scans",
+            (
+                Panel(
+                    "Targets done", "percentunit",
+                    (Query(f"sum({_FLEET}positions_done) / sum({_FLEET}positions > 0)", "done"),),
+                    "Of the scans under way; what is leased again after a loss counts once.", "stat",
+                ),
+                Panel("Scans", "short", (Query(f"sum({_FLEET}scans)", "under way"),), "Not complete.", "stat"),
+                Panel(
+                    "Slices", "short",
+                    (Query(f"sum({_FLEET}leases)", "held"), Query(f"sum({_FLEET}parts_waiting)", "waiting")),
+                    "Held by agents, and parts of scans that nobody does: these stand still while no agent fits.",
+                ),
+                Panel(
+                    "Agents", "short", (Query(f"sum by (status) ({_FLEET}agents)", "{{status}}"),),
+                    "Executing: scanning; storing: what is found waits to be handed over.",
+                ),
+            ),
+        ),
+        (
+            "Agents",
+            (
+                Panel(
+                    "Probes a second", "pps", (Query(f"{_AGENT}probes_per_second)", "{{agent}}"),),
+                    "As each agent says; its own limit always holds.",
+                ),
+                Panel(
+                    "Hit rate", "percentunit",
+                    (Query(f"{_AGENT}hits) / ({_AGENT}probes_sent) > 0)", "{{agent}}"),),
+                    "Since it was enrolled: one that is far below the others sees another network, or loses packets.",
+                ),
+                Panel(
+                    "Silent for", "s", (Query(f"time() - {_AGENT}seen_timestamp_seconds)", "{{agent}}"),),
+                    "Above --agent-timeout its slice is somebody else's.",
+                ),
+                Panel(
+                    "Waiting to be handed over", "bytes", (Query(f"{_AGENT}pending_bytes)", "{{agent}}"),),
+                    "Results in the agent's spool.",
+                ),
+            ),
+        ),
+        (
+            "Coordinator",
+            (
+                Panel(
+                    "Slices done", "short", (Query(f"{_AGENT}slices_done)", "{{agent}}"),), "Since each was enrolled.",
+                ),
+                Panel("Results", "ops", (Query(rate(f"{_FLEET}results_total"), "results"),), "Written to the log."),
+                Panel(
+                    "Refused", "ops", (Query(rate(f"{_FLEET}requests_refused_total", "status"), "{{status}}"),),
+                    "409: a lease that was lost; 422: a claim or a result that cannot be; 403: revoked.",
+                ),
+                Panel(
+                    "Set aside", "bool", (Query(f"{_AGENT}set_aside)", "{{agent}}"),),
+                    "Gets no work for ten minutes: it lost slices one after the other, or claimed what cannot be.",
+                ),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+BOARDS: Final = (SCAN, GRABS_BOARD, PIPELINE, FLEET)
 
 _RUNNING: Final = "max by (instance) (longline_scanner_running)"
 _BEFORE: Final = "max by (instance) (longline_scanner_running offset 1m)"

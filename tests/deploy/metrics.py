@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stages.core.metrics import Counter, Gauge, Histogram
+from stages.core.metrics import Counter, Gauge, Gauges, Histogram
 from tests.docs.reference import every_metric
 
 #: prometheus-client's own, and Prometheus' own.
@@ -21,7 +21,9 @@ def names() -> set[str]:
     """Every series name."""
     found = set(OTHERS)
     for metric in every_metric():
-        ends = {Counter: ("_total",), Gauge: ("",), Histogram: ("_bucket", "_sum", "_count")}[type(metric)]
+        ends = {
+            Counter: ("_total",), Gauge: ("",), Gauges: ("",), Histogram: ("_bucket", "_sum", "_count")
+        }[type(metric)]  # fmt: skip
         found |= {metric.name + end for end in ends}
     return found
 

@@ -15,6 +15,7 @@ from deploy.monitoring.rules import groups
 from stages.simnet.network import Simnet
 from tests.deploy.metrics import names, used
 from tests.integration import plans
+from tests.integration.fleet import Ground
 from tests.integration.topics import Log
 from tests.integration.workers import SERVES, Crew, Worker, until
 from tests.servers.prometheus import PrometheusServer
@@ -69,7 +70,10 @@ def test_every_panel_shows_something_of_a_live_pipeline(
     scan = crew.hire(Worker(town, tmp_path, *plans.scan(town, rate=100), *log.words, name="scan"))
     scan.start()
     until(lambda: SERVES.search(scan.text), "the scanner serves its metrics")
-    ports = {worker.name: SERVES.findall(worker.text)[-1] for worker in (*workers, scan)}
+    fleet = Ground(town, crew, tmp_path / "fleet")
+    agent = fleet.agent("alice", rate=20)
+    fleet.submit()
+    ports = {worker.name: SERVES.findall(worker.text)[-1] for worker in (*workers, scan, fleet.coordinator)}
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(DEPLOY / "prometheus" / "rules.yaml")],
@@ -101,3 +105,4 @@ def test_every_panel_shows_something_of_a_live_pipeline(
         firing = {alert["labels"]["alertname"] for alert in server.alerts() if alert["state"] == "firing"}
         assert firing == set(), "nothing is wrong with this pipeline"
     assert scan.stop() in (0, 143), scan.tail()
+    fleet.end([agent])

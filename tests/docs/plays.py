@@ -103,6 +103,15 @@ PLAYS: Final[Mapping[str, Play]] = {
     "docs/from-zmap.md: For those who come from ZMap": Play(
         "simnet", {**_SMALLER, "zmap -p": "longline scan -p"}, QUICK, seen=seen.what_zmaps_users_typed
     ),
+    "docs/fleet.md: Fleet: friends share bandwidth": Play(
+        "simnet",
+        {"coordinator.example": "127.0.0.1"},
+        # Names of these ranges are special, and the agent's own lists would have to name them.
+        {"LONGLINE_LISTS_DEFAULT_BLOCKLIST": "false"},
+        file=("scan.toml", "toml"),
+        seen=seen.friends_have_shared_a_scan,
+    ),
+    "docs/fleet.md: The operator": Play("here", seen=seen.nobody_is_in_the_fleet_yet),
     "docs/operations.md: One host, by compose": Play("elsewhere", seen=seen.compose_has_these_services),
     "docs/operations.md: Images": Play("elsewhere", seen=seen.images_have_these_targets),
     "docs/operations.md: Kubernetes": Play("elsewhere", seen=seen.the_cluster_gets_what_it_needs),

@@ -18,13 +18,14 @@ from stages.cli.assembly import guarded
 from stages.cli.sections import SECTIONS
 from stages.core import expiry
 from stages.core.health import Heartbeat
-from stages.core.metrics import Counter, Gauge, Metrics
+from stages.core.metrics import Counter, Gauge, Gauges, Metrics
 from stages.core.outcome import DeadReason, Outcome, Phase, Via
 from stages.core.records import MAX_RECORD_BYTES
 from stages.core.runner_metrics import RunnerMetrics
 from stages.core.schema import json_schema
 from stages.core.section import Section
 from stages.core.settings import ListSettings
+from stages.fleet.metrics import STATUSES, FleetMetrics
 from stages.scanner.fields import fields_of
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.probes import NAMES as PROBES
@@ -74,7 +75,8 @@ What `-f` of `longline scan` may name.
 _METRICS: Final = """\
 ## Metrics
 
-On `/metrics`, in the Prometheus text format. Labels have only the values given here; there is never an address in one.
+On `/metrics`, in the Prometheus text format. Labels have only the values given here; there is never an address in one,
+and the aliases of enrolled agents are the only open one.
 """
 
 
@@ -189,7 +191,7 @@ def fields() -> Iterator[str]:
 
 
 def every_metric() -> Metrics:
-    """All metrics of a `longline run`, which has all stages in it."""
+    """All metrics of a `longline run`, which has all stages in it, and of a coordinator."""
     metrics = Metrics()
     ScannerMetrics(metrics)
     for stage in LOOPED:
@@ -197,6 +199,7 @@ def every_metric() -> Metrics:
     BannergrabMetrics(metrics)
     TlsgrabMetrics(metrics)
     SinkMetrics(metrics)
+    FleetMetrics(metrics)
     Heartbeat(metrics)
     for whose in ("kafka", "mongodb"):
         expiry.watch(metrics, whose, f"{whose}.pem")
@@ -214,6 +217,9 @@ def metric_rows() -> Iterator[Sequence[str]]:
         if isinstance(metric, Counter):
             label = f"{metric.label}: {', '.join(metric.cells)}" if metric.label else ""
             yield code(f"{metric.name}_total"), "counter", cell(label), cell(metric.help)
+        elif isinstance(metric, Gauges):
+            values = ", ".join(STATUSES) if metric.label == "status" else "enrolled agents' aliases"
+            yield code(metric.name), "gauge", cell(f"{metric.label}: {values}"), cell(metric.help)
         else:
             yield code(metric.name), "gauge" if isinstance(metric, Gauge) else "histogram", "", cell(metric.help)
 

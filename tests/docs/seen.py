@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from stages.cli.main import parser_of
@@ -85,6 +86,28 @@ def what_the_pipes_wrote(stage: Stage) -> None:
     assert {(t["ip"], t["port"]) for t in chains} == _open(stage, "10.0.", 443)
     assert all(t["hit"] for t in chains)
     assert any(t["chain"] for t in chains)
+
+
+def friends_have_shared_a_scan(stage: Stage) -> None:
+    """The campaign is complete, all of it done by alice, and the log has a hit for every open service."""
+
+    def scans() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in stage.run("longline campaign status --json").out.splitlines()]
+
+    stage.until(lambda: any(scan["state"] == "complete" for scan in scans()), "the scan is complete")
+    [scan] = scans()
+    assert (scan["scan"], scan["done"], scan["twice"]) == ("spring", scan["targets"], 0)
+    [agent] = json.loads(stage.run("longline fleet top --json").out)["table"]
+    assert (agent["alias"], agent["sent"]) == ("alice", scan["targets"])
+    assert scan["hits"] == len(_open(stage, "10.0.", 80, 443)) > 0
+    assert (stage.folder / "alice.token").read_text().startswith("ll1.")
+
+
+def nobody_is_in_the_fleet_yet(stage: Stage) -> None:
+    """Every command says so, and a token was made."""
+    assert (stage.folder / "bob.token").read_text().startswith("ll1.")
+    top = next(said for said in stage.said if "top" in said.command)
+    assert "agents: 0 online" in top.out
 
 
 def everything_through_kafka(stage: Stage) -> None:
