@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 SECTIONS = ("fleet",)
 
 ACTIONS: Final = {
-    "submit": "give the scan of FILE (longline scan --echo writes one) to the agents",
+    "submit": "give the scan of FILE (*.toml, as longline scan --echo writes it; else nmap's command lines) to the agents",
     "stop": "no agent goes on with the scan NAME",
     "status": "how far the scans are, and what was done twice",
 }
@@ -50,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
     state = State(settings.state, make=args.action == "submit")
     try:
         if args.action == "submit":
-            work = submit(state, args.what)
-            sys.stdout.write(f"{work.scan}: {work.size:,} targets\n")
+            for work in submit(state, args.what):
+                sys.stdout.write(f"{work.scan}: {work.size:,} targets\n")
         elif args.action == "stop":
             if args.what not in works(state):
                 raise UsageError("NAME", args.what, "no such scan")
@@ -73,22 +74,48 @@ def works(state: State) -> dict[str, Work]:
     return {work.scan: work for work in found}
 
 
-def submit(state: State, file: str) -> Work:
-    """Ask the coordinator for the scan of a file. The same file again is the same scan. Blocks. Raises UsageError that
-    names the place."""
+def submit(state: State, file: str) -> list[Work]:
+    """Ask the coordinator for the scans of a file: one of a `*.toml`, else one of each command line of nmap. The same
+    file again is the same scans. Blocks. Raises UsageError that names the place; of command lines those that are none
+    are named, and the others submitted."""
+    if file.endswith(".toml"):
+        return [_submit(state, file, spec.read(file))]
+    return list(_of_lines(state, file))
+
+
+def _of_lines(state: State, file: str) -> Iterator[Work]:
+    from stages.fleet import nmap_lines
+
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("FILE", file, str(error)) from None
+    refused = 0
+    for number, line in nmap_lines.read(text):
+        place = f"{file}:{number}"
+        try:
+            yield _submit(state, place, nmap_lines.parse(line).sections(f"{Path(file).stem}-{number}"))
+        except (nmap_lines.Refused, UsageError) as error:
+            refused += 1
+            sys.stderr.write(f"longline campaign: {place}: {error}\n")
+    if refused:
+        raise UsageError(file, None, f"{refused} lines are refused; the others are submitted")
+
+
+def _submit(state: State, place: str, values: Mapping[str, Mapping[str, object]]) -> Work:
     from stages.cli.sections import SECTIONS as ALL
     from stages.cli.slices import work_of
     from stages.core.settings import ListSettings, load
     from stages.scanner.settings import ScannerSettings
 
-    loaded = load(ALL, argv=spec.read(file), environ=os.environ, file=None)
+    loaded = load(ALL, argv=values, environ=os.environ, file=None)
     settings = loaded.get("scanner", ScannerSettings)
     known = works(state).get(settings.scan or "")
     if known is not None and settings.seed is None:
         settings = settings.model_copy(update={"seed": known.seed})
     work = work_of(settings, loaded.get("lists", ListSettings))
     if known is not None and known != work:
-        raise UsageError(file, work.scan, "a scan of this name exists, and is another one")
+        raise UsageError(place, work.scan, "a scan of this name exists, and is another one")
     if known is None:
         state.ask("submit", work.model_dump(mode="json"))
     return work

@@ -112,7 +112,8 @@ class Watched:
 
         from stages.cli.campaign import submit
 
-        for file in sorted(Path(self._folder).glob("*.toml")):
+        folder = Path(self._folder)
+        for file in sorted((*folder.glob("*.toml"), *folder.glob("*.txt"))):
             try:
                 changed = file.stat().st_mtime
             except OSError:
@@ -121,7 +122,7 @@ class Watched:
                 continue
             self._seen[file.name] = changed
             try:
-                work = submit(self._state, str(file))
-                log.info("%s: scan %s, %d targets", file, work.scan, work.size)
+                for work in submit(self._state, str(file)):
+                    log.info("%s: scan %s, %d targets", file, work.scan, work.size)
             except LonglineError as error:
                 log.error("%s is not submitted: %s", file, error)

@@ -36,7 +36,7 @@ class CoordinatorSettings(Section):
     )
     slice_seconds: Seconds = opt(120.0, "--slice-seconds", metavar="SECONDS", help="work in one slice, at most", gt=0)
     watch: str | None = opt(
-        None, "--watch", metavar="DIR", help="submit each *.toml that is laid there, as longline campaign submit does"
+        None, "--watch", metavar="DIR", help="submit each *.toml, and each line of each *.txt, that is laid there"
     )
 
     @property
