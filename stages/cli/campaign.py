@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SECTIONS = ("fleet",)
 
 ACTIONS: Final = {
-    "submit": "give the scan of FILE (*.toml, as longline scan --echo writes it; else nmap's command lines) to the agents",
+    "submit": "give a scan (FILE.toml, as longline scan --echo writes it, or nmap's command lines) to the agents",
     "stop": "no agent goes on with the scan NAME",
     "status": "how far the scans are, and what was done twice",
 }

@@ -77,9 +77,10 @@ def carry_out(loaded: Loaded) -> int:
                     return 0
                 await coordinator.start()
                 log.info("agents are welcome on port %d", await server.start())
-                watching = Watched(settings.watch, state)
+                watching, optouts = Watched(settings.watch, state), Optouts(settings.optout)
                 while not life.stopping.is_set():
                     await asyncio.to_thread(watching.look)
+                    coordinator.leave_alone(await asyncio.to_thread(optouts.read))
                     server.cut(await coordinator.tick())
                     if server.fault is not None and server.fault.done():
                         server.fault.result()
@@ -95,6 +96,50 @@ def carry_out(loaded: Loaded) -> int:
             await asyncio.to_thread(state.close)
 
     return launch(main)
+
+
+class Optouts:
+    """A list that is read again when its file changes; one that cannot be read leaves the old one in force."""
+
+    def __init__(self, file: str | None) -> None:
+        """Raises UsageError for a file that cannot be read now."""
+        self._file = file
+        self._seen: tuple[int, int] | None = None
+        self._networks: list[str] = []
+        if file is not None:
+            self._networks = self._read(file)
+
+    def read(self) -> list[str]:
+        """Blocks."""
+        if self._file is not None:
+            import os
+
+            try:
+                stat = os.stat(self._file)
+                seen = (stat.st_mtime_ns, stat.st_size)
+                if seen != self._seen:
+                    self._networks, self._seen = self._read(self._file), seen
+            except (OSError, LonglineError) as error:
+                log.error("%s is not read again, the old list stays in force: %s", self._file, error)
+        return self._networks
+
+    @staticmethod
+    def _read(file: str) -> list[str]:
+        from pathlib import Path
+
+        from stages.core.netset import NetSet
+        from stages.fleet.messages import MAX_OPTOUTS
+        from stages.fleet.optout import read
+        from stages.fleet.work import range_texts
+
+        try:
+            entries = list(read(Path(file).read_text(encoding="utf-8"), file))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError("--optout", file, str(error)) from None
+        networks = range_texts(NetSet.parse([entry.network for entry in entries], file).ranges_v4())
+        if len(networks) > MAX_OPTOUTS:
+            raise UsageError("--optout", file, f"{len(networks)} networks, at most {MAX_OPTOUTS}")
+        return list(networks)
 
 
 class Watched:

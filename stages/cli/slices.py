@@ -169,6 +169,8 @@ class SliceOfScan:
         self._stop = asyncio.Event()
         self._metrics = ScannerMetrics()
         self._ended: int | None = None
+        self._besides = NetSet()
+        self._policy: Policy | None = None
 
     async def run(self) -> None:
         summary = await app.scan(
@@ -186,7 +188,13 @@ class SliceOfScan:
 
     def _apply(self, policy: Policy) -> None:
         """The positions stay those of the work: whom this host leaves alone is taken out as the scan runs."""
-        policy.update(Lists(block=self._leave_alone))
+        self._policy = policy
+        policy.update(Lists(block=self._leave_alone.union(self._besides)))
+
+    def leave_alone(self, networks: NetSet) -> None:
+        self._besides = networks
+        if self._policy is not None:
+            self._apply(self._policy)
 
     def stop(self) -> None:
         self._stop.set()

@@ -22,7 +22,7 @@ from stages.fleet import messages
 from stages.fleet.messages import PROTOCOL, Capabilities, Order, Slice
 from stages.fleet.policy import LocalPolicy, ports_of
 from stages.fleet.spool import Item, Spool, Spooling
-from stages.fleet.work import Strict, Work, proof
+from stages.fleet.work import Strict, Work, netset, proof
 
 log = logging.getLogger("longline.fleet.agent")
 
@@ -61,6 +61,9 @@ class SliceScan(Protocol):
     def stop(self) -> None:
         """Send nothing more, soon."""
 
+    def leave_alone(self, networks: NetSet) -> None:
+        """These besides, from now on."""
+
     @property
     def position(self) -> int:
         """All before it is done, and its results are published."""
@@ -91,6 +94,9 @@ class Link:
 
     def __init__(self, way: Way, spool: Spool, can: Capabilities, clock: Callable[[], float]) -> None:
         self.url = way.url
+        self.optouts = NetSet()  #: who wants to be left alone, as this coordinator was told
+        self.on_optouts: Callable[[], None] = lambda: None
+        self._optout = ""
         self.gone = ""  #: why this coordinator is given up
         self.greeted = False
         self.lost: set[int] = set()  #: tokens of leases that are not ours any more
@@ -130,6 +136,7 @@ class Link:
         if status != 200:
             raise Gone(_why(body))
         welcome = messages.parse(messages.Welcome, body)
+        await self._heed(welcome.optout)
         self.greeted = True
         log.info("%s: version %s, gives slices back after %.0f s", self.url, welcome.version, welcome.timeout)
         if abs(welcome.skew) > BEAT:
@@ -146,6 +153,7 @@ class Link:
         if status != 200:
             raise Unavailable(f"{self.url}: {status} {_why(body)}")
         lease = messages.parse(messages.Lease, body)
+        await self._heed(lease.optout)
         return lease.slice if lease.slice is not None else max(lease.wait, RETRY_FIRST)
 
     async def upload(self) -> None:
@@ -167,6 +175,7 @@ class Link:
         if status == 200:
             await self._spool.done(item)
             order = messages.parse(Order, body)
+            await self._heed(order.optout)
             if order.stop:
                 log.info("%s: slice %d: told to stop: %s", self.url, item.token, order.reason)
                 self.stopped.add(item.token)
@@ -174,6 +183,17 @@ class Link:
         log.warning("%s: slice %d is not ours any more: %s", self.url, item.token, _why(body))
         self.lost.add(item.token)
         await self._spool.drop(self.url, item.token)
+
+    async def _heed(self, version: str) -> None:
+        """Somebody wants to be left alone, or no longer: hear who, before anything else."""
+        if version == self._optout:
+            return
+        status, body = await self.say("/v1/optout", Order())
+        if status == 200:
+            told = messages.parse(messages.Optouts, body)
+            self.optouts, self._optout = netset(told.networks, "optout"), told.version
+            log.info("%s: %d networks want to be left alone", self.url, len(told.networks))
+            self.on_optouts()
 
     async def later(self, error: LonglineError) -> None:
         """Wait before the next try."""
@@ -210,6 +230,9 @@ class Agent:
         self.alias = alias
         self.links = [Link(way, spool, can, clock) for way in ways]
         self.slices = 0
+        self._scanning: SliceScan | None = None
+        for link in self.links:
+            link.on_optouts = self._heed
         self._scanner, self._spool, self._policy = scanner, spool, policy
         self._folder, self._hits, self._keep, self._hour = folder, hits, keep, hour
         self._turn = 0
@@ -312,6 +335,8 @@ class Agent:
             publisher=Spooling(self._spool, link.url, token, self._hits, self._keep),
             checkpoint=checkpoint,
         )
+        self._scanning = scan
+        self._heed()
         task = asyncio.create_task(scan.run(), name=f"slice {token}")
         failed = False
         try:
@@ -338,10 +363,19 @@ class Agent:
             for left in self._folder.glob(f"slice-{token}.checkpoint*"):
                 with suppress(OSError):
                     left.unlink()
+        self._scanning = None
         link.stopped.discard(token)
         self.slices += 1
         if failed:
             await _until(stopping, PAUSE)
+
+    def _heed(self) -> None:
+        """Who told one coordinator to be left alone is left alone by us, whoever asks."""
+        if self._scanning is not None:
+            alone = NetSet()
+            for link in self.links:
+                alone = alone.union(link.optouts)
+            self._scanning.leave_alone(alone)
 
     async def _show(self, link: Link, slice: Slice, scan: SliceScan, *, finished: bool) -> None:
         position = max(slice.first, min(scan.position, slice.last))

@@ -11,6 +11,7 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final, Protocol
 
 import orjson
@@ -80,12 +81,14 @@ class Coordinator:
         self._metrics = metrics
         self._good: dict[str, str] = {}
         self._layouts: dict[str, Layout] = {}
+        self._optouts = messages.Optouts(version="", networks=())
         self._routes: Mapping[str, Callable[[str, str, bytes], Sequence[Strict]]] = {
             "/v1/hello": self._hello,
             "/v1/lease": self._lease,
             "/v1/begin": self._begin,
             "/v1/progress": self._progress,
             "/v1/refuse": self._refuse,
+            "/v1/optout": self._optout_list,
         }
 
     async def start(self) -> None:
@@ -94,6 +97,13 @@ class Coordinator:
         self.ledger.restarted(self._clock())
         self._good = await self._state.good()
         self._metrics.watch(self.ledger, self._clock)
+
+    def leave_alone(self, networks: Sequence[str]) -> None:
+        """Who wants to be left alone, from now on: each agent hears of it with the next answer that it gets."""
+        version = blake2b("\n".join(networks).encode(), digest_size=8).hexdigest() if networks else ""
+        if version != self._optouts.version:
+            self._optouts = messages.Optouts(version=version, networks=tuple(networks))
+            log.info("%d networks want to be left alone", len(networks))
 
     async def tick(self) -> frozenset[str]:
         """What time brings. Returns the serial numbers of certificates that have just been revoked."""
@@ -185,15 +195,19 @@ class Coordinator:
         now = self._clock()
         agent = self.ledger.hello(alias, hello.capabilities, hello.clock, hello.holds, now)
         welcome = messages.Welcome(
-            protocol=PROTOCOL, version=__version__, timeout=self.ledger.timeout, skew=round(agent.skew, 3)
+            protocol=PROTOCOL,
+            optout=self._optouts.version,
+            version=__version__,
+            timeout=self.ledger.timeout,
+            skew=round(agent.skew, 3),
         )
         return [welcome]
 
     def _lease(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
         given = self.ledger.lease(alias, self._clock())
         if isinstance(given, str):
-            return [messages.Lease(wait=self.ledger.wait, reason=given)]
-        return [messages.Lease(slice=given)]
+            return [messages.Lease(optout=self._optouts.version, wait=self.ledger.wait, reason=given)]
+        return [messages.Lease(optout=self._optouts.version, slice=given)]
 
     def _begin(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
         begin = messages.parse(messages.Begin, body)
@@ -207,7 +221,10 @@ class Coordinator:
             alias, said.token, said.position, said.proof,
             sent=said.sent, rate=said.rate, pending=said.pending, finished=said.finished, now=self._clock(),
         )  # fmt: skip
-        return [Order(stop=bool(stop), reason=stop)]
+        return [Order(optout=self._optouts.version, stop=bool(stop), reason=stop)]
+
+    def _optout_list(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
+        return [self._optouts]
 
     def _refuse(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
         said = messages.parse(messages.Refuse, body)
@@ -231,7 +248,7 @@ class Coordinator:
         # Lost meanwhile: what is in the log is true and stays, and whoever has the slice now finds it again.
         self.ledger.results(alias, held.token, len(outputs), now)
         self._metrics.results.add(len(outputs))
-        return Order()
+        return Order(optout=self._optouts.version)
 
     def _checked(self, alias: str, held: Held, line: bytes) -> Output:
         """One result as it goes to the log. Raises ValueError, Wrong."""

@@ -21,6 +21,10 @@ MAX_RESULTS: Final = 4 << 20
 #: Networks that an agent may leave out of a slice, at most.
 MAX_SKIPPED: Final = 10_000
 
+#: Networks that want to be left alone, at most: 3 MB of text.
+MAX_OPTOUTS: Final = 100_000
+
+Version = Annotated[str, pydantic.Field(max_length=32)]
 Token = Annotated[int, pydantic.Field(ge=1, lt=1 << 63)]
 Count = Annotated[int, pydantic.Field(ge=0, lt=1 << 63)]
 Rate = Annotated[float, pydantic.Field(ge=0, le=1e9, allow_inf_nan=False)]
@@ -60,6 +64,7 @@ class Hello(Strict):
 
 class Welcome(Strict):
     protocol: int
+    optout: Version = ""
     version: str
     timeout: float  #: seconds of silence after which a slice goes to another agent
     skew: float  #: seconds that the agent's clock is ahead
@@ -79,6 +84,7 @@ class Slice(Strict):
 class Lease(Strict):
     """The answer to who asks for work."""
 
+    optout: Version = ""
     slice: Slice | None = None
     wait: Annotated[float, pydantic.Field(ge=0, le=3_600)] = 0.0  #: without one: seconds until it may ask again
     reason: Words = ""
@@ -114,8 +120,16 @@ class Progress(Strict):
 class Order(Strict):
     """The answer to progress and results."""
 
+    optout: Version = ""  #: of the list of those who want to be left alone; another one is asked for at once
     stop: bool = False
     reason: Words = ""
+
+
+class Optouts(Strict):
+    """Who wants to be left alone, from now on."""
+
+    version: Version
+    networks: Annotated[tuple[Network, ...], pydantic.Field(max_length=MAX_OPTOUTS)]
 
 
 class Problem(Strict):

@@ -39,6 +39,10 @@ class CoordinatorSettings(Section):
         None, "--watch", metavar="DIR", help="submit each *.toml, and each line of each *.txt, that is laid there"
     )
 
+    optout: str | None = opt(
+        None, "--optout", metavar="FILE", help="who wants to be left alone, by every agent (longline optout keeps it)"
+    )
+
     @property
     def address(self) -> tuple[str, int]:
         host, _, port = self.listen.rpartition(":")

@@ -111,6 +111,7 @@ PLAYS: Final[Mapping[str, Play]] = {
         file=("scan.toml", "toml"),
         seen=seen.friends_have_shared_a_scan,
     ),
+    "docs/fleet.md: Who wants to be left alone": Play("here", seen=seen.somebody_is_left_alone),
     "docs/fleet.md: The operator": Play("here", seen=seen.nobody_is_in_the_fleet_yet),
     "docs/operations.md: One host, by compose": Play("elsewhere", seen=seen.compose_has_these_services),
     "docs/operations.md: Images": Play("elsewhere", seen=seen.images_have_these_targets),

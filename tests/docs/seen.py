@@ -103,6 +103,12 @@ def friends_have_shared_a_scan(stage: Stage) -> None:
     assert (stage.folder / "alice.token").read_text().startswith("ll1.")
 
 
+def somebody_is_left_alone(stage: Stage) -> None:
+    """With the reason, in the table and in the file."""
+    assert "the owner asked" in stage.said[1].out
+    assert (stage.folder / "optout.txt").read_text().splitlines()[-1].startswith("192.0.2.0/24  # 20")
+
+
 def nobody_is_in_the_fleet_yet(stage: Stage) -> None:
     """Every command says so, and a token was made."""
     assert (stage.folder / "bob.token").read_text().startswith("ll1.")

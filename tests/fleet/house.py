@@ -148,6 +148,10 @@ class SliceOf:
         self._scans, self._slice, self._leave_alone, self._publisher = scans, slice, leave_alone, publisher
         self.position, self.sent, self.rate = slice.first, 0, 1.0
         self._stopped = False
+        self._besides = NetSet()
+
+    def leave_alone(self, networks: NetSet) -> None:
+        self._besides = networks
 
     def stop(self) -> None:
         self._stopped = True
@@ -160,7 +164,7 @@ class SliceOf:
             found = []
             for at in range(self.position, upto):
                 one = hit(at, scan=self._slice.work.scan, vantage=self._scans.alias)
-                if one.ip in self._leave_alone:
+                if one.ip in self._leave_alone or one.ip in self._besides:
                     continue
                 self.sent += 1
                 self._scans.probed.append(at)

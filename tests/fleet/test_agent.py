@@ -361,6 +361,28 @@ async def test_one_coordinator_that_is_away_does_not_keep_the_other_waiting(hous
     assert sorted(found(house)) == sorted(TRUTH)
 
 
+async def test_who_opts_out_is_left_alone_by_the_slice_under_way_and_by_those_to_come(
+    house: House, tmp_path: Path
+) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    hand.scans.hold = asyncio.Event()
+    async with asyncio.timeout(10):
+        while not hand.scans.probed:
+            await asyncio.sleep(0.005)
+    house.coordinator.leave_alone(["10.0.0.100-10.0.1.255"])
+    async with asyncio.timeout(10):
+        while not hand.agent.links[0].optouts:
+            await asyncio.sleep(0.005)
+    hand.scans.hold.set()
+    await complete(house)
+    assert sorted(hand.scans.probed) == [n for n in range(1_024) if not 100 <= n < 512]
+    house.coordinator.leave_alone([])
+    async with asyncio.timeout(10):
+        while hand.agent.links[0].optouts:
+            await asyncio.sleep(0.005)
+    await hand.stop()
+
+
 async def test_enrolling(house: House, authority: ca.Authority) -> None:
     token, hashed = ca.new_token(authority.fingerprint)
     house.state.add_token(hashed, "carol", NOW + 10)

@@ -20,7 +20,8 @@ PORTS = iter(range(46_001, 46_100))
 class Ground:
     """A coordinator, its sink, and agents, in one folder."""
 
-    def __init__(self, town: Simnet, crew: Crew, folder: Path, *, timeout: float = 6.0) -> None:
+    def __init__(self, town: Simnet, crew: Crew, folder: Path, *more: str, timeout: float = 6.0) -> None:
+        """`more`: words of the coordinator's."""
         folder.mkdir(exist_ok=True)
         self.town, self.crew, self.folder = town, crew, folder
         self.port = next(PORTS)
@@ -29,7 +30,7 @@ class Ground:
         plans.prepare(town, folder, self.store)
         (folder / "allow").write_text("10.0.0.0/8\n")
         self.say("fleet", "init", "--host", "127.0.0.1")
-        words = ("--bus", self.store, "--listen", f"127.0.0.1:{self.port}", "--agent-timeout", f"{timeout:g}")
+        words = ("--bus", self.store, "--listen", f"127.0.0.1:{self.port}", "--agent-timeout", f"{timeout:g}", *more)
         self.coordinator = crew.hire(Worker(town, folder, "coordinator", *words))
         self.sink = crew.hire(Worker(town, folder, "sink", "--bus", self.store, "--store", self.store))
         for worker in (self.coordinator, self.sink):

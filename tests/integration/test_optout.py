@@ -13,6 +13,7 @@ from stages.core.outcome import Outcome
 from stages.simnet.network import Simnet
 from stages.sink.store import Collection
 from tests.integration import plans
+from tests.integration.fleet import Ground
 from tests.integration.stored import documents
 from tests.integration.workers import Crew, Worker, until
 
@@ -86,3 +87,21 @@ def test_no_connection_to_who_asked_after_five_seconds(town: Simnet, crew: Crew,
     for document in (*late, *[d for d in banners if d["ts"] > asked + WITHIN * 1e6 and d not in blocked]):
         assert not 8 <= int(document["ip"].split(".")[2]) <= 15, document
     assert "Traceback" not in run.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["packet", "connect"])
+def test_every_agent_of_a_fleet_leaves_them_alone_too(town: Simnet, crew: Crew, tmp_path: Path, engine: str) -> None:
+    (tmp_path / "optout.txt").write_text("# nobody yet\n")
+    ground = Ground(town, crew, tmp_path, "--optout", "optout.txt")
+    agents = [ground.agent(alias, "--engine", engine, rate=400) for alias in ("alice", "bob")]
+    with Counter(town) as counter:
+        ground.submit()
+        until(lambda: counter.value > 20, "they are met")
+        ground.say("optout", "add", LEAVE)
+        time.sleep(WITHIN)
+        then = counter.value
+        assert ground.scan()["state"] == "under way"
+        ground.complete()
+        assert counter.value == then, "who asked was met again"
+    ground.end(agents)

@@ -1,0 +1,106 @@
+"""`longline optout`: who wants to be left alone, with the record of it."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stages.core.errors import HostError, UsageError
+
+if TYPE_CHECKING:
+    from stages.fleet.optout import Optout
+
+ACTIONS: Final = {
+    "add": "leave PREFIX alone from now on",
+    "remove": "PREFIX may be met again",
+    "list": "all of them",
+    "import": "add each line of a FILE",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    what = "; ".join(f"{action}: {text}" for action, text in ACTIONS.items())
+    parser.add_argument("action", choices=tuple(ACTIONS), help=what)
+    parser.add_argument("what", metavar="PREFIX|FILE", nargs="*", help="networks, addresses, ranges; import: files")
+    parser.add_argument("--file", metavar="FILE", default="optout.txt", help="the list: name it as -b of what sends")
+    parser.add_argument("--reason", metavar="TEXT", default="the owner asked", help="why, for the record")
+    parser.add_argument("--source", metavar="WORD", default="mail", help="how it came: mail, form, phone")
+    parser.add_argument("--json", action="store_true", help="list: one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    from stages.fleet.optout import made, read
+
+    if (args.action == "list") == bool(args.what):
+        raise UsageError("PREFIX|FILE", None, "which" if not args.what else "list is of all")
+    file = Path(args.file)
+    if args.action == "list":
+        return _list(_entries(file), as_json=args.json)
+    date = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
+    if args.action == "import":
+        theirs = [entry for file_ in args.what for entry in read(_text(file_), file_)]
+        new = [made(entry.network, date, args.source, entry.reason or args.reason) for entry in theirs]
+    else:
+        new = [made(network, date, args.source, args.reason) for network in args.what]
+    with _changing(file) as entries:
+        known = {entry.network for entry in entries}
+        if args.action == "remove":
+            if missing := [network for network in args.what if network not in known]:
+                raise UsageError("PREFIX", missing[0], f"is not in {file}")
+            entries[:] = [entry for entry in entries if entry.network not in args.what]
+        else:
+            entries += [entry for entry in new if entry.network not in known]
+    return 0
+
+
+def _list(entries: list[Optout], *, as_json: bool) -> int:
+    import asyncio
+    from dataclasses import asdict
+
+    from stages.cli.tables import show_documents
+
+    asyncio.run(
+        show_documents([asdict(entry) for entry in entries], ("network", "date", "source", "reason"), json=as_json)
+    )
+    return 0
+
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("FILE", file, str(error)) from None
+
+
+def _entries(file: Path) -> list[Optout]:
+    from stages.fleet.optout import read
+
+    return list(read(_text(str(file)), str(file))) if file.exists() else []
+
+
+@contextmanager
+def _changing(file: Path) -> Iterator[list[Optout]]:
+    """Its entries, to be changed: written whole or not at all, by one of us at a time. Raises UsageError, HostError."""
+    from stages.fleet.optout import text
+
+    try:
+        with open(file.with_name(f"{file.name}.lock"), "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            entries = _entries(file)
+            yield entries
+            part = file.with_name(f"{file.name}.{os.getpid()}")
+            with part.open("w", encoding="utf-8") as out:
+                out.write(text(entries))
+                out.flush()
+                os.fsync(out.fileno())
+            part.replace(file)
+    except OSError as error:
+        raise HostError(f"{file} cannot be written: {error.strerror}") from None
+    sys.stderr.write(f"longline optout: {len(entries)} in {file}\n")
