@@ -127,15 +127,13 @@ class Client:
         """`identity` None: without a certificate; `authority`: the PEM to trust then, None: nobody is checked.
         Raises UsageError for a URL that is none, HostError for files that cannot be read."""
         self.url = checked(url)
-        self._context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody yet
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
         if identity is not None:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             with _files(identity):
                 self._context.load_cert_chain(identity.certificate, identity.key)
                 self._context.load_verify_locations(identity.authority)
         elif authority is not None:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             self._context.load_verify_locations(cadata=authority.decode())
         else:
             self._context.check_hostname = False

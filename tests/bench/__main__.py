@@ -54,6 +54,7 @@ BENCHES: Final[Mapping[str, Sequence[str]]] = {
         "sink",
         "corpus",
         "production",
+        "fleet",
         "demo",
     )
 }

@@ -8,7 +8,8 @@ from stages.core.errors import ListError, UsageError
 from stages.core.netset import NetSet
 from stages.fleet.optout import MAX_REASON, Optout, made, read, text
 
-WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), max_size=60).map(str.strip).filter(str.isprintable)
+_ANY = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), max_size=60)
+WORDS = _ANY.map(str.strip).filter(str.isprintable)
 
 
 @given(st.lists(st.tuples(st.integers(0, 255), st.sampled_from(["mail", "form-2"]), WORDS), max_size=9))
