@@ -12,10 +12,10 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import IO, Final, Protocol, TypeVar
 
 from stages.core.bus.base import Publisher
-from stages.core.errors import HostError, LonglineError, Unavailable, UsageError
+from stages.core.errors import HostError, ListError, LonglineError, Unavailable, UsageError
 from stages.core.netset import NetSet
 from stages.core.pacing import backoff
 from stages.fleet import messages
@@ -25,6 +25,8 @@ from stages.fleet.spool import Item, Spool, Spooling
 from stages.fleet.work import Strict, Work, netset, proof
 
 log = logging.getLogger("longline.fleet.agent")
+
+M = TypeVar("M", bound=Strict)
 
 #: Seconds between two signs of life of a slice, which also bring the order to stop.
 BEAT: Final = 2.0
@@ -135,7 +137,7 @@ class Link:
         status, body = await self.say("/v1/hello", hello)
         if status != 200:
             raise Gone(_why(body))
-        welcome = messages.parse(messages.Welcome, body)
+        welcome = self._heard(messages.Welcome, body)
         await self._heed(welcome.optout)
         self.greeted = True
         log.info("%s: version %s, gives slices back after %.0f s", self.url, welcome.version, welcome.timeout)
@@ -152,7 +154,7 @@ class Link:
             return 0.0
         if status != 200:
             raise Unavailable(f"{self.url}: {status} {_why(body)}")
-        lease = messages.parse(messages.Lease, body)
+        lease = self._heard(messages.Lease, body)
         await self._heed(lease.optout)
         return lease.slice if lease.slice is not None else max(lease.wait, RETRY_FIRST)
 
@@ -174,7 +176,7 @@ class Link:
             status, body = await self._post("/v1/progress", item.body)
         if status == 200:
             await self._spool.done(item)
-            order = messages.parse(Order, body)
+            order = self._heard(Order, body)
             await self._heed(order.optout)
             if order.stop:
                 log.info("%s: slice %d: told to stop: %s", self.url, item.token, order.reason)
@@ -184,14 +186,24 @@ class Link:
         self.lost.add(item.token)
         await self._spool.drop(self.url, item.token)
 
+    def _heard(self, kind: type[M], body: bytes) -> M:
+        """What a coordinator said. Raises Unavailable: it may speak sense another time, and we go on without it."""
+        try:
+            return messages.parse(kind, body)
+        except ValueError as error:
+            raise Unavailable(f"{self.url} speaks nonsense: {error}") from None
+
     async def _heed(self, version: str) -> None:
         """Somebody wants to be left alone, or no longer: hear who, before anything else."""
         if version == self._optout:
             return
         status, body = await self.say("/v1/optout", Order())
         if status == 200:
-            told = messages.parse(messages.Optouts, body)
-            self.optouts, self._optout = netset(told.networks, "optout"), told.version
+            told = self._heard(messages.Optouts, body)
+            try:
+                self.optouts, self._optout = netset(told.networks, "optout"), told.version
+            except ListError as error:
+                raise Unavailable(f"{self.url} speaks nonsense: {error}") from None
             log.info("%s: %d networks want to be left alone", self.url, len(told.networks))
             self.on_optouts()
 
@@ -281,7 +293,7 @@ class Agent:
             except (Gone, HostError) as error:
                 self._give_up(link, error)
                 continue
-            except (Unavailable, ValueError) as error:
+            except Unavailable as error:
                 link.wait_until = loop.time() + backoff(link._failures, RETRY_FIRST, RETRY_CEILING)
                 if not link._failures:
                     log.warning("%s is out of reach: %s", link.url, error)

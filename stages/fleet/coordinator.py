@@ -18,7 +18,7 @@ import orjson
 
 from stages import __version__
 from stages.core.bus.base import Output, Publisher, Topics
-from stages.core.errors import RecordError, Unavailable
+from stages.core.errors import RecordError, Unavailable, UsageError
 from stages.core.netset import NetSet
 from stages.core.records import MAX_RECORD_BYTES, Hit, Scan, parse, prefix_key
 from stages.fleet import ca, messages
@@ -140,7 +140,7 @@ class Coordinator:
             said = route(alias, token, body)
         except _Refused as refused:
             return self._problem(refused.status, str(refused))
-        except ValueError as error:
+        except (ValueError, UsageError) as error:
             return self._problem(400, str(error))
         except Fenced as fenced:
             await self._state.keep(self.ledger.take_changes())

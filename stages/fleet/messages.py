@@ -80,6 +80,12 @@ class Slice(Strict):
     only: Networks | None = None  #: of these networks only
     rate: Annotated[float, pydantic.Field(gt=0, le=1e9)]
 
+    @pydantic.model_validator(mode="after")
+    def _within(self) -> Slice:
+        if not self.first < self.last <= self.work.size:
+            raise ValueError(f"positions {self.first}-{self.last} of {self.work.size}")
+        return self
+
 
 class Lease(Strict):
     """The answer to who asks for work."""

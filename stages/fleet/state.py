@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from stages.core.errors import UsageError
+from stages.core.errors import HostError, Unavailable, UsageError
 from stages.core.sqlitefile import SqliteFile
 from stages.fleet.ledger import Change
 
@@ -52,7 +52,10 @@ class State:
     # --- the ledger's
 
     async def keep(self, changes: Sequence[Change], taken: Iterable[int] = ()) -> None:
-        """In one transaction: the changes, and that the requests `taken` are dealt with. Returns after the commit."""
+        """In one transaction: the changes, and that the requests `taken` are dealt with. Returns after the commit.
+
+        Raises HostError when it cannot be done: the ledger in memory is ahead of the file then, and its process has to
+        begin anew."""
         done = list(taken)
         if not changes and not done:
             return
@@ -66,7 +69,10 @@ class State:
                     connection.execute(f"INSERT OR REPLACE INTO fleet_{table} VALUES (?, ?)", (key, body))
             connection.executemany("DELETE FROM fleet_asked WHERE id = ?", [(number,) for number in done])
 
-        await self.file.write(write)
+        try:
+            await self.file.write(write)
+        except Unavailable as error:
+            raise HostError(f"the coordinator's state cannot be kept: {error}") from None
 
     def things(self, *tables: str) -> list[Change]:
         """All that is kept in these tables. Blocks."""

@@ -383,6 +383,40 @@ async def test_who_opts_out_is_left_alone_by_the_slice_under_way_and_by_those_to
     await hand.stop()
 
 
+async def test_a_coordinator_that_speaks_nonsense_does_no_harm(
+    house: House, tmp_path: Path, authority: ca.Authority
+) -> None:
+    """Answers that are none, or ask for what cannot be: the agent goes on, with that one and with others."""
+    (tmp_path / "2").mkdir()
+    mad = House(tmp_path / "2", authority)
+    await mad.begin("alice", work=work(scan="mad"))
+    nonsense = InHouse(mad, "alice")
+    nonsense.url = "https://nonsense:46001"
+    rng = random.Random(2)
+    kept: list[bytes] = []
+
+    async def post(path: str, body: bytes, token: str = "") -> tuple[int, bytes]:
+        await asyncio.sleep(0)
+        status, good = await InHouse.post(nonsense, path, body, token)
+        kept.append(good)
+        data = bytearray(rng.choice(kept))
+        for _ in range(rng.randint(1, 5)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        return rng.choice((200, status)), rng.choice((b"", b"[]", bytes(data), good))
+
+    nonsense.post = post  # type: ignore[method-assign]
+    hand = Hand(tmp_path / "a", nonsense, InHouse(house, "alice"))
+    async with asyncio.timeout(20):
+        while not house.coordinator.ledger.jobs["town"].ended:
+            await asyncio.sleep(0.002)
+            house.now += 0.2
+            await house.coordinator.tick()
+    assert not hand.task.done(), hand.task
+    assert set(found(house)) == TRUTH
+    await hand.kill()
+    mad.state.close()
+
+
 async def test_enrolling(house: House, authority: ca.Authority) -> None:
     token, hashed = ca.new_token(authority.fingerprint)
     house.state.add_token(hashed, "carol", NOW + 10)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.core.errors import HostError, Unavailable
 from stages.core.records import parse
 from stages.fleet import ca, messages
 from stages.fleet.coordinator import Answer
@@ -124,6 +125,27 @@ async def test_of_what_others_skipped_only_that_is_taken(house: House) -> None:
     rest = next(slice for slice in seen if slice.only == nets)
     assert (await house.say("bob", "results", hit(4, vantage="bob").dump(), str(rest.token))).status == 200
     assert (await house.say("bob", "results", hit(9, vantage="bob").dump(), str(rest.token))).status == 422
+
+
+async def test_networks_that_are_none(house: House) -> None:
+    lease = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body)
+    assert lease.slice is not None
+    for wrong in ("10.0.0.0/99", "10.0.0.9-10.0.0.1", "1.2.3", "::/200"):
+        begin = messages.Begin(token=lease.slice.token, digest=DIGEST, skipped=(wrong,))
+        answer = await house.say("alice", "begin", begin)
+        assert (answer.status, wrong in why(answer)) == (400, True)
+    assert house.coordinator.ledger.leases[lease.slice.token].begun is False
+
+
+async def test_a_state_that_cannot_be_kept_is_no_answer(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    slice = await leased(house, "alice")
+
+    async def locked(*_: object) -> None:
+        raise Unavailable("locked by another process")
+
+    monkeypatch.setattr(house.state.file, "write", locked)
+    with pytest.raises(HostError, match="cannot be kept"):
+        await progress(house, "alice", slice, 9)
 
 
 async def test_too_much_at_once(house: House) -> None:

@@ -49,6 +49,13 @@ def test_what_is_no_message_is_refused_and_the_field_named(body: bytes, said: st
         parse(messages.Refuse, body)
 
 
+@pytest.mark.parametrize(("first", "last"), [(5, 5), (9, 3), (0, 1_025)])
+def test_a_slice_lies_within_its_work(first: int, last: int) -> None:
+    body = dump(SLICE).replace(b'"first":0,"last":9', b'"first":%d,"last":%d' % (first, last))
+    with pytest.raises(ValueError, match="positions"):
+        parse(messages.Slice, body)
+
+
 @given(st.sampled_from(ALL), st.data())
 def test_a_changed_byte_is_another_message_or_none(message: Strict, data: st.DataObject) -> None:
     body = bytearray(dump(message))
