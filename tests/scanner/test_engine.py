@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -412,6 +414,28 @@ PLAN = Plan(SPACE, Permutation(10, 1), probes.get("tcp_synscan"), bytes(16))
 def test_plans_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         replace(PLAN, **wrong)
+
+
+def test_the_cooldown_is_not_counted_from_before_the_first_probe() -> None:
+    """The receive thread may look while the sender threads are made and not begun: a busy machine did, and scans ended
+    without a cooldown."""
+
+    class Sends(threading.Thread):
+        error = None
+
+    engine = PacketEngine(replace(PLAN, cooldown=60.0), lambda answers: None)
+    sender = Sends(target=lambda: None)
+    engine._senders.append(sender)  # type: ignore[arg-type]
+    assert engine.sending
+    assert not engine._over()
+    assert engine._sending_ended is None
+    sender.start()
+    sender.join()
+    assert not engine.sending
+    began = time.monotonic()
+    assert not engine._over()
+    assert engine._sending_ended is not None
+    assert engine._sending_ended >= began
 
 
 def test_an_engine_that_was_never_opened() -> None:
