@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
 def carry_out(loaded: Loaded) -> int:
     import asyncio
     import os
+    import random
     import time
     from pathlib import Path
 
@@ -65,7 +66,7 @@ def carry_out(loaded: Loaded) -> int:
         state = await asyncio.to_thread(State, fleet.state)
         topics, metrics = topics_of(bus), Metrics()
         publisher = open_publisher(bus.sink, bus, main=topics.hits, stage="coordinator")
-        ledger = Ledger(timeout=settings.agent_timeout, slice_seconds=settings.slice_seconds)
+        ledger = Ledger(timeout=settings.agent_timeout, slice_seconds=settings.slice_seconds, rng=random.Random())
         coordinator = Coordinator(
             state, authority, ledger, publisher, topics, layout=Layout, clock=time.time, metrics=FleetMetrics(metrics)
         )

@@ -66,9 +66,10 @@ def look(state: State, now: float, sort: str) -> dict[str, Any]:
     agents.sort(key=lambda row: row[sort])
     scans = []
     for job in ledger.jobs.values():
-        held = sum(h.at - h.first for h in ledger.leases.values() if h.scan == job.work.scan and h.only is None)
+        mine = [h for h in ledger.leases.values() if h.scan == job.work.scan and not h.check]
+        held = sum(h.at - h.first for h in mine if h.only is None)
         done = job.positions + held
-        rate = sum(ledger.agents[h.agent].rate for h in ledger.leases.values() if h.scan == job.work.scan)
+        rate = sum(ledger.agents[h.agent].rate for h in mine)
         seen = job.coverage()
         scans.append(
             {

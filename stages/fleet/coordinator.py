@@ -240,18 +240,19 @@ class Coordinator:
         if not token.isdecimal() or len(token) > 19:
             raise ValueError("token: not a number")
         now = self._clock()
-        held = self.ledger.results(alias, int(token), 0, now)
+        held = self.ledger.results(alias, int(token), (), now)
         if not held.begun:
             raise Wrong("results of a slice that was not begun")
-        outputs = [self._checked(alias, held, line) for line in body.splitlines() if line.strip()]
-        await self._publisher.publish(outputs)
+        checked = [self._checked(alias, held, line) for line in body.splitlines() if line.strip()]
+        await self._publisher.publish([output for _, output in checked])
         # Lost meanwhile: what is in the log is true and stays, and whoever has the slice now finds it again.
-        self.ledger.results(alias, held.token, len(outputs), now)
-        self._metrics.results.add(len(outputs))
+        self.ledger.results(alias, held.token, [position for position, _ in checked if position >= 0], now)
+        self._metrics.results.add(len(checked))
         return Order(optout=self._optouts.version)
 
-    def _checked(self, alias: str, held: Held, line: bytes) -> Output:
-        """One result as it goes to the log. Raises ValueError, Wrong."""
+    def _checked(self, alias: str, held: Held, line: bytes) -> tuple[int, Output]:
+        """(position, or -1 if it says nothing in a sample; as it goes to the log) of one result. Raises ValueError and
+        Wrong."""
         if len(line) > MAX_RECORD_BYTES:
             raise ValueError(f"a record of {len(line)} bytes")
         try:
@@ -273,7 +274,8 @@ class Coordinator:
         )
         if hit.id != made.id:
             raise Wrong("a record whose id is another's")
-        return Output(self._topics.hits, prefix_key(hit.ip), line)
+        counts = not held.apart or hit.ip not in _networks(held.apart)
+        return at if counts else -1, Output(self._topics.hits, prefix_key(hit.ip), line)
 
     def _place(self, job: Job) -> Layout:
         scan = job.work.scan

@@ -27,7 +27,7 @@ class FleetMetrics:
         self.refused = m.counter(f"{p}_requests_refused", "Requests refused, by status", "status", REFUSALS)
         self.results = m.counter(f"{p}_results", "Results taken from agents and written to the log")
         self._agents = m.gauges(f"{p}_agents", "Agents by what they do", "status", self._by_status)
-        self._parts = m.gauge(f"{p}_parts_waiting", "Parts of scans that nobody does now", self._waiting)
+        self._parts = m.gauge(f"{p}_parts_waiting", "Parts of scans that nobody does now", lambda: self._of(_waiting))
         self._leases = m.gauge(f"{p}_leases", "Slices that agents hold", lambda: self._of(_leases))
         self._scans = m.gauge(f"{p}_scans", "Scans under way", lambda: self._of(_under_way))
         self._wanted = m.gauge(f"{p}_positions", "Targets of the scans under way", lambda: self._of(_size))
@@ -57,7 +57,9 @@ class FleetMetrics:
         return 0.0 if self._ledger is None else float(number(self._ledger))
 
     def _waiting(self) -> float:
-        return self._of(lambda ledger: sum(not ledger.jobs[part.scan].ended for part in ledger.parts.values()))
+        return self._of(
+            lambda ledger: sum(not part.check and not ledger.jobs[part.scan].ended for part in ledger.parts.values())
+        )
 
     def _by_status(self) -> dict[str, float]:
         counts = dict.fromkeys(STATUSES, 0.0)
@@ -77,9 +79,14 @@ def _size(ledger: Ledger) -> float:
 
 def _positions(ledger: Ledger) -> float:
     under_way = {job.work.scan: job.positions for job in ledger.jobs.values() if not job.ended}
-    held = sum(h.at - h.first for h in ledger.leases.values() if h.only is None and h.scan in under_way)
+    mine = (h for h in ledger.leases.values() if h.only is None and not h.check and h.scan in under_way)
+    held = sum(h.at - h.first for h in mine)
     return sum(under_way.values()) + held
 
 
 def _leases(ledger: Ledger) -> float:
     return len(ledger.leases)
+
+
+def _waiting(ledger: Ledger) -> float:
+    return sum(not part.check and not ledger.jobs[part.scan].ended for part in ledger.parts.values())

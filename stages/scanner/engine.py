@@ -403,8 +403,8 @@ class PacketEngine:
 
     @property
     def sending(self) -> bool:
-        """Whether a sender thread still runs (a paused one does), or has yet to begin: the receive thread looks too, and
-        would count the cooldown from before the first probe."""
+        """Whether a sender thread still runs (a paused one does), or has yet to begin: the receive thread looks too,
+        and would count the cooldown from before the first probe."""
         return any(sender.ident is None or sender.is_alive() for sender in self._senders)
 
     @property

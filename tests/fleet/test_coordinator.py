@@ -127,6 +127,26 @@ async def test_of_what_others_skipped_only_that_is_taken(house: House) -> None:
     assert (await house.say("bob", "results", hit(9, vantage="bob").dump(), str(rest.token))).status == 422
 
 
+async def test_in_a_sample_what_the_first_one_left_out_does_not_count(house: House) -> None:
+    house.coordinator.ledger._rng = random.Random(1)
+    given = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body).slice
+    assert given is not None
+    nets = ("10.0.0.0-10.0.0.99",)
+    await house.say("alice", "begin", messages.Begin(token=given.token, digest=DIGEST, skipped=nets))
+    body = b"\n".join(hit(n).dump() for n in range(100, given.last))
+    await house.say("alice", "results", body, str(given.token))
+    await progress(house, "alice", given, given.last)
+    sample = await leased(house, "bob")
+    held = house.coordinator.ledger.leases[sample.token]
+    assert (held.check, held.apart) == ("alice", nets)
+    body = b"\n".join(hit(n, vantage="bob").dump() for n in range(sample.first, sample.last))
+    assert (await house.say("bob", "results", body, str(sample.token))).status == 200
+    assert min(held.found) >= 100
+    await progress(house, "bob", sample, sample.last)
+    assert house.coordinator.ledger.agents["alice"].checks == 1
+    assert house.coordinator.ledger.agents["alice"].why == ""
+
+
 async def test_networks_that_are_none(house: House) -> None:
     lease = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body)
     assert lease.slice is not None

@@ -112,7 +112,7 @@ def test_a_returning_agent_with_a_stale_lease_changes_nothing() -> None:
         with pytest.raises(Fenced):
             at(books, alias, slice, slice.last, NOW + TIMEOUT + 2)
         with pytest.raises(Fenced):
-            books.results(alias, slice.token, 1, NOW)
+            books.results(alias, slice.token, [1], NOW)
         with pytest.raises(Fenced):
             books.refuse(alias, slice.token, "", NOW)
     assert books.jobs["town"].positions == before
@@ -303,12 +303,89 @@ def test_after_a_restart_nobody_is_late_and_everything_goes_on() -> None:
     assert again.serial >= books.serial
 
 
+def sampled(found: set[int], again: set[int]) -> Ledger:
+    """ "alice" does her first slice and finds this; "bob" does the sample of it, and finds that."""
+    books = ledger("alice", "bob")
+    books._rng = random.Random(1)
+    slice = leased(books, "alice")
+    books.results("alice", slice.token, [n for n in sorted(found) if n < slice.last], NOW)
+    at(books, "alice", slice, slice.last)
+    while True:
+        other = leased(books, "bob")
+        held = books.leases[other.token]
+        if held.check:
+            break
+        at(books, "bob", other, other.last)
+    assert (held.check, held.only) == ("alice", None)
+    assert slice.first <= other.first < other.last <= slice.last
+    books.results("bob", other.token, [n for n in sorted(again) if other.first <= n < other.last], NOW)
+    at(books, "bob", other, other.last)
+    return books
+
+
+@pytest.mark.parametrize(("hits", "size"), [(0, 100), (200, 32), (100, 64), (10, 100)])
+def test_a_sample_is_as_large_as_it_must_be_to_tell(hits: int, size: int) -> None:
+    """Ten seconds' worth at most, which is a hundred positions here; of a slice of two hundred."""
+    books = ledger("alice", "bob")
+    books._rng = random.Random(1)
+    slice = leased(books, "alice")
+    books.results("alice", slice.token, range(hits), NOW)
+    at(books, "alice", slice, slice.last)
+    sample = leased(books, "bob")
+    assert sample.last - sample.first == size
+
+
+ODD = set(range(1, 1_024, 2))
+
+
+@pytest.mark.parametrize(
+    ("found", "again", "why"),
+    [
+        (ODD, ODD, ""),
+        ({n for n in ODD if n % 10 != 1}, ODD, ""),  # a fifth was lost on the way
+        (ODD, {n for n in ODD if n % 10 != 1}, ""),
+        (set(), ODD, "has not found"),
+        ({n for n in ODD if n % 10 == 1}, ODD, "has not found"),
+        (ODD, set(), "has found alone"),
+        ({5}, {7, 9}, ""),  # too little to tell
+    ],
+)
+def test_who_has_seen_far_less_or_more_than_another_is_set_aside(found: set[int], again: set[int], why: str) -> None:
+    books = sampled(found, again)
+    agent = books.agents["alice"]
+    assert agent.checks == 1
+    assert (why in agent.why, bool(agent.why)) == (True, bool(why))
+    assert books.agents["bob"].why == ""
+
+
+def test_a_sample_is_nothing_of_the_scan() -> None:
+    books = sampled(ODD, ODD)
+    while isinstance(given := books.lease("alice", NOW), Slice):
+        books.begin("alice", given.token, DIGEST, (), NOW)
+        at(books, "alice", given, given.last)
+    job = books.jobs["town"]
+    assert job.ended
+    assert job.coverage().twice == 0
+    assert job.hits == len([n for n in ODD if n < 200])
+
+
+def test_a_sample_that_nobody_else_can_do_keeps_no_scan_from_its_end() -> None:
+    books = ledger("alice")
+    books._rng = random.Random(1)
+    while isinstance(given := books.lease("alice", NOW), Slice):
+        books.begin("alice", given.token, DIGEST, (), NOW)
+        at(books, "alice", given, given.last)
+    assert books.jobs["town"].ended
+    assert [part.check for part in books.parts.values()] == ["alice"]
+
+
 class Fleet:
     """Agents that work, lie, die and come back, over a ledger that is killed now and then."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.books = ledger("a", "b", "c")
+        self.books._rng = self.random
         self.now = NOW
         self.held: list[tuple[str, Slice, int]] = []
         self.kept: dict[tuple[str, str], Change] = {}
@@ -344,7 +421,7 @@ class Fleet:
             self.books.hello(alias, can(), self.now, (), self.now)
         else:
             self.save()
-            self.books = Ledger(timeout=TIMEOUT, slice_seconds=20.0)
+            self.books = Ledger(timeout=TIMEOUT, slice_seconds=20.0, rng=self.random)
             self.books.restore(self.kept.values())
             self.books.restarted(self.now)
         self.save()

@@ -28,7 +28,7 @@ def test_what_the_ledger_holds() -> None:
     assert isinstance(given, Slice)
     books.begin("alice", given.token, DIGEST, (), NOW)
     books.progress("alice", given.token, 50, shown(given, 50), sent=48, rate=9.0, pending=7, finished=False, now=NOW)
-    books.results("alice", given.token, 3, NOW)
+    books.results("alice", given.token, [1, 2, 3], NOW)
     assert sample(metrics, "agents", status="executing") == 1
     assert (sample(metrics, "positions"), sample(metrics, "positions_done")) == (1_024, 50)
     assert (sample(metrics, "scans"), sample(metrics, "leases"), sample(metrics, "parts_waiting")) == (1, 1, 1)

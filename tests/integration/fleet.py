@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from stages.cli.fleettop import look
+from stages.fleet.state import State
 from stages.simnet.network import Simnet
 from stages.sink.store import Collection
 from tests.integration import plans
@@ -63,8 +67,9 @@ class Ground:
         self.say("campaign", "submit", f"{scan}.toml")
 
     def seen(self) -> dict[str, Any]:
-        seen: dict[str, Any] = json.loads(self.say("fleet", "top", "--json"))
-        return seen
+        """What `longline fleet top --json` prints."""
+        with closing(State(self.folder / "fleet.db", make=False)) as state:
+            return look(state, time.time(), "alias")
 
     def scan(self, name: str = "town") -> dict[str, Any]:
         return next((scan for scan in self.seen()["scans"] if scan["scan"] == name), {"state": "", "done": 0})

@@ -25,7 +25,7 @@ def test_five_agents_of_different_speed(town: Simnet, crew: Crew, tmp_path: Path
     seen = ground.complete()
     assert (seen["done"], seen["twice"]) == (seen["targets"], 0)
     table = ground.seen()["table"]
-    assert sum(row["sent"] for row in table) == seen["targets"]
+    assert sum(row["sent"] for row in table) >= seen["targets"], "besides there are samples"
     assert all(row["slices"] for row in table), table
     ground.assert_true()
     ground.end(agents)
@@ -71,7 +71,8 @@ def test_what_one_agent_may_not_scan_is_done_by_another(town: Simnet, crew: Crew
     ground.complete()
     table = {row["alias"]: row for row in ground.seen()["table"]}
     assert table["shy"]["sent"] == 12_288 - 3 * (256 + 128)
-    assert table["bold"]["sent"] == 3 * (256 + 128)
+    assert table["bold"]["sent"] >= 3 * (256 + 128)
+    assert [row["why"] for row in table.values()] == ["", ""], "what was left out on purpose is held against nobody"
     ground.assert_true()
     ground.end([shy, bold])
 
