@@ -116,10 +116,10 @@ class Reloader:
         seen = self._read_as
         different = 0
         while True:
-            asked = False
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.poll):
-                    asked = await self._wanted.wait()
+                    await self._wanted.wait()
+            asked = self._wanted.is_set()  # also what came just as the time was over
             self._wanted.clear()
             before, seen = seen, await asyncio.to_thread(self._signatures)
             different = different + 1 if seen != self._read_as else 0

@@ -157,6 +157,26 @@ async def test_a_fault_in_the_consumer_does_not_end_the_watch(tmp_path, caplog):
     await reloader.close()
 
 
+async def test_a_wish_that_comes_as_the_time_is_over_is_not_lost(tmp_path):
+    file = tmp_path / "block.txt"
+    file.write_text("1.0.0.0/8\n")
+    seen = []
+
+    class Late(asyncio.Event):
+        """Somebody asks at the very moment at which the watch stops waiting."""
+
+        async def wait(self):
+            if not seen:
+                self.set()
+            raise TimeoutError
+
+    reloader = Reloader(ListSettings(blocklist_file=(str(file),), poll=POLL), resolve, seen.append)
+    reloader._wanted = Late()
+    watch = asyncio.create_task(reloader._watch())
+    await until(lambda: seen)
+    watch.cancel()
+
+
 def test_outside_the_main_thread_files_are_still_watched(tmp_path):
     file = tmp_path / "block.txt"
     file.write_text("1.0.0.0/8\n")
