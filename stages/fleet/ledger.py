@@ -450,7 +450,7 @@ class Ledger:
             return
         job = self.jobs[held.scan]
         most = max(1, math.ceil(held.rate * CHECK_SECONDS))
-        wanted = math.ceil(CHECK_ANSWERS * job.sent / job.hits) if job.hits else most
+        wanted = math.ceil(CHECK_ANSWERS * job.sent / job.hits) if job.hits and job.sent else most
         size = min(held.last - held.first, most, max(1, wanted))
         first = held.first + self._rng.randrange(held.last - held.first - size + 1)
         expected = [position for position in held.found if first <= position < first + size]

@@ -13,6 +13,7 @@ from stages.fleet.coordinator import Answer
 from stages.fleet.messages import MAX_RESULTS, PROTOCOL, Slice
 from tests.fleet.house import TOPICS, House
 from tests.fleet.material import DIGEST, NOW, can, hit, shown, work
+from tests.fuzzing import fuzz, inputs
 
 
 @pytest.fixture
@@ -249,10 +250,11 @@ async def test_an_order_to_stop_reaches_the_agent(house: House) -> None:
     assert (order.stop, "an abuse mail" in order.reason) == (True, True)
 
 
-FUZZED = 2_000
+#: Of messages in `make test`; `make fuzz` sends as many as it is told.
+FUZZED = inputs(2_000)
 
 
-@pytest.mark.timeout(120)
+@fuzz
 async def test_whatever_is_sent_nothing_is_disturbed(house: House) -> None:
     """Messages cut, mixed, repeated and changed: refused by a status, and the scan is done as if nothing had been."""
     rng = random.Random(7)
