@@ -89,6 +89,7 @@ class Coordinator:
             "/v1/progress": self._progress,
             "/v1/refuse": self._refuse,
             "/v1/optout": self._optout_list,
+            "/v1/check": self._check,
         }
 
     async def start(self) -> None:
@@ -222,6 +223,10 @@ class Coordinator:
             sent=said.sent, rate=said.rate, pending=said.pending, finished=said.finished, now=self._clock(),
         )  # fmt: skip
         return [Order(optout=self._optouts.version, stop=bool(stop), reason=stop)]
+
+    def _check(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
+        """`longline agent --check`: the certificate is taken."""
+        return [Order()]
 
     def _optout_list(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
         return [self._optouts]

@@ -180,6 +180,7 @@ async def test_who_shows_no_certificate_or_a_strange_one_gets_nothing(house: Hou
         for path in ("hello", "lease", "begin", "progress", "refuse", "results", "check"):
             assert (await house.say(serial, path, b"{}")).status == status
     assert (await house.say("alice", "nothing", b"{}")).status == 404
+    assert (await house.say("alice", "check", b"")).status == 200
 
 
 async def test_a_revoked_agent_is_cut_off_and_its_slice_given_to_others(house: House) -> None:

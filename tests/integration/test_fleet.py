@@ -102,6 +102,8 @@ def test_an_agent_goes_on_while_its_coordinator_is_away(town: Simnet, crew: Crew
     alice = ground.agent("alice", "--keep", "kept.jsonl", rate=3_000)
     ground.submit()
     until(lambda: ground.seen()["agents"]["executing"], "alice is at work")
+    way = ground.say("agent", ground.url, "--check", "--folder", "alice")
+    assert [line.split()[0] for line in way.splitlines()] == ["pass", "pass"], way
     ground.coordinator.kill()
     until(lambda: "results written" in alice.text, "the slice is scanned")
     ground.coordinator.start()
