@@ -134,7 +134,9 @@ class Coordinator:
                 return self._say([await self._enrol(body)])
             alias = self._alias(serial)
             if path == "/v1/results":
-                return self._say([await self._results(alias, token, body)])
+                order = await self._results(alias, token, body)
+                await self._state.keep(self.ledger.take_changes())
+                return self._say([order])
             route = self._routes.get(path)
             if route is None:
                 raise _Refused(404, f"no such way: {path[:100]}")

@@ -320,15 +320,22 @@ class Ledger:
         self._end(held, "refused", now, reason)
 
     def results(self, alias: str, token: int, positions: Sequence[int], now: float) -> Held:
-        """Results of these positions came under this token. Raises Fenced."""
+        """Results of these positions came under this token; what comes again, as its answer was lost, counts once.
+        Raises Fenced."""
         held = self._held(alias, token, now)
-        held.hits += len(positions)
-        held.found += positions
+        known = set(held.found)
+        fresh = [position for position in dict.fromkeys(positions) if position not in known]
+        held.hits += len(fresh)
+        held.found += fresh
         agent, job = self.agents[alias], self.jobs[held.scan]
-        agent.hits += len(positions)
+        agent.hits += len(fresh)
         agent.last_data = now
-        if not held.check:
-            job.hits += len(positions)
+        if fresh:
+            if not held.check:
+                job.hits += len(fresh)
+                self._keep_job(job)
+            self._keep_lease(held)
+            self._keep("agents", alias, asdict(agent))
         held.deadline = now + self.timeout
         return held
 

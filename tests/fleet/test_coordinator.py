@@ -58,6 +58,17 @@ async def test_results_come_to_the_log_before_they_are_acknowledged(house: House
     assert (await house.say("alice", "results", lines[0], str(slice.token))).status == 503
 
 
+async def test_results_are_counted_once_whatever_is_lost_and_killed(house: House) -> None:
+    slice = await leased(house, "alice")
+    body = b"\n".join(hit(n).dump() for n in (1, 5, 9))
+    for _ in range(3):  # the answer was lost, and the coordinator killed
+        assert (await house.say("alice", "results", body, str(slice.token))).status == 200
+        await house.restart()
+    await house.say("alice", "results", body + b"\n" + hit(11).dump(), str(slice.token))
+    await house.restart()
+    assert house.coordinator.ledger.jobs["town"].hits == house.coordinator.ledger.agents["alice"].hits == 4
+
+
 async def test_a_whole_scan_has_its_start_and_its_end_in_the_log(house: House) -> None:
     house.now += 5
     while True:
