@@ -93,18 +93,15 @@ def policy_of(settings: AgentSettings, lists: ListSettings, can: Capabilities) -
     from stages.core.netset import NetSet
     from stages.core.policy import Policy
     from stages.core.resolving import resolver
-    from stages.fleet.policy import Hours, LocalPolicy, ports_of
+    from stages.core.routing import parse_ports
+    from stages.fleet.policy import Hours, LocalPolicy
 
-    try:
-        ports = None if settings.ports is None else frozenset(ports_of(settings.ports))
-    except ValueError as error:
-        raise UsageError("--ports", settings.ports, str(error)) from None
     policy = Policy.for_scan(read_lists(lists, resolver()), lists, ())
     return LocalPolicy(
         max_rate=settings.max_rate,
         forbidden=NetSet(v4=policy.forbidden_v4),
         probes=frozenset(can.probes),
-        ports=ports,
+        ports=None if settings.ports is None else parse_ports(settings.ports),
         syn_per_target=settings.syn_per_target,
         hours=Hours.parse(settings.hours),
     )
@@ -203,9 +200,8 @@ async def _enrol(settings: AgentSettings, urls: list[str], folder: Path) -> None
     import asyncio
 
     from stages.core.errors import HostError
-    from stages.fleet import agent, ca, messages
+    from stages.fleet import ca, link, messages
     from stages.fleet.https import Client
-    from stages.fleet.messages import parse
 
     assert settings.token is not None
     url = urls[0]
@@ -219,7 +215,7 @@ async def _enrol(settings: AgentSettings, urls: list[str], folder: Path) -> None
         status, body = await stranger.post("/v1/authority", b"")
     finally:
         await stranger.close()
-    authority = parse(messages.Enrolled, body).authority.encode() if status == 200 else b""
+    authority = link.heard(url, messages.Enrolled, body).authority.encode() if status == 200 else b""
     try:
         found = ca.fingerprint(authority)
     except ValueError:
@@ -229,7 +225,7 @@ async def _enrol(settings: AgentSettings, urls: list[str], folder: Path) -> None
     key, request = ca.request(settings.alias or "agent")
     way = Client(url, None, authority=authority)
     try:
-        enrolled = await agent.enrol(way, settings.token, request)
+        enrolled = await link.enrol(way, settings.token, request)
     finally:
         await way.close()
     await asyncio.to_thread(ca.write_private, identity.key, key)

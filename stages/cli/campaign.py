@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -48,8 +49,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args, *SECTIONS).get("fleet", FleetSettings)
     if args.action == "submit" and not Path(args.what).is_file():
         raise UsageError("FILE", args.what, "no such file")
-    state = State(settings.state, make=args.action == "submit")
-    try:
+    with closing(State(settings.state, make=args.action == "submit")) as state:
         if args.action == "submit":
             for work in submit(state, args.what):
                 sys.stdout.write(f"{work.scan}: {work.size:,} targets\n")
@@ -59,8 +59,6 @@ def run(args: argparse.Namespace) -> int:
             state.ask("stop", {"scan": args.what, "reason": args.reason})
         else:
             _status(state, as_json=args.json)
-    finally:
-        state.close()
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from stages.cli.sections import add_settings, load_settings
 from stages.core.errors import LonglineError, UsageError
+from stages.core.reload import Signature, signature
 
 if TYPE_CHECKING:
     from stages.core.settings import Loaded
@@ -105,7 +106,7 @@ class Optouts:
     def __init__(self, file: str | None) -> None:
         """Raises UsageError for a file that cannot be read now."""
         self._file = file
-        self._seen: tuple[int, int] | None = None
+        self._seen: Signature = None
         self._networks: list[str] = []
         if file is not None:
             self._networks = self._read(file)
@@ -113,14 +114,12 @@ class Optouts:
     def read(self) -> list[str]:
         """Blocks."""
         if self._file is not None:
-            import os
-
             try:
-                stat = os.stat(self._file)
-                seen = (stat.st_mtime_ns, stat.st_size)
+                seen = signature(self._file)
                 if seen != self._seen:
-                    self._networks, self._seen = self._read(self._file), seen
-            except (OSError, LonglineError) as error:
+                    self._seen = seen  # what is wrong with it is told once, until it changes
+                    self._networks = self._read(self._file)
+            except LonglineError as error:
                 log.error("%s is not read again, the old list stays in force: %s", self._file, error)
         return self._networks
 
@@ -128,19 +127,17 @@ class Optouts:
     def _read(file: str) -> list[str]:
         from pathlib import Path
 
-        from stages.core.netset import NetSet
+        from stages.core.netset import NetSet, range_texts
         from stages.fleet.messages import MAX_OPTOUTS
-        from stages.fleet.optout import read
-        from stages.fleet.work import range_texts
 
         try:
-            entries = list(read(Path(file).read_text(encoding="utf-8"), file))
+            text = Path(file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError("--optout", file, str(error)) from None
-        networks = range_texts(NetSet.parse([entry.network for entry in entries], file).ranges_v4())
+        networks = range_texts(NetSet.parse(text.splitlines(), file).ranges_v4())
         if len(networks) > MAX_OPTOUTS:
             raise UsageError("--optout", file, f"{len(networks)} networks, at most {MAX_OPTOUTS}")
-        return list(networks)
+        return networks
 
 
 class Watched:
@@ -148,7 +145,7 @@ class Watched:
 
     def __init__(self, folder: str | None, state: State) -> None:
         self._folder, self._state = folder, state
-        self._seen: dict[str, float] = {}
+        self._seen: dict[str, Signature] = {}
 
     def look(self) -> None:
         """Blocks."""
@@ -160,13 +157,10 @@ class Watched:
 
         folder = Path(self._folder)
         for file in sorted((*folder.glob("*.toml"), *folder.glob("*.txt"))):
-            try:
-                changed = file.stat().st_mtime
-            except OSError:
+            seen = signature(str(file))
+            if seen is None or self._seen.get(file.name) == seen:
                 continue
-            if self._seen.get(file.name) == changed:
-                continue
-            self._seen[file.name] = changed
+            self._seen[file.name] = seen
             try:
                 for work in submit(self._state, str(file)):
                     log.info("%s: scan %s, %d targets", file, work.scan, work.size)

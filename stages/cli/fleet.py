@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 from stages.cli.sections import add_settings, load_settings
@@ -91,11 +92,8 @@ def _enrol(settings: FleetSettings, hosts: list[str] | None, alias: str) -> int:
     if ca.ALIAS(alias) is None:
         raise UsageError("ALIAS", alias, "letters, digits, . _ -, at most 63")
     token, hashed = ca.new_token(_authority(settings, hosts))
-    state = State(settings.state)
-    try:
+    with closing(State(settings.state)) as state:
         state.add_token(hashed, alias, time.time() + ca.TOKEN_SECONDS)
-    finally:
-        state.close()
     sys.stdout.write(token + "\n")
     return 0
 
@@ -103,11 +101,8 @@ def _enrol(settings: FleetSettings, hosts: list[str] | None, alias: str) -> int:
 def _revoke(settings: FleetSettings, alias: str) -> int:
     from stages.fleet.state import State
 
-    state = State(settings.state, make=False)
-    try:
+    with closing(State(settings.state, make=False)) as state:
         gone = state.revoke(alias, time.time())
-    finally:
-        state.close()
     if not gone:
         sys.stderr.write(f"longline fleet: {alias} had no certificate\n")
     return 0 if gone else 1
@@ -120,11 +115,8 @@ def _list(settings: FleetSettings, *, as_json: bool) -> int:
     from stages.core.times import rfc3339
     from stages.fleet.state import State
 
-    state = State(settings.state, make=False)
-    try:
+    with closing(State(settings.state, make=False)) as state:
         rows = state.certificates()
-    finally:
-        state.close()
     for row in rows:
         for name in ("issued", "ends", "revoked"):
             row[name] = None if row[name] is None else rfc3339(int(row[name] * 1e6))
@@ -139,11 +131,8 @@ def _trace(settings: FleetSettings, *, as_json: bool) -> int:
     from stages.core.times import rfc3339
     from stages.fleet.state import State
 
-    state = State(settings.state, make=False)
-    try:
+    with closing(State(settings.state, make=False)) as state:
         lines = [(int(change.key), change.body or {}) for change in state.things("trace")]
-    finally:
-        state.close()
     rows = [{**body, "at": rfc3339(int(body["at"] * 1e6))} for _, body in sorted(lines, key=lambda line: line[0])]
     asyncio.run(show_documents(rows, ("at", "event", "scan", "agent", "token", "detail"), json=as_json))
     return 0
@@ -158,8 +147,7 @@ def _top(settings: FleetSettings, args: argparse.Namespace) -> int:
 
     if args.sort not in COLUMNS:
         raise UsageError("--sort", args.sort, f"not one of {', '.join(COLUMNS)}")
-    state = State(settings.state, make=False)
-    try:
+    with closing(State(settings.state, make=False)) as state, suppress(KeyboardInterrupt):
         if args.json:
             sys.stdout.buffer.write(orjson.dumps(look(state, time.time(), args.sort)) + b"\n")
             return 0
@@ -174,7 +162,4 @@ def _top(settings: FleetSettings, args: argparse.Namespace) -> int:
             while True:
                 time.sleep(EVERY)
                 live.update(table(look(state, time.time(), args.sort)))
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        state.close()
+    return 0

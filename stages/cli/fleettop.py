@@ -66,14 +66,14 @@ def look(state: State, now: float, sort: str) -> dict[str, Any]:
     agents.sort(key=lambda row: row[sort])
     scans = []
     for job in ledger.jobs.values():
-        mine = [h for h in ledger.leases.values() if h.scan == job.work.scan and not h.check]
-        held = sum(h.at - h.first for h in mine if h.only is None)
-        done = job.positions + held
-        rate = sum(ledger.agents[h.agent].rate for h in mine)
+        scan = job.work.scan
+        done = ledger.reached(scan)
+        held = (h for h in ledger.leases.values() if h.scan == scan and not h.check)
+        rate = sum(ledger.agents[h.agent].rate for h in held)
         seen = job.coverage()
         scans.append(
             {
-                "scan": job.work.scan,
+                "scan": scan,
                 "state": "stopped" if job.stopped else "complete" if job.ended else "under way",
                 "elapsed": round((job.ended or now) - job.submitted),
                 "targets": job.work.size,

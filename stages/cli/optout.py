@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import fcntl
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,6 +87,7 @@ def _entries(file: Path) -> list[Optout]:
 @contextmanager
 def _changing(file: Path) -> Iterator[list[Optout]]:
     """Its entries, to be changed: written whole or not at all, by one of us at a time. Raises UsageError, HostError."""
+    from stages.core import files
     from stages.fleet.optout import text
 
     try:
@@ -95,12 +95,7 @@ def _changing(file: Path) -> Iterator[list[Optout]]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             entries = _entries(file)
             yield entries
-            part = file.with_name(f"{file.name}.{os.getpid()}")
-            with part.open("w", encoding="utf-8") as out:
-                out.write(text(entries))
-                out.flush()
-                os.fsync(out.fileno())
-            part.replace(file)
+            files.replace(file, text(entries).encode(), files.SHARED)
     except OSError as error:
         raise HostError(f"{file} cannot be written: {error.strerror}") from None
     sys.stderr.write(f"longline optout: {len(entries)} in {file}\n")

@@ -9,12 +9,12 @@ from typing import Any, Final
 from stages.core.bus.base import Publisher, Topics
 from stages.core.errors import HostError, UsageError
 from stages.core.lists import Lists
-from stages.core.netset import NetSet
+from stages.core.netset import NetSet, range_texts
 from stages.core.policy import Policy
 from stages.core.resolving import resolver
 from stages.core.settings import ListSettings
 from stages.fleet.messages import Capabilities, Slice
-from stages.fleet.work import MAX_RANGES, Work, range_texts
+from stages.fleet.work import MAX_RANGES, Work
 from stages.net.privileges import Setup
 from stages.scanner import app
 from stages.scanner import checkpoint as checkpoints
@@ -71,7 +71,7 @@ def work_of(settings: ScannerSettings, lists: ListSettings) -> Work:
     if settings.scan is None:
         raise UsageError("--scan", None, "a fleet's scan needs a name (scan = ... in the section [scanner])")
     body = {
-        "scan": settings.scan, "ranges": range_texts(list(ranges)), "ports": settings.target_ports or "",
+        "scan": settings.scan, "ranges": tuple(range_texts(ranges)), "ports": settings.target_ports or "",
         "probe": settings.probe_module, "probe_args": settings.probe_args or "", "seed": spec.seed, "size": spec.size,
         "digest": "0" * 32, "probes": settings.probes, "retries": settings.retries,
         "retry_interval": float(settings.retry_interval), "cooldown": float(settings.cooldown_time),

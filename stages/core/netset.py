@@ -172,6 +172,12 @@ class NetSet:
         return [Span(4, *pair) for pair in self.v4] + [Span(6, *pair) for pair in self.v6]
 
 
+def range_texts(v4: Iterable[Range], v6: Iterable[Range] = ()) -> list[str]:
+    """Ranges as `first-last`, IPv4 first."""
+    texts = [f"{IPv4Address(first)}-{IPv4Address(last)}" for first, last in v4]
+    return texts + [f"{IPv6Address(first)}-{IPv6Address(last)}" for first, last in v6]
+
+
 def parse_lines(
     lines: Iterable[str],
     file: str,

@@ -12,46 +12,29 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final, Protocol, TypeVar
+from typing import IO, Final, Protocol
 
 from stages.core.bus.base import Publisher
-from stages.core.errors import HostError, ListError, LonglineError, Unavailable, UsageError
+from stages.core.errors import HostError, LonglineError, Unavailable
 from stages.core.netset import NetSet
-from stages.core.pacing import backoff
+from stages.core.routing import parse_ports
 from stages.fleet import messages
-from stages.fleet.messages import PROTOCOL, Capabilities, Order, Slice
-from stages.fleet.policy import LocalPolicy, ports_of
-from stages.fleet.spool import Item, Spool, Spooling
-from stages.fleet.work import Strict, Work, netset, proof
+from stages.fleet.link import Gone, Link, Way, why
+from stages.fleet.messages import Capabilities, Slice
+from stages.fleet.policy import LocalPolicy
+from stages.fleet.spool import Spool, Spooling
+from stages.fleet.work import Work, proof
 
 log = logging.getLogger("longline.fleet.agent")
 
-M = TypeVar("M", bound=Strict)
-
 #: Seconds between two signs of life of a slice, which also bring the order to stop.
 BEAT: Final = 2.0
-
-#: Back-off while a coordinator is away: dnmap's clients waited ten seconds at most.
-RETRY_FIRST: Final = 0.5
-RETRY_CEILING: Final = 10.0
-
-#: Times that a message is sent which is not worth waiting for longer.
-TRIES: Final = 5
 
 #: Seconds at the end to hand over what waits.
 FLUSH: Final = 10.0
 
 #: Seconds without work after a slice that this host could not do.
 PAUSE: Final = 10.0
-
-
-class Way(Protocol):
-    """To a coordinator: `https.Client`."""
-
-    url: str
-
-    async def post(self, path: str, body: bytes, token: str = "") -> tuple[int, bytes]: ...
-    async def close(self) -> None: ...
 
 
 class SliceScan(Protocol):
@@ -85,138 +68,6 @@ class Scanner(Protocol):
     def scan(
         self, slice: Slice, *, rate: float, leave_alone: NetSet, publisher: Publisher, checkpoint: Path
     ) -> SliceScan: ...
-
-
-class Gone(Exception):
-    """A coordinator does not want us any more."""
-
-
-class Link:
-    """One coordinator: what is said to it, in order, for as long as it takes."""
-
-    def __init__(self, way: Way, spool: Spool, can: Capabilities, clock: Callable[[], float]) -> None:
-        self.url = way.url
-        self.optouts = NetSet()  #: who wants to be left alone, as this coordinator was told
-        self.on_optouts: Callable[[], None] = lambda: None
-        self._optout = ""
-        self.gone = ""  #: why this coordinator is given up
-        self.greeted = False
-        self.lost: set[int] = set()  #: tokens of leases that are not ours any more
-        self.stopped: set[int] = set()  #: and of those that are, and are to end
-        self._way, self._spool, self._can, self._clock = way, spool, can, clock
-        self._failures = 0
-        self.wait_until = 0.0  #: loop's time before which there is no use in asking
-
-    async def say(self, path: str, message: Strict) -> tuple[int, bytes]:
-        """One message, tried once. Raises Unavailable, Gone, HostError."""
-        return await self._post(path, messages.dump(message))
-
-    async def _post(self, path: str, body: bytes, token: str = "") -> tuple[int, bytes]:
-        status, answer = await self._way.post(path, body, token)
-        if status in (401, 403, 426):
-            raise Gone(_why(answer))
-        if status >= 500:
-            raise Unavailable(f"{self.url}: {status} {_why(answer)}")
-        self._failures = 0
-        return status, answer
-
-    async def insist(self, path: str, message: Strict) -> tuple[int, bytes]:
-        """The same message until it is answered, a few times. Raises as `say`."""
-        for _ in range(TRIES - 1):
-            with suppress(Unavailable):
-                return await self.say(path, message)
-            await asyncio.sleep(backoff(self._failures, RETRY_FIRST, RETRY_CEILING))
-            self._failures += 1
-        return await self.say(path, message)
-
-    async def hello(self) -> None:
-        """Greet it. Raises as `say`."""
-        hello = messages.Hello(
-            protocol=PROTOCOL, capabilities=self._can, holds=await self._spool.tokens(self.url), clock=self._clock()
-        )
-        status, body = await self.say("/v1/hello", hello)
-        if status != 200:
-            raise Gone(_why(body))
-        welcome = self._heard(messages.Welcome, body)
-        await self._heed(welcome.optout)
-        self.greeted = True
-        log.info("%s: version %s, gives slices back after %.0f s", self.url, welcome.version, welcome.timeout)
-        if abs(welcome.skew) > BEAT:
-            log.warning("%s: our clock is %+.1f s off its own", self.url, welcome.skew)
-
-    async def lease(self) -> Slice | float:
-        """A slice, or seconds to wait. Raises as `say`."""
-        if not self.greeted:
-            await self.hello()
-        status, body = await self.say("/v1/lease", Order())
-        if status == 409:
-            self.greeted = False
-            return 0.0
-        if status != 200:
-            raise Unavailable(f"{self.url}: {status} {_why(body)}")
-        lease = self._heard(messages.Lease, body)
-        await self._heed(lease.optout)
-        return lease.slice if lease.slice is not None else max(lease.wait, RETRY_FIRST)
-
-    async def upload(self) -> None:
-        """Hand over what is in the spool, for ever. Raises Gone."""
-        while True:
-            item = await self._spool.wait(self.url)
-            try:
-                if not self.greeted:
-                    await self.hello()
-                await self._hand_over(item)
-            except Unavailable as error:
-                await self.later(error)
-
-    async def _hand_over(self, item: Item) -> None:
-        if item.kind == "results":
-            status, body = await self._post("/v1/results", item.body, str(item.token))
-        else:
-            status, body = await self._post("/v1/progress", item.body)
-        if status == 200:
-            await self._spool.done(item)
-            order = self._heard(Order, body)
-            await self._heed(order.optout)
-            if order.stop:
-                log.info("%s: slice %d: told to stop: %s", self.url, item.token, order.reason)
-                self.stopped.add(item.token)
-            return
-        log.warning("%s: slice %d is not ours any more: %s", self.url, item.token, _why(body))
-        self.lost.add(item.token)
-        await self._spool.drop(self.url, item.token)
-
-    def _heard(self, kind: type[M], body: bytes) -> M:
-        """What a coordinator said. Raises Unavailable: it may speak sense another time, and we go on without it."""
-        try:
-            return messages.parse(kind, body)
-        except ValueError as error:
-            raise Unavailable(f"{self.url} speaks nonsense: {error}") from None
-
-    async def _heed(self, version: str) -> None:
-        """Somebody wants to be left alone, or no longer: hear who, before anything else."""
-        if version == self._optout:
-            return
-        status, body = await self.say("/v1/optout", Order())
-        if status == 200:
-            told = self._heard(messages.Optouts, body)
-            try:
-                self.optouts, self._optout = netset(told.networks, "optout"), told.version
-            except ListError as error:
-                raise Unavailable(f"{self.url} speaks nonsense: {error}") from None
-            log.info("%s: %d networks want to be left alone", self.url, len(told.networks))
-            self.on_optouts()
-
-    async def later(self, error: LonglineError) -> None:
-        """Wait before the next try."""
-        wait = backoff(self._failures, RETRY_FIRST, RETRY_CEILING)
-        if not self._failures:
-            log.warning("%s; results wait, next try in %.1f s", error, wait)
-        self._failures += 1
-        await asyncio.sleep(wait)
-
-    async def close(self) -> None:
-        await self._way.close()
 
 
 class Agent:
@@ -294,10 +145,7 @@ class Agent:
                 self._give_up(link, error)
                 continue
             except Unavailable as error:
-                link.wait_until = loop.time() + backoff(link._failures, RETRY_FIRST, RETRY_CEILING)
-                if not link._failures:
-                    log.warning("%s is out of reach: %s", link.url, error)
-                link._failures += 1
+                link.wait_until = loop.time() + link.away(error)
                 continue
             if isinstance(given, Slice):
                 return link, given
@@ -311,15 +159,15 @@ class Agent:
     async def _do(self, link: Link, slice: Slice, stopping: asyncio.Event) -> None:
         work = slice.work
         try:
-            why = self._policy.refusal(work, ports_of(work.ports))
-            digest = "" if why else await asyncio.to_thread(self._scanner.digest, work)
+            refusal = self._policy.refusal(work, parse_ports(work.ports, "ports") if work.ports else ())
+            digest = "" if refusal else await asyncio.to_thread(self._scanner.digest, work)
             skipped = self._policy.skipped(work, slice.only)
         except (ValueError, LonglineError) as error:
-            why = str(error)
+            refusal = str(error)
         try:
-            if why:
-                log.info("%s: slice %d of %s is refused: %s", link.url, slice.token, work.scan, why)
-                await link.say("/v1/refuse", messages.Refuse(token=slice.token, reason=why[:500]))
+            if refusal:
+                log.info("%s: slice %d of %s is refused: %s", link.url, slice.token, work.scan, refusal)
+                await link.say("/v1/refuse", messages.Refuse(token=slice.token, reason=refusal[:500]))
                 return
             begin = messages.Begin(token=slice.token, digest=digest, skipped=skipped)
             status, body = await link.insist("/v1/begin", begin)
@@ -330,7 +178,7 @@ class Agent:
             self._give_up(link, error)
             return
         if status != 200:
-            log.warning("%s: slice %d is not begun: %s", link.url, slice.token, _why(body))
+            log.warning("%s: slice %d is not begun: %s", link.url, slice.token, why(body))
             return
         await self._scan(link, slice, stopping)
 
@@ -411,25 +259,7 @@ class Agent:
                         await self._spool.emptied(link.url)
 
 
-def _why(body: bytes) -> str:
-    try:
-        return messages.parse(messages.Problem, body).error
-    except ValueError:
-        return body[:200].decode(errors="replace")
-
-
 async def _until(event: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
-
-
-async def enrol(way: Way, token: str, request: bytes) -> messages.Enrolled:
-    """Spend a one-time token. Raises UsageError for one that is not taken, Unavailable, HostError."""
-    asked = messages.Enrol(protocol=PROTOCOL, token=token, request=request.decode())
-    status, body = await way.post("/v1/enrol", messages.dump(asked))
-    if status >= 500:
-        raise Unavailable(f"{way.url}: {_why(body)}")
-    if status != 200:
-        raise UsageError("--token", None, _why(body))
-    return messages.parse(messages.Enrolled, body)

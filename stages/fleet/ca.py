@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import os
 import re
 import secrets
 from base64 import b32encode
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from stages.core import files
 from stages.core.errors import HostError, UsageError
 
 #: Of the authority; of a server or an agent: about two years, the longest that is common practice for a private one.
@@ -203,14 +203,9 @@ def alias_in(identity: Identity) -> str:
 
 def write_private(path: Path, content: bytes) -> None:
     """For our eyes only (mode 0600), whole or not at all. Raises HostError."""
-    part = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        files.replace(path, content, files.PRIVATE)
     except OSError as error:
         raise HostError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -22,10 +22,11 @@ from stages.core.errors import RecordError, Unavailable, UsageError
 from stages.core.netset import NetSet
 from stages.core.records import MAX_RECORD_BYTES, Hit, Scan, parse, prefix_key
 from stages.fleet import ca, messages
-from stages.fleet.ledger import Fenced, Held, Job, Ledger, Wrong
+from stages.fleet.ledger import Fenced, Ledger, Wrong
 from stages.fleet.messages import MAX_RESULTS, PROTOCOL, Order
 from stages.fleet.metrics import FleetMetrics
 from stages.fleet.state import State
+from stages.fleet.things import Held, Job
 from stages.fleet.work import Strict, Work, netset
 
 log = logging.getLogger("longline.fleet.coordinator")
@@ -82,7 +83,7 @@ class Coordinator:
         self._good: dict[str, str] = {}
         self._layouts: dict[str, Layout] = {}
         self._optouts = messages.Optouts(version="", networks=())
-        self._routes: Mapping[str, Callable[[str, str, bytes], Sequence[Strict]]] = {
+        self._routes: Mapping[str, Callable[[str, bytes], Strict]] = {
             "/v1/hello": self._hello,
             "/v1/lease": self._lease,
             "/v1/begin": self._begin,
@@ -128,34 +129,31 @@ class Coordinator:
         state cannot be kept: nothing may be answered then."""
         try:
             if path == "/v1/authority":
-                pem = self._authority.pem.decode()
-                return self._say([messages.Enrolled(certificate="", authority=pem)])
-            if path == "/v1/enrol":
-                return self._say([await self._enrol(body)])
-            alias = self._alias(serial)
-            if path == "/v1/results":
-                order = await self._results(alias, token, body)
-                await self._state.keep(self.ledger.take_changes())
-                return self._say([order])
-            route = self._routes.get(path)
-            if route is None:
-                raise _Refused(404, f"no such way: {path[:100]}")
-            said = route(alias, token, body)
+                said: Strict = messages.Enrolled(certificate="", authority=self._authority.pem.decode())
+            elif path == "/v1/enrol":
+                said = await self._enrol(body)
+            else:
+                alias = self._alias(serial)
+                if path == "/v1/results":
+                    said = await self._results(alias, token, body)
+                elif path in self._routes:
+                    said = self._routes[path](alias, body)
+                else:
+                    raise _Refused(404, f"no such way: {path[:100]}")
+            answer = Answer(200, messages.dump(said))
         except _Refused as refused:
-            return self._problem(refused.status, str(refused))
+            answer = self._problem(refused.status, str(refused))
         except (ValueError, UsageError) as error:
-            return self._problem(400, str(error))
+            answer = self._problem(400, str(error))
         except Fenced as fenced:
-            await self._state.keep(self.ledger.take_changes())
-            return self._problem(409, str(fenced))
+            answer = self._problem(409, str(fenced))
         except Wrong as wrong:
-            await self._state.keep(self.ledger.take_changes())
-            return self._problem(422, str(wrong))
+            answer = self._problem(422, str(wrong))
         except Unavailable as error:
             log.warning("results cannot be written now: %s", error)
-            return self._problem(503, "the coordinator cannot write now; try again")
+            answer = self._problem(503, "the coordinator cannot write now; try again")
         await self._state.keep(self.ledger.take_changes())
-        return self._say(said)
+        return answer
 
     def _alias(self, serial: str | None) -> str:
         if serial is None:
@@ -165,10 +163,6 @@ class Coordinator:
             raise _Refused(403, "this certificate was revoked, or is not one of ours")
         self.ledger.seen(alias, self._clock())
         return alias
-
-    @staticmethod
-    def _say(said: Sequence[Strict]) -> Answer:
-        return Answer(200, messages.dump(said[0]))
 
     def _problem(self, status: int, why: str) -> Answer:
         self._metrics.refused.add(1, str(status))
@@ -192,7 +186,7 @@ class Coordinator:
         log.info("agent %s is enrolled", alias)
         return messages.Enrolled(certificate=certificate.decode(), authority=self._authority.pem.decode())
 
-    def _hello(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
+    def _hello(self, alias: str, body: bytes) -> Strict:
         hello = messages.parse(messages.Hello, body)
         _same_protocol(hello.protocol)
         now = self._clock()
@@ -204,39 +198,39 @@ class Coordinator:
             timeout=self.ledger.timeout,
             skew=round(agent.skew, 3),
         )
-        return [welcome]
+        return welcome
 
-    def _lease(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
+    def _lease(self, alias: str, body: bytes) -> Strict:
         given = self.ledger.lease(alias, self._clock())
         if isinstance(given, str):
-            return [messages.Lease(optout=self._optouts.version, wait=self.ledger.wait, reason=given)]
-        return [messages.Lease(optout=self._optouts.version, slice=given)]
+            return messages.Lease(optout=self._optouts.version, wait=self.ledger.wait, reason=given)
+        return messages.Lease(optout=self._optouts.version, slice=given)
 
-    def _begin(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
+    def _begin(self, alias: str, body: bytes) -> Strict:
         begin = messages.parse(messages.Begin, body)
         netset(begin.skipped, "skipped")
         self.ledger.begin(alias, begin.token, begin.digest, begin.skipped, self._clock())
-        return [Order()]
+        return Order()
 
-    def _progress(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
+    def _progress(self, alias: str, body: bytes) -> Strict:
         said = messages.parse(messages.Progress, body)
         stop = self.ledger.progress(
             alias, said.token, said.position, said.proof,
             sent=said.sent, rate=said.rate, pending=said.pending, finished=said.finished, now=self._clock(),
         )  # fmt: skip
-        return [Order(optout=self._optouts.version, stop=bool(stop), reason=stop)]
+        return Order(optout=self._optouts.version, stop=bool(stop), reason=stop)
 
-    def _check(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
+    def _check(self, alias: str, body: bytes) -> Strict:
         """`longline agent --check`: the certificate is taken."""
-        return [Order()]
+        return Order()
 
-    def _optout_list(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
-        return [self._optouts]
+    def _optout_list(self, alias: str, body: bytes) -> Strict:
+        return self._optouts
 
-    def _refuse(self, alias: str, token: str, body: bytes) -> Sequence[Strict]:
+    def _refuse(self, alias: str, body: bytes) -> Strict:
         said = messages.parse(messages.Refuse, body)
         self.ledger.refuse(alias, said.token, said.reason, self._clock())
-        return [Order()]
+        return Order()
 
     # --- results
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from stages.core.metrics import Metrics
-from stages.fleet.ledger import Agent, Ledger
+from stages.fleet.ledger import Ledger
+from stages.fleet.things import Agent
 
 #: Agents that have series of their own, at most; the rest counts in the sums only.
 MAX_SERIES: Final = 1_000
@@ -78,10 +79,7 @@ def _size(ledger: Ledger) -> float:
 
 
 def _positions(ledger: Ledger) -> float:
-    under_way = {job.work.scan: job.positions for job in ledger.jobs.values() if not job.ended}
-    mine = (h for h in ledger.leases.values() if h.only is None and not h.check and h.scan in under_way)
-    held = sum(h.at - h.first for h in mine)
-    return sum(under_way.values()) + held
+    return sum(ledger.reached(scan) for scan, job in ledger.jobs.items() if not job.ended)
 
 
 def _leases(ledger: Ledger) -> float:

@@ -24,67 +24,22 @@ PROBES: Final = {
 
 #: Without a value, and of no meaning here.
 IGNORED: Final = frozenset(
-    [
-        "-Pn",
-        "-P0",
-        "-PN",
-        "-PE",
-        "-n",
-        "-R",
-        "-v",
-        "-vv",
-        "-vvv",
-        "-d",
-        "-dd",
-        "-T0",
-        "-T1",
-        "-T2",
-        "-T3",
-        "-T4",
-        "-T5",
-        "--open",
-        "--reason",
-        "--defeat-rst-ratelimit",
-        "--append-output",
-        "--privileged",
-        "--unprivileged",
-        "--randomize-hosts",
-        "-r",
-        "--no-stylesheet",
-    ]
-)
+    {
+        "-Pn", "-P0", "-PN", "-PE", "-n", "-R", "-v", "-vv", "-vvv", "-d", "-dd", "-T0", "-T1", "-T2", "-T3", "-T4",
+        "-T5", "--open", "--reason", "--defeat-rst-ratelimit", "--append-output", "--privileged", "--unprivileged",
+        "--randomize-hosts", "-r", "--no-stylesheet",
+    }
+)  # fmt: skip
 
 #: With a value that is not looked at.
 VALUED: Final = frozenset(
-    [
-        "-oA",
-        "-oN",
-        "-oX",
-        "-oG",
-        "-oS",
-        "-T",
-        "-e",
-        "-S",
-        "-g",
-        "--source-port",
-        "--min-rate",
-        "--min-parallelism",
-        "--max-parallelism",
-        "--min-hostgroup",
-        "--max-hostgroup",
-        "--host-timeout",
-        "--initial-rtt-timeout",
-        "--min-rtt-timeout",
-        "--max-rtt-timeout",
-        "--scan-delay",
-        "--max-scan-delay",
-        "--stats-every",
-        "--stylesheet",
-        "--dns-servers",
-        "--data-length",
-        "--ttl",
-    ]
-)
+    {
+        "-oA", "-oN", "-oX", "-oG", "-oS", "-T", "-e", "-S", "-g", "--source-port", "--min-rate", "--min-parallelism",
+        "--max-parallelism", "--min-hostgroup", "--max-hostgroup", "--host-timeout", "--initial-rtt-timeout",
+        "--min-rtt-timeout", "--max-rtt-timeout", "--scan-delay", "--max-scan-delay", "--stats-every", "--stylesheet",
+        "--dns-servers", "--data-length", "--ttl",
+    }
+)  # fmt: skip
 
 #: What is refused, with what to do instead.
 REFUSED: Final = {

@@ -8,12 +8,13 @@ whatever the work says.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from stages.core.errors import UsageError
-from stages.core.netset import NetSet
+from stages.core.netset import NetSet, range_texts
 from stages.fleet.messages import MAX_SKIPPED
-from stages.fleet.work import Work, range_texts
+from stages.fleet.work import Work
 
 #: What a probe costs a target, in packets, is bounded by this unless the user says otherwise: one and two repeats.
 DEFAULT_SYN_PER_TARGET = 3
@@ -51,7 +52,7 @@ class LocalPolicy:
     syn_per_target: int = DEFAULT_SYN_PER_TARGET
     hours: Hours = Hours()
 
-    def refusal(self, work: Work, ports: tuple[int, ...]) -> str:
+    def refusal(self, work: Work, ports: Collection[int]) -> str:
         """Why it does not do this work; empty if it does."""
         if work.probe not in self.probes:
             return f"probe module {work.probe} is not done here"
@@ -68,7 +69,7 @@ class LocalPolicy:
         gone = list(wanted.intersect(self.forbidden).ranges_v4())
         if len(gone) > MAX_SKIPPED:
             raise ValueError(f"{len(gone)} networks of it are forbidden here, more than can be said")
-        return range_texts(gone)
+        return tuple(range_texts(gone))
 
     def masked(self, work: Work, only: tuple[str, ...] | None) -> NetSet:
         """Whom the scan of a slice leaves alone: what is forbidden, and what was not asked for."""
@@ -79,15 +80,3 @@ class LocalPolicy:
     def rate(self, asked: float) -> float:
         """Probes per second: as asked for, but never more than it gives."""
         return min(asked, self.max_rate)
-
-
-def ports_of(text: str) -> tuple[int, ...]:
-    """The ports of a work: `80,443,8000-8010`. Raises ValueError."""
-    ports: list[int] = []
-    for part in filter(None, text.split(",")):
-        first, dash, last = part.partition("-")
-        low, high = int(first), int(last) if dash else int(first)
-        if not 0 <= low <= high <= 65_535:
-            raise ValueError(f"ports: {part!r}")
-        ports.extend(range(low, high + 1))
-    return tuple(ports)

@@ -16,7 +16,7 @@ import orjson
 
 from stages.core.errors import HostError, Unavailable, UsageError
 from stages.core.sqlitefile import SqliteFile
-from stages.fleet.ledger import Change
+from stages.fleet.things import Change
 
 #: Tables of things with a key, each thing as JSON.
 THINGS: Final = ("jobs", "parts", "leases", "agents", "done", "trace", "meta")

@@ -7,13 +7,11 @@ a command, or used as a path.
 from __future__ import annotations
 
 from hashlib import blake2b
-from ipaddress import IPv4Address
 from typing import Annotated, Final
 
 import pydantic
 
 from stages.core.netset import NetSet
-from stages.core.ranges import Range
 
 #: Ranges of one work, at most: 1.5 MB of text. Longer lists are not for handing around.
 MAX_RANGES: Final = 50_000
@@ -59,11 +57,6 @@ class Work(Strict):
 def netset(texts: tuple[str, ...], place: str) -> NetSet:
     """Networks and ranges as a set. Raises ListError."""
     return NetSet.parse(texts, place)
-
-
-def range_texts(ranges: tuple[Range, ...] | list[Range]) -> tuple[str, ...]:
-    """IPv4 ranges as a Work spells them."""
-    return tuple(f"{IPv4Address(first)}-{IPv4Address(last)}" for first, last in ranges)
 
 
 def proof(digest: str, first: int, last: int, only: tuple[str, ...] | None) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -22,13 +21,15 @@ from typing import Any, Final
 import orjson
 
 from stages.core.errors import HostError, UsageError
+from stages.core.files import PRIVATE
+from stages.core.files import replace as replace_file
 from stages.scanner.spec import differences, identity_digest
 
 #: Version of the format.
 VERSION: Final = 2
 
 #: Only the user who scans may read the secret.
-MODE: Final = 0o600
+MODE: Final = PRIVATE
 
 #: Bytes of the secret (SipHash-2-4 has a key of 128 bits).
 SECRET_BYTES: Final = 16
@@ -163,31 +164,10 @@ def there(path: str | Path, place: str = "--resume") -> bool:
 
 def write(path: str | Path, checkpoint: Checkpoint) -> None:
     """Replace the file at `path`; durable when this returns. Blocks on the disk. Raises HostError."""
-    path = Path(path)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, MODE)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(dump(checkpoint))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        except OSError:
-            with suppress(OSError):
-                beside.unlink()
-            raise
-        _sync_directory(path.parent)
+        replace_file(Path(path), dump(checkpoint), MODE)
     except OSError as error:
         raise HostError(f"the checkpoint {path} cannot be written: {error.strerror or error}") from None
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from stages import __version__
 from stages.core.errors import UsageError
 from stages.core.lists import Lists, read_lists
-from stages.core.netset import Resolve
+from stages.core.netset import Resolve, range_texts
 from stages.core.settings import ListSettings
 from stages.core.times import from_rfc3339, rfc3339
 from stages.scanner.checkpoint import SECRET_BYTES, Checkpoint
@@ -37,7 +37,7 @@ from stages.scanner.seenlog import SUFFIX, Known
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.sharding import own_positions, shard_behind
 from stages.scanner.space import U32Array
-from stages.scanner.spec import MAX_RANGES, ScanSpec, list_digest, range_texts, ranges_digest
+from stages.scanner.spec import MAX_RANGES, ScanSpec, list_digest, ranges_digest
 from stages.scanner.targets import Targets, choose_listed, choose_targets
 
 #: Bytes of a random seed.

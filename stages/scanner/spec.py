@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 import orjson
@@ -106,12 +105,6 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     if len(names) > 1 and "targets_digest" in names:
         names.remove("targets_digest")
     return [f"{name}: {before.get(name)!r} -> {now.get(name)!r}" for name in names]
-
-
-def range_texts(v4: Sequence[Range], v6: Sequence[Range]) -> list[str]:
-    """Ranges as `first-last`, IPv4 first."""
-    texts = [f"{IPv4Address(first)}-{IPv4Address(last)}" for first, last in v4]
-    return texts + [f"{IPv6Address(first)}-{IPv6Address(last)}" for first, last in v6]
 
 
 def list_digest(v4: U32Array, v6: Sequence[Range]) -> str:

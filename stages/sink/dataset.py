@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, Final, Protocol
 
 from stages import __version__
 from stages.core.errors import HostError, UsageError
+from stages.core.files import SHARED, replace
 from stages.sink.documents import Document
 from stages.sink.export import CSV_COLUMNS, json_line
 from stages.sink.query import TIMES
@@ -135,13 +135,7 @@ def _fresh(folder: Path) -> None:
 def _finish(folder: Path, about: Mapping[str, Any], files: Sequence[File]) -> None:
     """The manifest, whole or not at all."""
     manifest = {"dataset": VERSION, "program": f"longline {__version__}", **about, "files": list(map(asdict, files))}
-    part = folder / f"{MANIFEST}.part"
-    with part.open("w") as out:
-        json.dump(manifest, out, indent=1)
-        out.write("\n")
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(folder / MANIFEST)
+    replace(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode(), SHARED)
 
 
 async def _file(folder: Path, store: Store, collection: Collection, where: Filter, form: Form) -> File:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import ListError
-from stages.core.netset import NetSet, Span, is_name, parse_address, parse_entry, parse_lines
+from stages.core.netset import NetSet, Span, is_name, parse_address, parse_entry, parse_lines, range_texts
 
 
 def v4(first, last=None):
@@ -197,3 +197,8 @@ def test_an_address_has_one_number(number: int) -> None:
 def test_what_is_nearly_an_address(text: str) -> None:
     with pytest.raises(ValueError, match="not an IPv4 address"):
         parse_address(text)
+
+
+def test_ranges_as_text() -> None:
+    v4, v6 = [(1, 2), (5, 5)], [(1 << 127, (1 << 127) + 1)]
+    assert range_texts(v4, v6) == ["0.0.0.1-0.0.0.2", "0.0.0.5-0.0.0.5", "8000::-8000::1"]

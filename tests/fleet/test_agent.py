@@ -14,7 +14,9 @@ from stages.core.netset import NetSet
 from stages.core.records import Hit, parse
 from stages.fleet import agent as agents
 from stages.fleet import ca
-from stages.fleet.agent import Agent, enrol
+from stages.fleet import link as links
+from stages.fleet.agent import Agent
+from stages.fleet.link import enrol
 from stages.fleet.policy import Hours, LocalPolicy
 from stages.fleet.spool import Spool
 from tests.fleet.house import House, InHouse, Scans
@@ -31,8 +33,8 @@ TRUTH = {n for n in range(1_024) if odd(n)}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agents, "BEAT", 0.02)
-    monkeypatch.setattr(agents, "RETRY_FIRST", 0.001)
-    monkeypatch.setattr(agents, "RETRY_CEILING", 0.005)
+    monkeypatch.setattr(links, "RETRY_FIRST", 0.001)
+    monkeypatch.setattr(links, "RETRY_CEILING", 0.005)
     monkeypatch.setattr(agents, "PAUSE", 0.01)
     monkeypatch.setattr("stages.fleet.ledger.WAIT", 0.01)
 
@@ -104,6 +106,12 @@ def found(house: House) -> list[int]:
     return numbers
 
 
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)  # at the earliest moment: some want to meet what has just begun
+
+
 async def complete(house: House, seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
         while not house.coordinator.ledger.jobs["town"].ended:
@@ -172,13 +180,9 @@ async def test_while_the_coordinator_is_away_the_scan_goes_on_and_what_it_finds_
 ) -> None:
     away = asyncio.Event()
     hand = Hand(tmp_path / "a", InHouse(house, "alice", lambda: "before" if away.is_set() else ""))
-    async with asyncio.timeout(10):
-        while not hand.scans.probed:
-            await asyncio.sleep(0)
+    await until(lambda: hand.scans.probed)
     away.set()
-    async with asyncio.timeout(10):
-        while hand.agent.slices < 1 or not hand.spool.bytes:
-            await asyncio.sleep(0.005)
+    await until(lambda: hand.agent.slices and hand.spool.bytes)
     assert max(hand.scans.probed) >= 199
     away.clear()
     await complete(house)
@@ -189,21 +193,15 @@ async def test_while_the_coordinator_is_away_the_scan_goes_on_and_what_it_finds_
 async def test_what_a_killed_agent_had_spooled_is_handed_over_by_its_successor(house: House, tmp_path: Path) -> None:
     away = asyncio.Event()
     first = Hand(tmp_path / "a", InHouse(house, "alice", lambda: "before" if away.is_set() else ""))
-    async with asyncio.timeout(10):
-        while not first.scans.probed:
-            await asyncio.sleep(0)
+    await until(lambda: first.scans.probed)
     away.set()
-    async with asyncio.timeout(10):
-        while first.agent.slices < 1:
-            await asyncio.sleep(0.005)
+    await until(lambda: first.agent.slices)
     await first.kill()
     wanted = {n for n in TRUTH if n < 200}
     assert not wanted <= set(found(house))
     second = Hand(tmp_path / "a", InHouse(house, "alice"), scans=Scans("alice", lambda n: False))
     second.scans.hold = asyncio.Event()
-    async with asyncio.timeout(10):
-        while not wanted <= set(found(house)):
-            await asyncio.sleep(0.005)
+    await until(lambda: wanted <= set(found(house)))
     assert sorted(set(found(house))) == sorted(found(house))
     await second.kill()
 
@@ -211,18 +209,14 @@ async def test_what_a_killed_agent_had_spooled_is_handed_over_by_its_successor(h
 async def test_a_lease_that_was_lost_ends_its_scan_and_is_done_by_another(house: House, tmp_path: Path) -> None:
     slow = Hand(tmp_path / "a", InHouse(house, "alice"))
     slow.scans.hold = asyncio.Event()
-    async with asyncio.timeout(10):
-        while not slow.scans.probed:
-            await asyncio.sleep(0.005)
+    await until(lambda: slow.scans.probed)
     [held] = house.coordinator.ledger.leases.values()
     held.deadline = 0.0
     house.coordinator.ledger.expire(NOW)
     house.coordinator.ledger.agents["alice"].aside = NOW + 1e9
     quick = Hand(tmp_path / "b", InHouse(house, "bob"), alias="bob")
     await complete(house)
-    async with asyncio.timeout(10):
-        while slow.agent.slices < 1:
-            await asyncio.sleep(0.005)
+    await until(lambda: slow.agent.slices)
     assert await slow.spool.first("https://house:46001") is None
     for hand in (slow, quick):
         await hand.stop()
@@ -233,9 +227,7 @@ async def test_what_it_may_not_scan_is_left_out_and_waits_for_another(house: Hou
     forbidden = NetSet.parse(["10.0.1.0/24"], "test")
     mine = LocalPolicy(10.0, forbidden, frozenset({"tcp_synscan"}))
     shy = Hand(tmp_path / "a", InHouse(house, "alice"), policy=mine)
-    async with asyncio.timeout(10):
-        while house.coordinator.ledger.jobs["town"].positions < 1_024:
-            await asyncio.sleep(0.005)
+    await until(lambda: house.coordinator.ledger.jobs["town"].positions == 1_024)
     assert not [n for n in shy.scans.probed if 256 <= n < 512]
     assert not house.coordinator.ledger.jobs["town"].ended
     other = Hand(tmp_path / "b", InHouse(house, "bob"), alias="bob")
@@ -259,9 +251,7 @@ async def test_no_rate_is_forced_and_a_lower_one_is_kept(tmp_path: Path, authori
 async def test_a_slice_that_it_will_not_do_goes_back_with_the_reason(house: House, tmp_path: Path) -> None:
     shy = LocalPolicy(10.0, probes=frozenset({"tcp_synscan"}), ports=frozenset({443}))
     hand = Hand(tmp_path / "a", InHouse(house, "alice"), policy=shy)
-    async with asyncio.timeout(10):
-        while not any(part.refused for part in house.coordinator.ledger.parts.values()):
-            await asyncio.sleep(0.005)
+    await until(lambda: any(part.refused for part in house.coordinator.ledger.parts.values()))
     await hand.stop()
     assert not hand.scans.probed
     said = [change.body for change in house.state.things("trace") if change.body and change.body["event"] == "refused"]
@@ -270,9 +260,8 @@ async def test_a_slice_that_it_will_not_do_goes_back_with_the_reason(house: Hous
 
 async def test_another_layout_scans_nothing(house: House, tmp_path: Path) -> None:
     hand = Hand(tmp_path / "a", InHouse(house, "alice"), scans=Scans("alice", odd, digest="f" * 32))
-    async with asyncio.timeout(10):
-        while not house.coordinator.ledger.agents.get("alice") or not house.coordinator.ledger.agents["alice"].aside:
-            await asyncio.sleep(0.005)
+    agents_ = house.coordinator.ledger.agents
+    await until(lambda: "alice" in agents_ and agents_["alice"].aside)
     await hand.stop()
     assert not hand.scans.probed
 
@@ -282,13 +271,9 @@ async def test_outside_of_its_hours_it_asks_for_nothing_and_stops_within(house: 
     nightly = LocalPolicy(10.0, probes=frozenset({"tcp_synscan"}), hours=Hours(22, 6))
     hand = Hand(tmp_path / "a", InHouse(house, "alice"), policy=nightly, hour=lambda: hour[0])
     hand.scans.hold = asyncio.Event()
-    async with asyncio.timeout(10):
-        while not hand.scans.probed:
-            await asyncio.sleep(0.005)
+    await until(lambda: hand.scans.probed)
     hour[0] = 12
-    async with asyncio.timeout(10):
-        while house.coordinator.ledger.leases:
-            await asyncio.sleep(0.005)
+    await until(lambda: not house.coordinator.ledger.leases)
     probed = len(hand.scans.probed)
     await asyncio.sleep(0.1)
     assert len(hand.scans.probed) == probed < 1_024
@@ -298,14 +283,10 @@ async def test_outside_of_its_hours_it_asks_for_nothing_and_stops_within(house: 
 async def test_told_to_stop_it_sends_no_more(house: House, tmp_path: Path) -> None:
     hand = Hand(tmp_path / "a", InHouse(house, "alice"))
     hand.scans.hold = asyncio.Event()
-    async with asyncio.timeout(10):
-        while not hand.scans.probed:
-            await asyncio.sleep(0.005)
+    await until(lambda: hand.scans.probed)
     house.state.ask("stop", {"scan": "town", "reason": "an abuse mail"})
     await house.coordinator.tick()
-    async with asyncio.timeout(10):
-        while house.coordinator.ledger.leases:
-            await asyncio.sleep(0.005)
+    await until(lambda: not house.coordinator.ledger.leases)
     assert len(hand.scans.probed) < 1_024
     await hand.stop()
 
@@ -313,9 +294,7 @@ async def test_told_to_stop_it_sends_no_more(house: House, tmp_path: Path) -> No
 async def test_a_scan_that_fails_here_is_given_back(house: House, tmp_path: Path) -> None:
     hand = Hand(tmp_path / "a", InHouse(house, "alice"))
     hand.scans.fails = True
-    async with asyncio.timeout(10):
-        while hand.agent.slices < 2:
-            await asyncio.sleep(0.005)
+    await until(lambda: hand.agent.slices >= 2)
     hand.scans.fails = False
     await complete(house)
     await hand.stop()
@@ -325,9 +304,7 @@ async def test_a_scan_that_fails_here_is_given_back(house: House, tmp_path: Path
 async def test_a_revoked_agent_ends_and_says_why(house: House, tmp_path: Path) -> None:
     hand = Hand(tmp_path / "a", InHouse(house, "alice"))
     hand.scans.hold = asyncio.Event()
-    async with asyncio.timeout(10):
-        while not hand.scans.probed:
-            await asyncio.sleep(0.005)
+    await until(lambda: hand.scans.probed)
     house.state.revoke("alice", NOW)
     await house.coordinator.tick()
     with pytest.raises(HostError, match="revoked"):
@@ -366,20 +343,14 @@ async def test_who_opts_out_is_left_alone_by_the_slice_under_way_and_by_those_to
 ) -> None:
     hand = Hand(tmp_path / "a", InHouse(house, "alice"))
     hand.scans.hold = asyncio.Event()
-    async with asyncio.timeout(10):
-        while not hand.scans.probed:
-            await asyncio.sleep(0.005)
+    await until(lambda: hand.scans.probed)
     house.coordinator.leave_alone(["10.0.0.100-10.0.1.255"])
-    async with asyncio.timeout(10):
-        while not hand.agent.links[0].optouts:
-            await asyncio.sleep(0.005)
+    await until(lambda: hand.agent.links[0].optouts)
     hand.scans.hold.set()
     await complete(house)
     assert sorted(hand.scans.probed) == [n for n in range(1_024) if not 100 <= n < 512]
     house.coordinator.leave_alone([])
-    async with asyncio.timeout(10):
-        while hand.agent.links[0].optouts:
-            await asyncio.sleep(0.005)
+    await until(lambda: not hand.agent.links[0].optouts)
     await hand.stop()
 
 

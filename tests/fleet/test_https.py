@@ -97,26 +97,25 @@ async def test_who_is_not_our_coordinator_is_told_nothing(server: Server, heard:
     assert heard.requests == []
 
 
-async def test_a_name_that_the_certificate_does_not_have(heard: Heard, authority: ca.Authority, tmp_path: Path) -> None:
-    authority.server(ca.Identity(tmp_path / "s"), ("elsewhere.example",), dt.datetime.now(dt.UTC))
-    ca.write_private(tmp_path / "s" / ca.AUTHORITY, authority.pem)
-    server = Server(heard, ca.Identity(tmp_path / "s"), "127.0.0.1", 0)
-    port = await server.start()
-    client = Client(f"https://localhost:{port}", None, authority=authority.pem)
-    with pytest.raises(HostError, match="is not our coordinator"):
+@pytest.mark.parametrize(
+    ("host", "made", "said"),
+    [
+        ("elsewhere.example", dt.datetime.now(dt.UTC), "is not our coordinator"),
+        ("localhost", dt.datetime(2020, 1, 1, tzinfo=dt.UTC), "expired"),
+    ],
+    ids=["another name", "expired"],
+)
+async def test_a_certificate_that_is_not_good(
+    heard: Heard, authority: ca.Authority, tmp_path: Path, host: str, made: dt.datetime, said: str
+) -> None:
+    identity = ca.Identity(tmp_path)
+    authority.server(identity, (host,), made)
+    ca.write_private(identity.authority, authority.pem)
+    server = Server(heard, identity, "127.0.0.1", 0)
+    client = Client(f"https://localhost:{await server.start()}", None, authority=authority.pem)
+    with pytest.raises(HostError, match=said):
         await client.post("/v1/x", b"")
-    await client.close()
-    await server.close()
-
-
-async def test_an_expired_certificate_is_named(heard: Heard, authority: ca.Authority, tmp_path: Path) -> None:
-    authority.server(ca.Identity(tmp_path / "s"), ("localhost",), dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
-    ca.write_private(tmp_path / "s" / ca.AUTHORITY, authority.pem)
-    server = Server(heard, ca.Identity(tmp_path / "s"), "127.0.0.1", 0)
-    port = await server.start()
-    client = Client(f"https://localhost:{port}", None, authority=authority.pem)
-    with pytest.raises(HostError, match="expired"):
-        await client.post("/v1/x", b"")
+    assert heard.requests == []
     await client.close()
     await server.close()
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.fleet.ledger import ASIDE_SECONDS, LOSSES, PRESENT, Change, Fenced, Ledger, Wrong
+from stages.fleet.ledger import ASIDE_SECONDS, LOSSES, PRESENT, Fenced, Ledger, Wrong
 from stages.fleet.messages import Slice
+from stages.fleet.things import Change
 from tests.fleet.material import DIGEST, NOW, can, shown, work
 
 TIMEOUT = 60.0

@@ -4,7 +4,7 @@ import pytest
 
 from stages.core.errors import UsageError
 from stages.core.netset import NetSet
-from stages.fleet.policy import Hours, LocalPolicy, ports_of
+from stages.fleet.policy import Hours, LocalPolicy
 from tests.fleet.material import work
 
 TCP = frozenset({"tcp_synscan"})
@@ -70,11 +70,3 @@ def test_more_networks_than_can_be_said() -> None:
     policy = LocalPolicy(9.0, nets(*(f"10.{n >> 7}.{n & 127}.1" for n in range(10_001))), TCP)
     with pytest.raises(ValueError, match="10001 networks"):
         policy.skipped(work(ranges=("10.0.0.0/8",)), None)
-
-
-def test_ports() -> None:
-    assert ports_of("80,443,8000-8002") == (80, 443, 8000, 8001, 8002)
-    assert ports_of("") == ()
-    for wrong in ("a", "70000", "9-8", "-1"):
-        with pytest.raises(ValueError, match=r"port|int"):
-            ports_of(wrong)

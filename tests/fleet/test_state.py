@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import UsageError
-from stages.fleet.ledger import Change
 from stages.fleet.state import State
+from stages.fleet.things import Change
 from tests.fleet.material import NOW
 
 

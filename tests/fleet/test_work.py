@@ -6,7 +6,8 @@ import pydantic
 import pytest
 
 from stages.core.errors import ListError
-from stages.fleet.work import Work, netset, proof, range_texts
+from stages.core.netset import range_texts
+from stages.fleet.work import Work, netset, proof
 from tests.fleet.material import DIGEST, work
 
 
@@ -33,8 +34,8 @@ def test_what_is_no_typed_field_of_a_scan_is_refused(field: str, value: Any) -> 
 
 def test_ranges_as_text_and_back() -> None:
     texts = range_texts([(0x0A000000, 0x0A0000FF), (0x0A000200, 0x0A000200)])
-    assert texts == ("10.0.0.0-10.0.0.255", "10.0.2.0-10.0.2.0")
-    assert netset(texts, "ranges").size == 257
+    assert texts == ["10.0.0.0-10.0.0.255", "10.0.2.0-10.0.2.0"]
+    assert netset(tuple(texts), "ranges").size == 257
     with pytest.raises(ListError, match="ranges:1"):
         netset(("host.example",), "ranges")
 

@@ -18,6 +18,8 @@ TESTED_ELSEWHERE = {
     "stages/core/bus/base.py": "tests/core/bus/contract.py",
     "stages/cli/coordinator.py": "tests/integration/test_fleet.py",
     "stages/derive/shelf.py": "tests/derive/test_reprocess.py",
+    "stages/fleet/link.py": "tests/fleet/test_agent.py",
+    "stages/fleet/things.py": "tests/fleet/test_ledger.py",
     "stages/net/recordids.py": "tests/scanner/test_hits.py",
     "stages/scanner/hit_kernel.py": "tests/scanner/test_hits.py",
     "stages/sink/arrow.py": "tests/sink/test_dataset.py",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stages.scanner.spec import IDENTITY, ScanSpec, differences, identity_digest, range_texts, ranges_digest
+from stages.scanner.spec import IDENTITY, ScanSpec, differences, identity_digest, ranges_digest
 
 SPEC = ScanSpec(
     scan="s", version="1", started="2026-11-21T07:10:00.000000Z", targets=("10.0.0.0/24",), addresses=256,
@@ -49,6 +49,5 @@ def test_the_record_holds_everything_and_its_digest() -> None:
 
 def test_ranges() -> None:
     v4, v6 = [(1, 2), (5, 5)], [(1 << 127, (1 << 127) + 1)]
-    assert range_texts(v4, v6) == ["0.0.0.1-0.0.0.2", "0.0.0.5-0.0.0.5", "8000::-8000::1"]
     assert ranges_digest(v4, v6) == ranges_digest(tuple(v4), tuple(v6))
     assert len({ranges_digest(v4, []), ranges_digest([], v4), ranges_digest([(1, 5)], []), ranges_digest(v4, v6)}) == 4
