@@ -209,6 +209,11 @@ class SliceOfScan:
             return self._slice.first
 
     @property
+    def sending(self) -> bool:
+        begun = bool(self._metrics.running.value)
+        return self._ended is None and not (begun and not self._metrics.sending.value)
+
+    @property
     def sent(self) -> int:
         return int(self._metrics.sent.total)
 

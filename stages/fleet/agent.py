@@ -1,7 +1,7 @@
-"""The life of an agent: asks its coordinators for slices, scans one at a time, hands over what it finds.
+"""The life of an agent: asks its coordinators for slices, scans one after the other, hands over what it finds.
 
-Coordinators are asked in turn, and whatever they ask for, one slice is under way at a time, at no more than the agent's
-own rate. While a coordinator is away the scan goes on, and what it finds waits in the spool. A lease that was lost ends
+Coordinators are asked in turn, and whatever they ask for, one slice sends at a time, at no more than the agent's own
+rate; the next one begins when it has sent all and only listens. While a coordinator is away the scan goes on, and what it finds waits in the spool. A lease that was lost ends
 its scan; what is left of it in the spool is dropped, because whoever has the slice now finds it again.
 """
 
@@ -30,6 +30,13 @@ log = logging.getLogger("longline.fleet.agent")
 #: Seconds between two signs of life of a slice, which also bring the order to stop.
 BEAT: Final = 2.0
 
+#: Slices that have sent all and only listen, at most, while the next one sends. A cooldown is shorter than the shortest
+#: slice as a rule; each of them has a ring of its own.
+LISTENING: Final = 2
+
+#: Seconds between two looks whether a slice still sends.
+LOOK: Final = 0.1
+
 #: Seconds at the end to hand over what waits.
 FLUSH: Final = 10.0
 
@@ -52,6 +59,10 @@ class SliceScan(Protocol):
     @property
     def position(self) -> int:
         """All before it is done, and its results are published."""
+
+    @property
+    def sending(self) -> bool:
+        """Probes are still to be sent."""
 
     @property
     def sent(self) -> int: ...
@@ -93,7 +104,7 @@ class Agent:
         self.alias = alias
         self.links = [Link(way, spool, can, clock) for way in ways]
         self.slices = 0
-        self._scanning: SliceScan | None = None
+        self._scans: dict[asyncio.Task[bool], SliceScan] = {}
         for link in self.links:
             link.on_optouts = self._heed
         self._scanner, self._spool, self._policy = scanner, spool, policy
@@ -110,11 +121,13 @@ class Agent:
                 given = await self._ask(stopping)
                 if given is not None:
                     await self._do(*given, stopping)
+            while self._scans:
+                await self._ended(None)
             await self._flush()
         finally:
-            for task in uploads:
+            for task in (under_way := uploads | self._scans.keys()):
                 task.cancel()
-            await asyncio.gather(*uploads, return_exceptions=True)
+            await asyncio.gather(*under_way, return_exceptions=True)
             for link in self.links:
                 await link.close()
 
@@ -183,6 +196,7 @@ class Agent:
         await self._scan(link, slice, stopping)
 
     async def _scan(self, link: Link, slice: Slice, stopping: asyncio.Event) -> None:
+        """Begin it, and come back when it has sent all."""
         work, token = slice.work, slice.token
         rate = self._policy.rate(slice.rate)
         checkpoint = self._folder / f"slice-{token}.checkpoint"
@@ -195,9 +209,26 @@ class Agent:
             publisher=Spooling(self._spool, link.url, token, self._hits, self._keep),
             checkpoint=checkpoint,
         )
-        self._scanning = scan
+        task = asyncio.create_task(self._watch(link, slice, scan, stopping), name=f"slice {token}")
+        self._scans[task] = scan
         self._heed()
-        task = asyncio.create_task(scan.run(), name=f"slice {token}")
+        failed = False
+        while task in self._scans and (scan.sending or len(self._scans) > LISTENING):
+            failed = await self._ended(LOOK)
+        if failed:
+            await _until(stopping, PAUSE)
+
+    async def _ended(self, seconds: float | None) -> bool:
+        """Wait until a slice has ended, so long at most. Returns whether one of those that have ended failed."""
+        done, _ = await asyncio.wait(self._scans, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            del self._scans[task]
+        return any([task.result() for task in done])
+
+    async def _watch(self, link: Link, slice: Slice, scan: SliceScan, stopping: asyncio.Event) -> bool:
+        """One slice, from its first probe to its last word. Returns whether it failed."""
+        token = slice.token
+        task = asyncio.create_task(scan.run(), name=f"scan of slice {token}")
         failed = False
         try:
             while not task.done():
@@ -211,7 +242,7 @@ class Agent:
                 task.result()
             except LonglineError as error:
                 failed = True
-                log.error("slice %d of %s: %s", token, work.scan, error)
+                log.error("slice %d of %s: %s", token, slice.work.scan, error)
             if token in link.lost:
                 await self._spool.drop(link.url, token)
             else:
@@ -223,19 +254,17 @@ class Agent:
             for left in self._folder.glob(f"slice-{token}.checkpoint*"):
                 with suppress(OSError):
                     left.unlink()
-        self._scanning = None
         link.stopped.discard(token)
         self.slices += 1
-        if failed:
-            await _until(stopping, PAUSE)
+        return failed
 
     def _heed(self) -> None:
         """Who told one coordinator to be left alone is left alone by us, whoever asks."""
-        if self._scanning is not None:
-            alone = NetSet()
-            for link in self.links:
-                alone = alone.union(link.optouts)
-            self._scanning.leave_alone(alone)
+        alone = NetSet()
+        for link in self.links:
+            alone = alone.union(link.optouts)
+        for scan in self._scans.values():
+            scan.leave_alone(alone)
 
     async def _show(self, link: Link, slice: Slice, scan: SliceScan, *, finished: bool) -> None:
         position = max(slice.first, min(scan.position, slice.last))

@@ -198,7 +198,9 @@ class Ledger:
         if shown != proof(job.work.digest, held.first, position, held.only):
             self._end(held, "wrong", now, f"shows {shown} for {held.first}-{position}")
             raise Wrong("proof: it is not that of these positions")
-        agent.rate, agent.pending = rate, 0 if finished else pending  # the last word comes when all else has come
+        held.speed = 0.0 if finished else rate
+        agent.rate = sum(one.speed for one in self.leases.values() if one.agent == alias)
+        agent.pending = 0 if finished else pending  # the last word of a slice comes when all else of it has come
         grown = max(0, sent - held.sent)
         agent.sent += grown
         job.sent += grown

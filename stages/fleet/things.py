@@ -42,6 +42,7 @@ class Held:
     begun: bool = False
     skipped: tuple[str, ...] = ()
     sent: int = 0
+    speed: float = 0.0  #: probes/s, as it said last
     hits: int = 0
     check: str = ""
     expected: list[int] = field(default_factory=list)

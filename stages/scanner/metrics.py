@@ -63,6 +63,7 @@ class ScannerMetrics:
         self.waiting = gauge("longline_scanner_answers_waiting", "Answers received and not yet published")
         self.paused = gauge("longline_scanner_paused", "1 while sending waits for those who take the hits")
         self.running = gauge("longline_scanner_running", "1 while a scan runs")
+        self.sending = gauge("longline_scanner_sending", "1 while a scan has probes to send")
         self.conversations = counter(
             "longline_scanner_conversations",
             "Conversations on connections that the scan opened, by outcome",
@@ -81,11 +82,13 @@ class ScannerMetrics:
         self.targets.set(targets)
         self.limit.set(limit)
         self.running.set(1)
+        self.sending.set(1)
         self._before = (0,) * 5
         self._continued = (0,) * len(CONTINUED)
 
     def end(self) -> None:
         self.running.set(0)
+        self.sending.set(0)
         self.paused.set(0)
         self.rate.set(0)
 

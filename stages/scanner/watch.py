@@ -103,6 +103,7 @@ class Watch:
                 self._look()
                 if self._on_look is not None:
                     self._on_look(now, engine)
+                self._metrics.sending.set(engine.sending)
                 if not engine.sending:
                     progress.sent_all(now)
                 if engine.failure is not None:

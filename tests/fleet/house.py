@@ -131,6 +131,9 @@ class Scans:
         self.probed: list[int] = []
         self.rates: list[float] = []
         self.hold: asyncio.Event | None = None
+        self.cooldown: asyncio.Event | None = None  #: scans that have sent all listen until it is set
+        self.listening = 0
+        self.most_sending = self.sending = 0
         self.fails = False
 
     def digest(self, work: Work) -> str:
@@ -147,6 +150,7 @@ class SliceOf:
     def __init__(self, scans: Scans, slice: Slice, leave_alone: NetSet, publisher: Publisher) -> None:
         self._scans, self._slice, self._leave_alone, self._publisher = scans, slice, leave_alone, publisher
         self.position, self.sent, self.rate = slice.first, 0, 1.0
+        self.sending = True
         self._stopped = False
         self._besides = NetSet()
 
@@ -159,6 +163,17 @@ class SliceOf:
             self._scans.hold.set()
 
     async def run(self) -> None:
+        scans = self._scans
+        scans.sending += 1
+        scans.most_sending = max(scans.most_sending, scans.sending)
+        await self._send()
+        scans.sending -= 1
+        self.sending = False
+        if scans.cooldown is not None:
+            scans.listening += 1
+            await scans.cooldown.wait()
+
+    async def _send(self) -> None:
         while self.position < self._slice.last and not self._stopped:
             upto = min(self.position + self._scans.batch, self._slice.last)
             found = []

@@ -107,7 +107,7 @@ def found(house: House) -> list[int]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0)  # at the earliest moment: some want to meet what has just begun
 
@@ -137,6 +137,24 @@ async def test_two_agents_share_it_and_nothing_is_done_twice(house: House, tmp_p
     assert sorted(found(house)) == sorted(TRUTH)
     assert all(hand.scans.probed for hand in hands)
     assert sorted(hands[0].scans.probed + hands[1].scans.probed) == list(range(1_024))
+
+
+async def test_the_next_slice_is_sent_while_others_only_listen(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "LOOK", 0.01)
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    hand.scans.cooldown = asyncio.Event()
+    await until(lambda: hand.scans.listening == agents.LISTENING + 1)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert len(hand.scans.rates) == agents.LISTENING + 1  # and no more are asked for
+    hand.scans.cooldown.set()
+    await complete(house)
+    await hand.stop()
+    assert hand.scans.most_sending == 1
+    assert sorted(hand.scans.probed) == list(range(1_024))
+    assert sorted(found(house)) == sorted(TRUTH)
 
 
 async def test_a_line_that_fails_before_and_after_loses_nothing(house: House, tmp_path: Path) -> None:
