@@ -1,8 +1,9 @@
 """The life of an agent: asks its coordinators for slices, scans one after the other, hands over what it finds.
 
 Coordinators are asked in turn, and whatever they ask for, one slice sends at a time, at no more than the agent's own
-rate; the next one begins when it has sent all and only listens. While a coordinator is away the scan goes on, and what it finds waits in the spool. A lease that was lost ends
-its scan; what is left of it in the spool is dropped, because whoever has the slice now finds it again.
+rate; the next one begins when it has sent all and only listens. While a coordinator is away the scan goes on, and what
+it finds waits in the spool. A lease that was lost ends its scan; what is left of it in the spool is dropped, because
+whoever has the slice now finds it again.
 """
 
 from __future__ import annotations

@@ -86,17 +86,18 @@ class Link:
 
     async def hello(self) -> None:
         """Greet it. Raises as `say`."""
-        hello = messages.Hello(
-            protocol=PROTOCOL, capabilities=self._can, holds=await self._spool.tokens(self.url), clock=self._clock()
-        )
+        holds = await self._spool.tokens(self.url)
+        began = self._clock()
+        hello = messages.Hello(protocol=PROTOCOL, capabilities=self._can, holds=holds, clock=began)
         status, body = await self.say("/v1/hello", hello)
+        under_way = self._clock() - began  # for so long, at most, our time was on its way
         if status != 200:
             raise Gone(why(body))
         welcome = heard(self.url, messages.Welcome, body)
         await self._heed(welcome.optout)
         self.greeted = True
         log.info("%s: version %s, gives slices back after %.0f s", self.url, welcome.version, welcome.timeout)
-        if abs(welcome.skew) > SKEW:
+        if abs(welcome.skew) > SKEW + under_way:
             log.warning("%s: our clock is %+.1f s off its own", self.url, welcome.skew)
 
     async def lease(self) -> Slice | float:

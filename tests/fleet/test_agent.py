@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -71,13 +72,14 @@ class Hand:
         policy: LocalPolicy | None = None,
         scans: Scans | None = None,
         hour: Callable[[], int] = lambda: 12,
+        clock: Callable[[], float] = lambda: NOW,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.scans = scans or Scans(alias, odd)
         self.spool = Spool(folder / "spool.db")
         self.agent = Agent(
             alias, ways, self.scans, self.spool, policy or LocalPolicy(10.0, probes=frozenset({"tcp_synscan"})), can(),
-            folder=folder, hits="t.hits.v1", clock=lambda: NOW, hour=hour,
+            folder=folder, hits="t.hits.v1", clock=clock, hour=hour,
         )  # fmt: skip
         self.stopping = asyncio.Event()
         self.task = asyncio.create_task(self.agent.run(self.stopping))
@@ -418,3 +420,20 @@ async def test_enrolling(house: House, authority: ca.Authority) -> None:
     way.fault = lambda: "before"
     with pytest.raises(Unavailable):
         await enrol(way, token, request)
+
+
+async def test_a_clock_that_is_off_is_told(house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"), clock=lambda: NOW - 100)
+    await until(lambda: hand.scans.probed)
+    await hand.stop()
+    assert "our clock is -100.0 s off its own" in caplog.text
+
+
+async def test_a_greeting_that_was_long_on_its_way_says_nothing_of_the_clock(
+    house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    times = itertools.count(NOW - 100, 100)
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"), clock=lambda: next(times))
+    await until(lambda: hand.scans.probed)
+    await hand.stop()
+    assert "our clock" not in caplog.text

@@ -16,6 +16,7 @@ from stages.sink.store import Collection
 from tests.integration import plans
 from tests.integration.stored import documents
 from tests.integration.workers import Crew, Worker, until
+from tests.servers.site import Site
 
 #: Each test has a port of its own: agents come to 127.0.0.1 inside the town.
 PORTS = iter(range(46_001, 46_100))
@@ -24,8 +25,10 @@ PORTS = iter(range(46_001, 46_100))
 class Ground:
     """A coordinator, its sink, and agents, in one folder."""
 
-    def __init__(self, town: Simnet, crew: Crew, folder: Path, *more: str, timeout: float = 6.0) -> None:
-        """`more`: words of the coordinator's."""
+    def __init__(
+        self, town: Simnet, crew: Crew, folder: Path, *more: str, timeout: float = 6.0, hosts: Sequence[str] = ()
+    ) -> None:
+        """`more`: words of the coordinator's. `hosts`: its addresses, where agents come from elsewhere."""
         folder.mkdir(exist_ok=True)
         self.town, self.crew, self.folder = town, crew, folder
         self.port = next(PORTS)
@@ -33,8 +36,10 @@ class Ground:
         self.store = f"sqlite:{folder}/town.db"
         plans.prepare(town, folder, self.store)
         (folder / "allow").write_text("10.0.0.0/8\n")
-        self.say("fleet", "init", "--host", "127.0.0.1")
-        words = ("--bus", self.store, "--listen", f"127.0.0.1:{self.port}", "--agent-timeout", f"{timeout:g}", *more)
+        named = [word for host in ("127.0.0.1", *hosts) for word in ("--host", host)]
+        self.say("fleet", "init", *named)
+        listen = f"{'0.0.0.0' if hosts else '127.0.0.1'}:{self.port}"
+        words = ("--bus", self.store, "--listen", listen, "--agent-timeout", f"{timeout:g}", *more)
         self.coordinator = crew.hire(Worker(town, folder, "coordinator", *words))
         self.sink = crew.hire(Worker(town, folder, "sink", "--bus", self.store, "--store", self.store))
         for worker in (self.coordinator, self.sink):
@@ -49,12 +54,14 @@ class Ground:
             assert worker.start(stdout=file).wait() == 0, worker.tail()
         return out.read_text()
 
-    def agent(self, alias: str, *words: str, rate: int = 2_000) -> Worker:
-        """Enrolled and started."""
+    def agent(self, alias: str, *words: str, rate: int = 2_000, there: Site | None = None) -> Worker:
+        """Enrolled and started, on the near side or at a site."""
         token = self.say("fleet", "enrol", alias).strip()
+        url = self.url if there is None else f"https://{there.home}:{self.port}"
         more = ("--folder", alias, "--max-rate", str(rate), "--allowlist-file", "allow", *words)
         env = {"LONGLINE_AGENT_TOKEN": token}
-        agent = Worker(self.town, self.folder, "agent", self.url, *more, name=alias, metrics=False, env=env)
+        wrap = list if there is None else there.wrap
+        agent = Worker(self.town, self.folder, "agent", url, *more, name=alias, metrics=False, env=env, wrap=wrap)
         return self.crew.hire(agent).start()
 
     def submit(self, scan: str = "town", **more: Any) -> None:

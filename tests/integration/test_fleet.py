@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from stages.simnet.network import Simnet
 from tests.integration.fleet import Ground
 from tests.integration.workers import Crew, Worker, until
+from tests.servers.site import site
 
 
 @pytest.mark.slow
@@ -138,3 +140,23 @@ def test_friends_of_friends_two_coordinators_share_four_agents(town: Simnet, cre
         assert agent.stop() == 143, agent.tail()
     for ground in (first, second):
         ground.end([])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_distant_sites_with_delay_and_loss_and_one_that_is_cut_off(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    paths = ({"delay": 0.02, "loss": 0.01}, {"delay": 0.15, "loss": 0.03}, {"delay": 0.005})
+    with ExitStack() as stack:
+        sites = [stack.enter_context(site(town, n, seed=n, **faults)) for n, faults in enumerate(paths)]
+        patient = ("--max-syn-per-target", "5")
+        ground = Ground(town, crew, tmp_path, hosts=[there.home for there in sites])
+        agents = [ground.agent(f"agent{n}", *patient, rate=250, there=there) for n, there in enumerate(sites)]
+        ground.submit(retries=4, retry_interval=1)
+        until(lambda: ground.seen()["agents"]["executing"] == 3, "all are at work")
+        sites[2].cut()  # in the middle of its slice: it sends on, and neither answers nor orders come
+        until(lambda: any(line["event"] == "lost" for line in ground.trace()), "its slice is taken back")
+        sites[2].mend()
+        seen = ground.complete(200)
+        assert seen["done"] == seen["targets"]
+        ground.assert_true()
+        ground.end(agents)
