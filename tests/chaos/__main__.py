@@ -94,6 +94,11 @@ def kills_sqlite(ground: Ground) -> ex.Seen:
     return ground.abreast(times(50), work)
 
 
+def coordinator(ground: Ground) -> ex.Seen:
+    with Crew() as crew:
+        return ex.coordinator_killed(ground.town, crew, ground.folder / "fleet", random.Random(5), times(100))
+
+
 def broker(ground: Ground) -> ex.Seen:
     with Crew() as crew:
         return ex.broker_killed(ground.pipeline("broker", crew), ground.kafka, random.Random(1), times(20))
@@ -124,6 +129,7 @@ def soak(ground: Ground) -> ex.Seen:
 EXPERIMENTS: Final[dict[str, Callable[[Ground], ex.Seen]]] = {
     "kills_kafka": kills_kafka,
     "kills_sqlite": kills_sqlite,
+    "coordinator": coordinator,
     "broker": broker,
     "group": group,
     "database": database,

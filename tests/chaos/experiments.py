@@ -22,6 +22,7 @@ from stages.core.records import Hit, parse
 from stages.simnet.network import Simnet
 from stages.sink.store import Collection
 from tests.integration import plans
+from tests.integration.fleet import Ground
 from tests.integration.stored import assert_true, documents
 from tests.integration.topics import Log
 from tests.integration.workers import Crew, Worker, until
@@ -167,6 +168,36 @@ def killed_over_sqlite(town: Simnet, crew: Crew, folder: Path, rnd: random.Rando
     assert_true(town, store)
     assert_told(town, store)
     return Seen({"kills": kills, "seconds to the end_max": time.monotonic() - began})
+
+
+def coordinator_killed(town: Simnet, crew: Crew, folder: Path, rnd: random.Random, kills: int) -> Seen:
+    """SIGKILL, `kills` times, of a coordinator, as soon as it is ready again. Of three agents one is killed at every
+    third kill, and one is frozen from the beginning, and returns with a lease that is somebody else's."""
+    ground = Ground(town, crew, folder)
+    rate = max(5, round(targets(town) / (3 * kills)))  # as long as the killing lasts, and some more
+    agents = [ground.agent(f"agent{n}", rate=rate) for n in range(3)]
+    ground.submit()
+    until(lambda: ground.scan()["done"], "the scan has begun")
+    frozen = agents[2]
+    frozen.send(signal.SIGSTOP)
+    for kill in range(kills):
+        assert ground.scan()["state"] == "under way", f"it was over at the {kill}th kill"
+        ground.coordinator.kill()
+        ground.coordinator.start()
+        until(lambda: ground.coordinator.ready, "the coordinator is ready")
+        if kill % 3 == 1:
+            agent = agents[rnd.randrange(2)]
+            agent.kill()
+            agent.start()
+    until(lambda: any(line["event"] == "lost" for line in ground.trace()), "a slice was lost")
+    frozen.send(signal.SIGCONT)
+    began = time.monotonic()
+    seen = ground.complete(PATIENCE)
+    assert seen["done"] == seen["targets"]
+    ground.assert_true()
+    ground.end(agents)
+    numbers = {"kills": kills, "positions twice": seen["twice"], "seconds to the end_max": time.monotonic() - began}
+    return Seen(numbers)
 
 
 def broker_killed(pipeline: Pipeline, broker: KafkaServer, rnd: random.Random, times: int) -> Seen:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from stages.simnet.network import Simnet
+from tests.chaos.experiments import coordinator_killed
 from tests.integration.fleet import Ground
 from tests.integration.workers import Crew, Worker, until
 from tests.servers.site import site
@@ -38,27 +38,7 @@ def test_five_agents_of_different_speed(town: Simnet, crew: Crew, tmp_path: Path
 def test_killed_frozen_and_returning_agents_and_a_coordinator_killed_ten_times(
     town: Simnet, crew: Crew, tmp_path: Path
 ) -> None:
-    rng = random.Random(4)
-    ground = Ground(town, crew, tmp_path)
-    agents = [ground.agent(f"agent{n}", rate=250) for n in range(3)]
-    ground.submit()
-    until(lambda: ground.scan()["done"], "the scan has begun")
-    frozen = agents[2]
-    frozen.send(signal.SIGSTOP)  # it returns later with a lease that is somebody else's
-    for kill in range(10):
-        ground.coordinator.kill()
-        ground.coordinator.start()
-        until(lambda: ground.coordinator.ready, "the coordinator is ready")
-        if kill % 3 == 1:
-            agent = agents[rng.randrange(2)]
-            agent.kill()
-            agent.start()
-    until(lambda: any(line["event"] == "lost" for line in ground.trace()), "a slice was lost")
-    frozen.send(signal.SIGCONT)
-    seen = ground.complete(200)
-    assert seen["done"] == seen["targets"]
-    ground.assert_true()
-    ground.end(agents)
+    assert coordinator_killed(town, crew, tmp_path, random.Random(4), 10).numbers["kills"] == 10
 
 
 @pytest.mark.slow
