@@ -76,12 +76,12 @@ MOVED: Final = Question(
 _REFUSED: Final = ("name", "issuer", "expiring", "new_since")
 
 
-def question_of(settings: QuerySettings, collection: Collection) -> Question | None:
+def question_of(settings: QuerySettings, collection: str) -> Question | None:
     """The question that is asked, if one is. Raises UsageError."""
     asked = [q for q, given in ((KEY_SHARED, settings.key_shared), (MOVED, settings.moved)) if given]
     if not asked:
         return None
-    if collection is not Collection.CERTIFICATES:
+    if collection != Collection.CERTIFICATES:
         raise UsageError(asked[0].option, None, f"means nothing for {collection}; it is asked of certificates")
     if len(asked) > 1:
         raise UsageError("--moved", None, "and --key-shared are two questions")

@@ -74,6 +74,9 @@ OF_ZMAP: Final = ("scanner", "zmap", "lists")
 #: What can be read of a store (`stages.sink.store.Collection`; a test holds them equal).
 READING = ("services", "hits", "banners", "tls", "certificates", "scans")
 
+#: What else `longline query` can show: what happened to services (`stages.cli.happened`; a test holds them equal).
+HAPPENED = ("outages", "events")
+
 
 def add_settings(parser: argparse.ArgumentParser, *names: str, omit: Collection[str] = ()) -> None:
     """Offer `--settings` and the options of the sections called `names`, without the fields called `omit`."""

@@ -46,7 +46,7 @@ def wanted_of(bus: BusSettings, topics: TopicSettings) -> dict[str, Shape]:
     from stages.core.bus.topic_plan import Shape
 
     named = topics_of(bus)
-    names = [named.hits, named.banners, named.tls, named.scans, named.dead]
+    names = [named.hits, named.banners, named.tls, named.scans, named.events, named.dead]
     names += [named.later(stage) for stage in LATER] + [named.hits_of(scanner) for scanner in topics.scanners]
     more: dict[str, str] = {}
     if topics.retention is not None:

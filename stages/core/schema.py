@@ -15,6 +15,7 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from stages.core.errors import RecordError
+from stages.core.events import EventType
 from stages.core.outcome import DeadReason, Outcome, Phase, Via
 from stages.core.records import MAX_RECORD_BYTES, VERSION, is_ip
 from stages.core.times import from_rfc3339
@@ -160,6 +161,25 @@ class ScanModel(Model):
     position: int | None = None
 
 
+class DetailsModel(pydantic.BaseModel):
+    """What an event says by its type; its times are read, the rest is as it comes."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
+
+    down_since: Time | None = None
+    until: Time | None = None
+    last_seen: Time | None = None
+
+
+class EventModel(TargetModel):
+    """What happened to a service."""
+
+    kind: Literal["event"]
+    type: EventType
+    transport: Literal["tcp", "udp", "icmp"]
+    details: DetailsModel
+
+
 class PlaceModel(pydantic.BaseModel):
     """Where a dead letter stood."""
 
@@ -214,8 +234,8 @@ def validate(line: bytes) -> RecordModel:
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of all records: one definition a kind, and `dead`."""
-    models: tuple[type[pydantic.BaseModel], ...] = (*MODELS.values(), DeadModel)
+    """JSON Schema (2020-12) of all records: one definition a kind, and `event` and `dead`."""
+    models: tuple[type[pydantic.BaseModel], ...] = (*MODELS.values(), EventModel, DeadModel)
     _, schema = pydantic.json_schema.models_json_schema(
         [(model, "validation") for model in models], title="Longline records"
     )

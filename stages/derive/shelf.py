@@ -1,4 +1,5 @@
-"""What a job needs of a store. The sink's stores have it (`stages.sink.corpus`); the command hands it over."""
+"""What a job needs of a store. The sink's stores have it (`stages.sink.corpus`, `stages.sink.history`); the command
+hands it over."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from stages.core.events import Event
 from stages.derive.sightings import Sighting
 
 Document = dict[str, Any]
@@ -52,3 +54,28 @@ class Shelf(Protocol):
 
     async def save(self, job: str, state: Document) -> None:
         """Keep where a job is."""
+
+
+class StateShelf(Protocol):
+    """Stored services, their states and what happened to them. All raise Unavailable, HostError."""
+
+    def services(self) -> AsyncIterator[Mapping[str, Any]]:
+        """All of them, in one order; reading holds a bounded number of them."""
+
+    async def states_of(self, services: Sequence[Mapping[str, Any]]) -> dict[str, Document]:
+        """`_id` -> state (`derive.state_documents`) of those services that have one."""
+
+    async def keys_of(self, digests: Sequence[str]) -> dict[str, str]:
+        """SHA-256 of a certificate -> that of its key, where it could be read."""
+
+    async def keep(self, states: Sequence[Document]) -> None:
+        """Write states, in the place of what there was; all of them are durable when this returns."""
+
+    async def tell(self, events: Sequence[Event]) -> None:
+        """Store events; of two with one id the first stays."""
+
+    async def lost(self, hashes: Sequence[str]) -> set[str]:
+        """Those of the hashes that a state shows which is missing."""
+
+    async def showing(self, digest: str, most: int) -> list[Document]:
+        """States that show this hash, at most so many."""

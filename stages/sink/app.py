@@ -17,6 +17,7 @@ from stages.core.errors import UsageError
 from stages.core.metrics import Metrics
 from stages.core.settings import StoreSettings, masked
 from stages.sink.corpus import Corpus
+from stages.sink.history import History
 from stages.sink.metrics import SinkMetrics
 from stages.sink.retention import before
 from stages.sink.settings import SinkSettings
@@ -91,6 +92,36 @@ def is_corpus(store: StoreSettings) -> bool:
 def open_corpus(store: StoreSettings, sink: SinkSettings, *, read_only: bool = False) -> Corpus:
     """`open_store`, as a corpus."""
     return _maker(CORPORA, store)(store, sink, read_only)
+
+
+def _sqlite_history(store: StoreSettings, sink: SinkSettings, read_only: bool) -> History:
+    from stages.sink.sqlite_history import SqliteHistory
+
+    return SqliteHistory(store.url.partition(":")[2], read_only=read_only, cache_bytes=sink.cache_bytes)
+
+
+def _mongo_history(store: StoreSettings, sink: SinkSettings, read_only: bool) -> History:
+    from stages.sink.mongo_history import MongoHistory
+
+    return MongoHistory(store.url, store.database, timeout=sink.timeout)
+
+
+#: The same for a store that keeps the states of services.
+HISTORIES: Final[dict[str, Callable[[StoreSettings, SinkSettings, bool], History]]] = {
+    "sqlite": _sqlite_history,
+    "mongodb": _mongo_history,
+    "mongodb+srv": _mongo_history,
+}
+
+
+def is_history(store: StoreSettings) -> bool:
+    """Whether that store can be opened as one."""
+    return store.url.partition(":")[0] in HISTORIES
+
+
+def open_history(store: StoreSettings, sink: SinkSettings, *, read_only: bool = False) -> History:
+    """`open_store`, as a history."""
+    return _maker(HISTORIES, store)(store, sink, read_only)
 
 
 def build(store: StoreSettings, sink: SinkSettings, metrics: Metrics | None = None) -> SinkStage:

@@ -71,6 +71,8 @@ _SUMMARY: Final[dict[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
+_NO_FACTS: Final[Document] = {}
+
 #: Of a handshake, where it has them.
 _TLS_FACTS: Final = (
     "alert", "error", "version", "cipher_suite", "alpn", "sni", "hello", "starttls", "ja3s", "fingerprint", "synack",
@@ -396,6 +398,9 @@ def summary(observation: Observation) -> Document:
     document["scan"] = observation.scan
     if observation.kind == "banner":
         document["data"] = (observation.data or b"")[:SUMMARY_BYTES]
+        key = body.get("facts", _NO_FACTS).get("fingerprint")
+        if isinstance(key, str) and body.get("service") == "ssh":
+            document["host_key"] = key
     elif observation.kind == "tls" and body["chain"]:
         document["leaf"] = body["chain"][0]
     return document

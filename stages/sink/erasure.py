@@ -1,7 +1,8 @@
 """What was erased of a store, and when: the record that is kept in the store itself. Pure.
 
-An erasure takes what was seen at the addresses of a network: observations, services and sightings. It has no effect on
-what comes later; who must not be seen again is on the blocklist. Certificates stay, which hold no address.
+An erasure takes what was seen at the addresses of a network: observations, services, sightings, states, and events, also
+those of what moved from there. It has no effect on what comes later; who must not be seen again is on the blocklist.
+Certificates stay, which hold no address.
 
 The record is written before anything is removed, and its counts at the end: one without an end was interrupted, and is
 to be repeated.
@@ -15,7 +16,7 @@ from typing import Any
 from stages.core.times import rfc3339
 
 #: The tables that know addresses.
-TABLES = ("observations", "services", "sightings")
+TABLES = ("observations", "services", "sightings", "states", "events")
 
 
 @dataclass(slots=True)
@@ -28,6 +29,8 @@ class Erasure:
     observations: int = 0  #: removed
     services: int = 0
     sightings: int = 0
+    states: int = 0
+    events: int = 0
     ended: int | None = None  #: microseconds since the epoch; None: it was interrupted
 
     def shown(self) -> dict[str, Any]:

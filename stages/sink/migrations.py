@@ -130,6 +130,48 @@ CREATE TABLE erasures (
 )
 """
 
+#: The states of services and what happened to them (`stages.sink.history`).
+_HISTORY: Final = """
+CREATE TABLE states (
+    address BLOB NOT NULL,
+    port INTEGER NOT NULL,
+    transport TEXT NOT NULL,
+    name TEXT NOT NULL,
+    down_since INTEGER,
+    missing INTEGER NOT NULL,
+    certificate BLOB,
+    key BLOB,
+    ssh BLOB,
+    body TEXT NOT NULL
+);
+CREATE UNIQUE INDEX states_key ON states (address, port, transport, name);
+CREATE INDEX states_down ON states (down_since) WHERE down_since IS NOT NULL;
+CREATE INDEX states_certificate ON states (certificate, missing) WHERE certificate IS NOT NULL;
+CREATE INDEX states_public_key ON states (key, missing) WHERE key IS NOT NULL;
+CREATE INDEX states_ssh ON states (ssh, missing) WHERE ssh IS NOT NULL;
+
+CREATE TABLE events (
+    id BLOB NOT NULL,
+    type TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    scan TEXT NOT NULL,
+    vantage TEXT NOT NULL,
+    address BLOB NOT NULL,
+    port INTEGER NOT NULL,
+    transport TEXT NOT NULL,
+    name TEXT NOT NULL,
+    origin BLOB,
+    details TEXT NOT NULL
+);
+CREATE UNIQUE INDEX events_key ON events (id);
+CREATE INDEX events_ts ON events (ts, id);
+CREATE INDEX events_address ON events (address, port);
+CREATE INDEX events_origin ON events (origin) WHERE origin IS NOT NULL;
+
+ALTER TABLE erasures ADD COLUMN states INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE erasures ADD COLUMN events INTEGER NOT NULL DEFAULT 0
+"""
+
 #: In order; the number of steps is the version of the tables.
 MIGRATIONS: Final = (
     _SERVICES_AND_OBSERVATIONS,
@@ -137,6 +179,7 @@ MIGRATIONS: Final = (
     _CORPUS,
     _OBSERVATIONS_BY_SCAN,
     _ERASURES,
+    _HISTORY,
 )
 
 #: Name of the store's tables in the file's table of versions.

@@ -31,7 +31,7 @@ import bson
 from bson.datetime_ms import DatetimeMS
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
-from pymongo import ASCENDING, InsertOne, UpdateOne, errors
+from pymongo import ASCENDING, InsertOne, ReplaceOne, UpdateOne, errors
 
 from stages.core.errors import HostError, Unavailable, UsageError
 from stages.core.section import masked
@@ -88,7 +88,20 @@ INDEXES: Final[dict[str, dict[str, list[tuple[str, int]]]]] = {
     },
     "scans": {},
     "sightings": {"thing": [(key, ASCENDING) for key in ("thing", "hash", "address", "port", "transport", "name")]},
+    "states": {
+        "address": [("address", ASCENDING)],
+        "down_since": [("down_since", ASCENDING), ("_id", ASCENDING)],
+        "hashes": [("hashes", ASCENDING), ("missing", ASCENDING)],
+    },
+    "events": {
+        "address": [("address", ASCENDING), ("port", ASCENDING)],
+        "origin": [("origin", ASCENDING)],
+        "ts": [("ts", ASCENDING), ("_id", ASCENDING)],
+    },
 }
+
+#: What is forgotten by its age.
+_FORGOTTEN: Final = ("observations", "events")
 
 #: The TTL index on the date beside `ts`.
 TTL_INDEX: Final = "retention"
@@ -110,7 +123,7 @@ class _Upsert:
     """One update of one document."""
 
     owner: str  #: whose rejection it is: id of an observation, SHA-256 of a certificate, name of a scan
-    operation: UpdateOne
+    operation: UpdateOne | ReplaceOne[Any]
 
 
 @dataclass(slots=True)
@@ -155,6 +168,17 @@ def mapped(place: str) -> Iterator[None]:
 def update(owner: str, changes: Document, *, upsert: bool = False) -> _Upsert:
     """An update of the document whose `_id` is `owner`."""
     return _Upsert(owner, UpdateOne({"_id": owner}, changes, upsert=upsert))
+
+
+def replace(document: Document) -> _Upsert:
+    """The document, in the place of the one with its `_id`."""
+    return _Upsert(document["_id"], ReplaceOne({"_id": document["_id"]}, document, upsert=True))
+
+
+def insert_new(document: Document) -> UpdateOne:
+    """Insert the document, if there is none with its `_id`; with a date beside its `ts`, for the TTL."""
+    whole = {**document, "date": DatetimeMS(document["ts"] // 1000)}
+    return UpdateOne({"_id": whole.pop("_id")}, {"$setOnInsert": whole}, upsert=True)
 
 
 def _motor(url: str, **options: Any) -> Any:
@@ -225,30 +249,28 @@ class MongoStore:
                     await self._db[collection].create_index(keys, name=name)
                     done.append(f"{collection}: index {name} ({', '.join(key for key, _ in keys)})")
             if retention is not None:
-                done.append(await self._retain(round(retention)))
+                done += [await self._retain(collection, round(retention)) for collection in _FORGOTTEN]
         return done
 
-    async def _retain(self, seconds: int) -> str:
+    async def _retain(self, collection: str, seconds: int) -> str:
         """Make, change or (0) remove the TTL index."""
-        observations = self._db["observations"]
-        known = (await observations.index_information()).get(TTL_INDEX)
+        documents = self._db[collection]
+        known = (await documents.index_information()).get(TTL_INDEX)
         if seconds == 0:
             if known is not None:
-                await observations.drop_index(TTL_INDEX)
-            return "observations: kept for ever"
+                await documents.drop_index(TTL_INDEX)
+            return f"{collection}: kept for ever"
         if known is not None and known.get("expireAfterSeconds") != seconds:
             try:
-                await self._db.command(
-                    "collMod", "observations", index={"name": TTL_INDEX, "expireAfterSeconds": seconds}
-                )
+                await self._db.command("collMod", collection, index={"name": TTL_INDEX, "expireAfterSeconds": seconds})
             except errors.OperationFailure as error:
                 if error.code != _COMMAND_NOT_FOUND:
                     raise
-                await observations.drop_index(TTL_INDEX)
+                await documents.drop_index(TTL_INDEX)
                 known = None
         if known is None:
-            await observations.create_index([("date", ASCENDING)], name=TTL_INDEX, expireAfterSeconds=seconds)
-        return f"observations: TTL index {TTL_INDEX} of {seconds} seconds"
+            await documents.create_index([("date", ASCENDING)], name=TTL_INDEX, expireAfterSeconds=seconds)
+        return f"{collection}: TTL index {TTL_INDEX} of {seconds} seconds"
 
     # --- writing
 
@@ -335,20 +357,23 @@ class MongoStore:
 
     async def purge(self, before: int) -> int:
         with mapped(self.place):
+            await self._db["events"].delete_many({"ts": {"$lt": before}})
             return int((await self._db["observations"].delete_many({"ts": {"$lt": before}})).deleted_count)
 
     async def erase(
         self, erasure: Erasure, network: tuple[bytes, bytes], clock: Callable[[], float], *, dry: bool = False
     ) -> None:
-        where = _of_network(network)
+        inside = of_network(network)
+        came = {"$or": [inside, of_network(network, "origin")]}  # events of what moved: from where, too
+        of = {table: came if table == "events" else inside for table in TABLES}
         with mapped(self.place):
             if dry:
                 for table in TABLES:
-                    setattr(erasure, table, int(await self._db[table].count_documents(where)))
+                    setattr(erasure, table, int(await self._db[table].count_documents(of[table])))
                 return
             number = (await self._db["erasures"].insert_one(asdict(erasure))).inserted_id
             for table in TABLES:
-                setattr(erasure, table, int((await self._db[table].delete_many(where)).deleted_count))
+                setattr(erasure, table, int((await self._db[table].delete_many(of[table])).deleted_count))
             erasure.ended = int(clock() * 1e6)
             await self._db["erasures"].update_one({"_id": number}, {"$set": asdict(erasure)})
 
@@ -427,8 +452,9 @@ def _of_certificates(where: Filter) -> Iterator[Document]:
         yield {"first_seen": {"$gte": where.new_since}}
 
 
-def _of_network(network: tuple[bytes, bytes]) -> Document:
-    parts = [{"address": {"$gte": first, "$lte": last}} for first, last in ranges(network)]
+def of_network(network: tuple[bytes, bytes], field: str = "address") -> Document:
+    """What lies in a network."""
+    parts = [{field: {"$gte": first, "$lte": last}} for first, last in ranges(network)]
     return {"$or": parts} if len(parts) > 1 else parts[0]
 
 
@@ -439,7 +465,7 @@ def _filter(collection: Collection, where: Filter) -> Document:
     if kind is not None:
         conditions.append({"kind": kind})
     if where.network is not None:
-        conditions.append(_of_network(where.network))
+        conditions.append(of_network(where.network))
     if where.port is not None:
         conditions.append({"port": where.port})
     if where.outcome is not None:

@@ -22,12 +22,18 @@ from stages.core.times import rfc3339
 from stages.proto.x509.hostnames import below
 from stages.sink.corpus import Corpus
 from stages.sink.documents import Document
+from stages.sink.history import History
 from stages.sink.retention import since
 from stages.sink.settings import QuerySettings
 from stages.sink.store import APPLIES, Collection, Filter, Store, network_range
 
 #: Keys whose integer is a time in microseconds.
-TIMES: Final = frozenset({"ts", "first_seen", "last_seen", "not_before", "not_after", "at", "from_seen", "to_seen"})
+TIMES: Final = frozenset(
+    {
+        "ts", "first_seen", "last_seen", "not_before", "not_after", "at", "from_seen", "to_seen", "last_changed",
+        "down_since", "until", "up_at",
+    }
+)  # fmt: skip
 
 #: Times that rfc3339 can write: years 1 to 9999. A certificate may say anything.
 _FIRST_US: Final = -62_135_596_800_000_000
@@ -42,21 +48,7 @@ HASH_CHARS: Final = 16
 
 def filter_of(settings: QuerySettings, collection: Collection, now: int) -> Filter:
     """The filter that the options say, at `now` microseconds. Raises UsageError for what means nothing here."""
-    given = {
-        "network": settings.ip,
-        "port": settings.port,
-        "outcome": settings.outcome,
-        "scan": settings.scan,
-        "since": settings.since,
-        "name": settings.name,
-        "issuer": settings.issuer,
-        "expiring": settings.expiring,
-        "new_since": settings.new_since,
-    }
-    for key, value in given.items():
-        if value is not None and key not in APPLIES[collection]:
-            option = "--ip" if key == "network" else f"--{key.replace('_', '-')}"
-            raise UsageError(option, value, f"means nothing for {collection}")
+    refuse(settings, str(collection), APPLIES[collection])
     if settings.outcome is not None and settings.outcome not in set(Outcome):
         raise UsageError("--outcome", settings.outcome, f"not one of {', '.join(Outcome)}")
     named, under = _name_of(settings.name, collection)
@@ -73,6 +65,38 @@ def filter_of(settings: QuerySettings, collection: Collection, now: int) -> Filt
         new_since=None if settings.new_since is None else since(settings.new_since, now, "--new-since"),
         limit=settings.limit or None,
     )
+
+
+def filter_of_history(settings: QuerySettings, what: str, applies: frozenset[str], now: int) -> Filter:
+    """The same for what happened to services (`stages.sink.history`)."""
+    refuse(settings, what, applies)
+    return Filter(
+        network=None if settings.ip is None else network_range(settings.ip),
+        port=settings.port,
+        scan=settings.scan,
+        since=None if settings.since is None else since(settings.since, now),
+        name=None if settings.name is None else settings.name.lower(),
+        limit=settings.limit or None,
+    )
+
+
+def refuse(settings: QuerySettings, what: str, applies: frozenset[str]) -> None:
+    """Raise UsageError for a filter that is given and means nothing for `what`."""
+    given = {
+        "network": settings.ip,
+        "port": settings.port,
+        "outcome": settings.outcome,
+        "scan": settings.scan,
+        "since": settings.since,
+        "name": settings.name,
+        "issuer": settings.issuer,
+        "expiring": settings.expiring,
+        "new_since": settings.new_since,
+    }
+    for key, value in given.items():
+        if value is not None and key not in applies:
+            option = "--ip" if key == "network" else f"--{key.replace('_', '-')}"
+            raise UsageError(option, value, f"means nothing for {what}")
 
 
 def _name_of(name: str | None, collection: Collection) -> tuple[str | None, tuple[str, str] | None]:
@@ -125,7 +149,7 @@ def shown(document: Document) -> Document:
 
 
 #: Objects inside a document whose keys are ours; the others (tcp, spec, counters) are shown as they came.
-_OURS: Final = frozenset({"hit", "banner", "tls", "start", "progress", "end", "verdicts"})
+_OURS: Final = frozenset({"hit", "banner", "tls", "start", "progress", "end", "verdicts", "details"})
 
 
 def printable(data: bytes, most: int = CELL_CHARS) -> str:
@@ -204,6 +228,8 @@ COLUMNS: Final[dict[Collection, dict[str, Cell]]] = {
         **_TARGET,
         "first seen": lambda d: _time(d, "first_seen"),
         "last seen": lambda d: _time(d, "last_seen"),
+        "last changed": lambda d: _time(d, "last_changed"),
+        "down since": lambda d: _time(d, "down_since"),
         "banner": lambda d: _latest(d, "banner", "outcome"),
         "data": _service_banner,
         "tls": lambda d: _latest(d, "tls", "outcome"),
@@ -283,6 +309,29 @@ async def certificates(corpus: Corpus, where: Filter) -> AsyncIterator[Document]
                 yield one
             part.clear()
     for one in await counted():
+        yield one
+
+
+#: Services whose states are looked up at once.
+_STATES: Final = 100
+
+
+async def services(history: History, where: Filter) -> AsyncIterator[Document]:
+    """Services with `last_changed`, and `down_since` of those that are down, where a sweep was ever assessed."""
+    part: list[Document] = []
+
+    async def joined() -> list[Document]:
+        states = await history.states_of(part)
+        keys = ("last_changed", "down_since")
+        return [{**d, **{k: v for k, v in states.get(d["_id"], {}).items() if k in keys}} for d in part]
+
+    async for document in history.find(Collection.SERVICES, where):
+        part.append(document)
+        if len(part) == _STATES:
+            for one in await joined():
+                yield one
+            part.clear()
+    for one in await joined():
         yield one
 
 

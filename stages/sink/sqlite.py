@@ -201,16 +201,16 @@ class SqliteStore:
         return await self._opened().write(work, alone=True)
 
     async def purge(self, before: int) -> int:
-        def work(connection: sqlite3.Connection) -> int:
-            return connection.execute(
-                "DELETE FROM observations WHERE rowid IN (SELECT rowid FROM observations WHERE ts < ? LIMIT ?)",
-                (before, PURGE_ROWS),
-            ).rowcount
+        gone = {"events": 0, "observations": 0}
+        for table in gone:
+            sql = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE ts < ? LIMIT ?)"
 
-        gone = 0
-        while n := await self._opened().write(work):
-            gone += n
-        return gone
+            def work(connection: sqlite3.Connection, sql: str = sql) -> int:
+                return connection.execute(sql, (before, PURGE_ROWS)).rowcount
+
+            while n := await self._opened().write(work):
+                gone[table] += n
+        return gone["observations"]
 
     async def erase(
         self, erasure: Erasure, network: tuple[bytes, bytes], clock: Callable[[], float], *, dry: bool = False
@@ -312,22 +312,25 @@ class SqliteStore:
 #: What tells the rows of a table apart; `sightings` has no rowid.
 _KEY: Final = {
     "observations": "rowid", "services": "rowid", "sightings": "thing, hash, address, port, transport, name",
+    "states": "rowid", "events": "rowid",
 }  # fmt: skip
-_ERASURE: Final = "network, at, reason, observations, services, sightings, ended"
+_ERASURE: Final = "network, at, reason, observations, services, sightings, states, events, ended"
 
 
 def _at_addresses(table: str, network: tuple[bytes, bytes]) -> tuple[str, tuple[Any, ...]]:
     """SQL: in a table, what was seen at the addresses of a network, and its values."""
-    condition, bound = _of_network(network)
+    condition, bound = of_network(network)
+    if table == "events":  # of what moved: where it came from, too
+        return f"{condition} OR {of_network(network, 'origin')[0]}", bound * 2
     return (f"{_IN_EACH_SCAN} AND {condition}" if table == "observations" else condition), bound
 
 
 def _begin_erasure(connection: sqlite3.Connection, erasure: Erasure) -> int:
-    row = (erasure.network, erasure.at, erasure.reason, 0, 0, 0, None)
+    row = (erasure.network, erasure.at, erasure.reason, *[0] * len(TABLES), None)
     # What is removed is overwritten, and not only forgotten.
     connection.execute("PRAGMA secure_delete = ON")
     number = connection.execute(
-        f"INSERT INTO erasures ({_ERASURE}) VALUES ({_placeholders(7, 1)[1:-1]})", row
+        f"INSERT INTO erasures ({_ERASURE}) VALUES ({_placeholders(len(row), 1)[1:-1]})", row
     ).lastrowid
     assert number is not None
     return number
@@ -335,8 +338,8 @@ def _begin_erasure(connection: sqlite3.Connection, erasure: Erasure) -> int:
 
 def _end_erasure(connection: sqlite3.Connection, number: int, erasure: Erasure) -> None:
     connection.execute(
-        "UPDATE erasures SET observations = ?, services = ?, sightings = ?, ended = ? WHERE number = ?",
-        (erasure.observations, erasure.services, erasure.sightings, erasure.ended, number),
+        f"UPDATE erasures SET {' = ?, '.join(TABLES)} = ?, ended = ? WHERE number = ?",
+        (*(getattr(erasure, table) for table in TABLES), erasure.ended, number),
     )
 
 
@@ -404,9 +407,10 @@ _IN_EACH_SCAN: Final = (
 )
 
 
-def _of_network(network: tuple[bytes, bytes]) -> tuple[str, tuple[Any, ...]]:
+def of_network(network: tuple[bytes, bytes], column: str = "address") -> tuple[str, tuple[Any, ...]]:
+    """SQL: what lies in a network, and its values."""
     parts = [(short(first), short(last)) for first, last in ranges(network)]
-    condition = " OR ".join(["(address BETWEEN ? AND ? AND length(address) = ?)"] * len(parts))
+    condition = " OR ".join([f"({column} BETWEEN ? AND ? AND length({column}) = ?)"] * len(parts))
     return f"({condition})", tuple(value for first, last in parts for value in (first, last, len(first)))
 
 
@@ -418,7 +422,7 @@ def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tu
         if where.network is not None and where.scan is None:
             yield _IN_EACH_SCAN, ()
     if where.network is not None:
-        yield _of_network(where.network)
+        yield of_network(where.network)
     if where.port is not None:
         yield "port = ?", (where.port,)
     if where.outcome is not None:

@@ -136,7 +136,7 @@ class Store(Protocol):
         """The documents, in the order of their address, time or name; reading holds a bounded number of them."""
 
     async def purge(self, before: int) -> int:
-        """Remove observations older than `before` (microseconds). Returns how many went."""
+        """Remove observations (and events) older than `before` (microseconds). Returns how many observations went."""
 
     async def erase(
         self, erasure: Erasure, network: tuple[bytes, bytes], clock: Callable[[], float], *, dry: bool = False

@@ -29,7 +29,17 @@ def test_from_nothing_to_what_is_wanted(kafka: KafkaServer) -> None:
     prefix = f"t{uuid4().hex[:8]}"
     every = {
         f"{prefix}.{name}.v1"
-        for name in ("hits", "banners", "tls", "scans", "dead", "bannergrab.later", "tlsgrab.later", "hits.here")
+        for name in (
+            "hits",
+            "banners",
+            "tls",
+            "scans",
+            "events",
+            "dead",
+            "bannergrab.later",
+            "tlsgrab.later",
+            "hits.here",
+        )
     }
     words = ("--retention", "7d", "--min-insync", "1", "--scanner", "here")
     steps = topics(kafka, prefix, "plan", *words)
@@ -61,7 +71,7 @@ def test_partitions_are_told_and_left_alone(kafka: KafkaServer) -> None:
     table = longline("topics", "plan", *bus, env={"LONGLINE_BUS_PARTITIONS": "8"}).stdout
     assert "by hand" in table
     same = longline("topics", "plan", *bus, env={"LONGLINE_BUS_PARTITIONS": "4"})
-    assert same.stdout == "7 topics are as they should be\n"
+    assert same.stdout == "8 topics are as they should be\n"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +122,7 @@ def test_more_partitions_once_all_is_worked_off_and_has_stopped(kafka: KafkaServ
     now = {step["topic"]: step["now"] for step in topics(kafka, prefix, "plan") if step["what"] == "partitions"}
     assert set(now.values()) == {"6"}
     assert f"{prefix}.dead.v1" not in now
-    assert len(now) == 6
+    assert len(now) == 7
     assert repartition("6").stdout == "0 topics have 6 partitions now\n"
 
 

@@ -80,7 +80,7 @@ def test_dead_letters():
 def test_json_schema():
     schema = json_schema()
     assert json.loads(json.dumps(schema)) == schema
-    assert len(schema["oneOf"]) == len(MODELS) + 1
+    assert len(schema["oneOf"]) == len(MODELS) + 2
     hit = schema["$defs"]["HitModel"]
     assert hit["properties"]["ts"] == {"format": "date-time", "title": "Ts", "type": "string"}
     assert hit["properties"]["port"]["maximum"] == 65535

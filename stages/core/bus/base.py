@@ -46,6 +46,11 @@ class Topics:
         return f"{self.prefix}.scans.v1"
 
     @property
+    def events(self) -> str:
+        """What happened to services (`stages.core.events`)."""
+        return f"{self.prefix}.events.v1"
+
+    @property
     def dead(self) -> str:
         return f"{self.prefix}.dead.v1"
 

@@ -23,7 +23,7 @@ from typing import ClassVar, Literal
 
 from stages.core.bus.base import DEFAULT_PARTITIONS, Chunk, OnRevoke, Output, Partition, Source
 from stages.core.bus.batching import Headers, by_partition, joined, split
-from stages.core.bus.topics import is_side
+from stages.core.bus.topics import is_exempt
 from stages.core.errors import Unavailable
 
 log = logging.getLogger("longline.bus.memory")
@@ -222,7 +222,7 @@ class MemoryBus:
         self._trip("publish", after=True)
 
     def _full(self, topic: str) -> bool:
-        if self.bound is None or is_side(topic):
+        if self.bound is None or is_exempt(topic):
             return False
         readers = [group.committed for group in self._groups.values() if topic in group.topics] or [{}]
         waiting = (

@@ -23,7 +23,7 @@ from typing import Final
 
 from stages.core.bus import owner, segments
 from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Source
-from stages.core.bus.topics import is_side
+from stages.core.bus.topics import is_exempt
 from stages.core.errors import HostError, LonglineError, UsageError
 from stages.core.sqlitefile import SqliteFile
 
@@ -316,4 +316,4 @@ class SqlitePublisher:
 
 
 def _bounded(rows: Iterable[segments.Segment]) -> list[str]:
-    return sorted({row.topic for row in rows if not is_side(row.topic)})
+    return sorted({row.topic for row in rows if not is_exempt(row.topic)})

@@ -1,7 +1,8 @@
 """Which topics are beside the flow: dead letters, and what a stage puts off to itself.
 
 They are exempt from back-pressure. A stage that waited for room in its own `later` topic would wait for itself, and
-dead letters have, as a rule, no reader that could make room; what keeps both small is the fuse and politeness.
+dead letters have, as a rule, no reader that could make room; what keeps both small is the fuse and politeness. So are
+events, which need no reader either; there are as many as services change.
 """
 
 from __future__ import annotations
@@ -12,6 +13,15 @@ from typing import Final
 SIDE_ENDINGS: Final = (".dead.v1", ".later.v1")
 
 
+#: Ending of `Topics.events`.
+EVENTS_ENDING: Final = ".events.v1"
+
+
 def is_side(topic: str) -> bool:
     """Whether a topic holds dead letters or postponed records."""
     return topic.endswith(SIDE_ENDINGS)
+
+
+def is_exempt(topic: str) -> bool:
+    """Whether a topic takes what is published at any time: no reader of it is waited for."""
+    return is_side(topic) or topic.endswith(EVENTS_ENDING)

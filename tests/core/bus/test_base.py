@@ -41,12 +41,14 @@ def test_a_prefix_stays_together_and_prefixes_spread():
 
 def test_topics():
     topics = Topics("test")
-    names = [topics.hits, topics.banners, topics.tls, topics.scans, topics.dead, topics.later("bannergrab")]
+    names = [topics.hits, topics.banners, topics.tls, topics.scans, topics.events, topics.dead]
+    names.append(topics.later("bannergrab"))
     assert names == [
         "test.hits.v1",
         "test.banners.v1",
         "test.tls.v1",
         "test.scans.v1",
+        "test.events.v1",
         "test.dead.v1",
         "test.bannergrab.later.v1",
     ]

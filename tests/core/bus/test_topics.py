@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stages.core.bus.base import Topics
-from stages.core.bus.topics import is_side
+from stages.core.bus.topics import is_exempt, is_side
 
 NAMES = Topics("any.prefix")
 
@@ -11,8 +11,15 @@ NAMES = Topics("any.prefix")
 @pytest.mark.parametrize("topic", [NAMES.dead, NAMES.later("bannergrab")])
 def test_side(topic: str) -> None:
     assert is_side(topic)
+    assert is_exempt(topic)
 
 
 @pytest.mark.parametrize("topic", [NAMES.hits, NAMES.banners, NAMES.tls, NAMES.scans, "dead.v1.hits.v1"])
 def test_flow(topic: str) -> None:
     assert not is_side(topic)
+    assert not is_exempt(topic)
+
+
+def test_events_need_no_reader_and_are_records() -> None:
+    assert is_exempt(NAMES.events)
+    assert not is_side(NAMES.events)
