@@ -1,13 +1,14 @@
 """What happened to a service: the records of the topic `events`, one JSON object a line.
 
-    service_up            a new service, or one that is up again; then `down_since` and `until` say which outage that ends
+    service_up            a new service, or one that is up again: `down_since` and `until` are the outage that this ends
     service_down          it was missed as often as the rules ask; `down_since` says when the outage began
     banner_changed        it says something else than before (`before`, `after`: SHA-256; `said_before`, `said`)
     certificate_changed   it shows another certificate of its own (`before`, `after`: SHA-256)
     moved                 a certificate, key or host key that a missing service showed last turned up at this address
 
-`ts` is when it happened, as far as that was measured: the answer that showed it, and of `service_down` the end of the
-probing that decided it. An event is told at least once and has a deterministic id, so that one that comes twice is one.
+`ts` is when it happened, as far as that was measured: the answer that showed it, and of `service_down` its `down_since`
+(`decided` is the end of the probing that decided it): a service's events in the order of `ts` are its life. An event is
+told at least once and has a deterministic id, so that one that comes twice is one.
 They are no observations: `stages.core.records.parse` refuses them, `parse` here reads them.
 """
 
@@ -38,7 +39,7 @@ class EventType(StrEnum):
 
 
 #: Details that are times: RFC 3339 in JSON, microseconds inside.
-DETAIL_TIMES: Final = ("down_since", "until", "last_seen")
+DETAIL_TIMES: Final = ("down_since", "decided", "until", "last_seen")
 
 
 @dataclass(slots=True)

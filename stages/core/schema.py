@@ -167,6 +167,7 @@ class DetailsModel(pydantic.BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
 
     down_since: Time | None = None
+    decided: Time | None = None
     until: Time | None = None
     last_seen: Time | None = None
 

@@ -13,7 +13,9 @@ the sweeps that were counted: in which order they come, and how often, changes n
 
 `down_since` is the beginning of the first sweep of the row. Not the end of the last one, which only decided it: the
 service was gone before. Not the last sighting either: until it was missed for the first time nobody knows. The outage
-began between `last_seen` and the end of that first sweep, and both are kept. It lasts until the service is seen again.
+began between `last_seen` and the end of that first sweep, and both are kept; it lasts until the service is seen again.
+(A sweep of the row that is counted after the service was found down, and began before, moves `down_since` back; what
+was told stays.)
 
 An event's id is a hash over the service and what happened (of an outage: the sighting before it), so telling it twice
 changes nothing.
@@ -48,8 +50,8 @@ class Rules:
     def __post_init__(self) -> None:
         if self.misses < 1:
             raise ValueError(f"misses is {self.misses}, at least 1")
-        if not 1 <= self.vantages <= min(self.misses, MAX_VANTAGES):
-            raise ValueError(f"vantages is {self.vantages}, at least 1, at most {min(self.misses, MAX_VANTAGES)}")
+        if not 1 <= self.vantages <= MAX_VANTAGES:
+            raise ValueError(f"vantages is {self.vantages}, at least 1, at most {MAX_VANTAGES}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +191,7 @@ def step(
     _missed(service, after, swept, rules, events)
     _showing(service, after, swept, keys, events)
     if events:
-        changes = [after.last_changed, *(e.ts for e in events if e.type is not EventType.SERVICE_DOWN)]
-        after.last_changed = max([*changes, after.down_since or 0])
+        after.last_changed = max(after.last_changed, *(event.ts for event in events))
         after.tell += [event for event in events if all(event.id != known.id for known in after.tell)]
     return after, events
 
@@ -230,11 +231,13 @@ def _missed(service: Document, state: State, swept: Swept, rules: Rules, events:
         decided = max(miss.ended for miss in state.row)
         events.append(
             state.event(
-                EventType.SERVICE_DOWN, decided, swept, (state.last_seen,), down_since=state.down_since,
-                last_seen=state.last_seen, misses=len(state.row), vantages=sorted(state.vantages),
+                EventType.SERVICE_DOWN, state.down_since, swept, (state.last_seen,), down_since=state.down_since,
+                decided=decided, last_seen=state.last_seen, misses=len(state.row), vantages=sorted(state.vantages),
             )
         )  # fmt: skip
-    elif state.down_since is not None:
+    elif state.down_since is not None and state.down_since != state.row[0].started:  # counted late, it began earlier
+        if state.last_changed == state.down_since:
+            state.last_changed = state.row[0].started
         state.down_since = state.row[0].started
 
 

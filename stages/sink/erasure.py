@@ -1,7 +1,7 @@
 """What was erased of a store, and when: the record that is kept in the store itself. Pure.
 
-An erasure takes what was seen at the addresses of a network: observations, services, sightings, states, and events, also
-those of what moved from there. It has no effect on what comes later; who must not be seen again is on the blocklist.
+An erasure takes what was seen at the addresses of a network: observations, services, sightings, states, events (also of
+what moved from there). It has no effect on what comes later; who must not be seen again is on the blocklist.
 Certificates stay, which hold no address.
 
 The record is written before anything is removed, and its counts at the end: one without an end was interrupted, and is

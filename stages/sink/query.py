@@ -31,7 +31,7 @@ from stages.sink.store import APPLIES, Collection, Filter, Store, network_range
 TIMES: Final = frozenset(
     {
         "ts", "first_seen", "last_seen", "not_before", "not_after", "at", "from_seen", "to_seen", "last_changed",
-        "down_since", "until", "up_at",
+        "down_since", "decided", "until", "up_at",
     }
 )  # fmt: skip
 

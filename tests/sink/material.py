@@ -90,12 +90,12 @@ async def wipe(store: Store) -> None:
     tables = ("services", "observations", "certificates", "scans")
     database = getattr(store, "_db", None)
     if database is not None:
-        for table in (*tables, "sightings", "jobs", "erasures"):
+        for table in (*tables, "sightings", "states", "events", "jobs", "erasures"):
             await database[table].delete_many({})
         return
 
     def work(connection: Any) -> None:
-        for table in (*tables, "names", "sightings", "jobs", "erasures"):
+        for table in (*tables, "names", "sightings", "states", "events", "jobs", "erasures"):
             connection.execute(f"DELETE FROM {table}")
 
     await store._file.write(work)  # type: ignore[attr-defined]
