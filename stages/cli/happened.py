@@ -26,7 +26,7 @@ _TARGET: Final[dict[str, Cell]] = {
 
 
 def lasting(seconds: float) -> str:
-    """`3d 4h`, `5h 12m`, `90s`: the two largest units."""
+    """`3d 4h`, `5h 12m`, `59s`: the two largest units."""
     whole = int(seconds)
     for unit, letter, below, under in ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "m"), (_MINUTE, "m", 1, "s")):
         if whole >= unit:

@@ -197,7 +197,7 @@ class Mortal:
         return write_
 
 
-def _world() -> list[tuple[Swept, list[Record]]]:  # noqa: F811
+def _world() -> list[tuple[Swept, list[Record]]]:
     """Sweeps, each with what is stored before it is assessed."""
     many = [f"10.0.{i}.1" for i in range(7)]
     first = [record for ip in many for record in _tls(ip, 1, "a", f"n{ip[5]}.example")]

@@ -12,12 +12,24 @@ from stages.core.bus.base import Topics
 from stages.core.errors import Unavailable, UsageError
 from stages.core.metrics import Metrics
 from stages.core.settings import StoreSettings
-from stages.sink.app import build, init, is_corpus, open_corpus, open_store, purge, topics_of
+from stages.sink.app import (
+    build,
+    init,
+    is_corpus,
+    is_history,
+    open_corpus,
+    open_history,
+    open_store,
+    purge,
+    topics_of,
+)
 from stages.sink.mongo import MongoStore
 from stages.sink.mongo_corpus import MongoCorpus
+from stages.sink.mongo_history import MongoHistory
 from stages.sink.settings import SinkSettings
 from stages.sink.sqlite import SqliteStore
 from stages.sink.sqlite_corpus import SqliteCorpus
+from stages.sink.sqlite_history import SqliteHistory
 from stages.sink.store import Collection, count_all
 from tests.servers.mongo import MongoServer
 from tests.sink.material import T0, hit, write
@@ -85,6 +97,17 @@ def test_build_counts_where_told(tmp_path: Path) -> None:
     assert stage.name == "sink"
     assert "longline_sink_documents" in {m.name for m in metrics}
     assert not (tmp_path / "x.db").exists()
+
+
+def test_which_stores_keep_states(tmp_path: Path) -> None:
+    for url in (f"sqlite:{tmp_path}/x.db", "mongodb://db.example/x", "mongodb+srv://db.example/x"):
+        settings = StoreSettings(url=url)
+        assert is_history(settings)
+        assert isinstance(open_history(settings, SinkSettings()), SqliteHistory | MongoHistory)
+    other = StoreSettings(url="postgres:x")
+    assert not is_history(other)
+    with pytest.raises(UsageError, match="not one of sqlite"):
+        open_history(other, SinkSettings())
 
 
 def test_which_stores_are_a_corpus(tmp_path: Path) -> None:

@@ -157,6 +157,19 @@ def test_a_chain_that_is_not_its_certificates() -> None:
     assert e.observation.body["chain"] == [digest for digest, _, _ in e.certificates]
 
 
+def test_the_summary_shows_the_host_key_of_an_ssh_server() -> None:
+    key = "5" * 64
+    said = entry(banner(service="ssh", facts={"fingerprint": key})).observation
+    other = entry(banner(service="x", facts={"fingerprint": key})).observation
+    silent = entry(banner(service="ssh")).observation
+    assert said is not None
+    assert other is not None
+    assert silent is not None
+    assert summary(said)["host_key"] == key
+    assert "host_key" not in summary(other)
+    assert "host_key" not in summary(silent)
+
+
 def test_the_summary_shows_the_leaf() -> None:
     with_chain, without = entry(tls(ders=[certificate(), b"y"])).observation, entry(tls()).observation
     assert with_chain is not None

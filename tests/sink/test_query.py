@@ -9,9 +9,23 @@ from hypothesis import strategies as st
 
 from stages.core.errors import UsageError
 from stages.core.outcome import Outcome, Phase
-from stages.sink.query import CELL_CHARS, COLUMNS, cells_of, filter_of, printable, reading, rows, shown, time_of
+from stages.sink.documents import address_of
+from stages.sink.history import History
+from stages.sink.query import (
+    CELL_CHARS,
+    COLUMNS,
+    cells_of,
+    filter_of,
+    printable,
+    reading,
+    rows,
+    services,
+    shown,
+    time_of,
+)
 from stages.sink.settings import QuerySettings
 from stages.sink.store import APPLIES, Collection, Filter, Store, network_range
+from tests.sink.histories import history  # noqa: F401 -- a fixture
 from tests.sink.material import T0, banner, certificate, hit, scan, tls, write
 
 
@@ -119,6 +133,24 @@ async def test_every_collection_has_its_rows(store: Store) -> None:
     await write(store, scan("end", T0 + 9, position=9))
     [document] = [d async for d in store.find(Collection.SCANS, Filter())]
     assert cells_of(Collection.SCANS, document)[1] == "ended"
+
+
+async def test_services_with_their_states(history: History) -> None:  # noqa: F811
+    ips = [f"10.0.0.{i}" for i in range(205)]
+    await write(history, *[hit(ip) for ip in ips])
+    one = {"_id": "10.0.0.7:443/tcp", "ip": "10.0.0.7", "address": address_of("10.0.0.7")[1], "port": 443}
+    state = {**one, "transport": "tcp", "shown": {}, "hashes": [], "last_changed": T0 + 5, "last_seen": T0, "row": []}
+    await history.keep([{**state, "down_since": T0 + 5, "missing": True}])
+    found = [document async for document in services(history, Filter())]
+    assert [document["ip"] for document in found] == sorted(ips, key=lambda ip: address_of(ip)[1])
+    with_states = [document for document in found if "last_changed" in document]
+    assert [(d["ip"], d["last_changed"], d["down_since"], d["last_seen"]) for d in with_states] == [
+        ("10.0.0.7", T0 + 5, T0 + 5, T0)
+    ]
+    assert not any({"shown", "row", "hashes"} & document.keys() for document in found)
+    cells = dict(zip(COLUMNS[Collection.SERVICES], cells_of(Collection.SERVICES, with_states[0]), strict=True))
+    assert cells["down since"] == cells["last changed"] == time_of(T0 + 5)
+    assert len([document async for document in services(history, Filter(limit=3))]) == 3
 
 
 async def test_reading_opens_and_closes(store: Store) -> None:
