@@ -10,7 +10,6 @@ What is not so is absent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from stages.core.events import parse
@@ -36,7 +35,10 @@ def document(state: State) -> dict[str, Any]:
         said["down_since"] = state.down_since
     if state.row:
         said["missing"] = True
-        said["row"] = [asdict(miss) for miss in state.row]
+        said["row"] = [
+            {"started": miss.started, "ended": miss.ended, "scan": miss.scan, "vantage": miss.vantage}
+            for miss in state.row
+        ]
     if state.tell:
         said["tell"] = [event.dump().decode() for event in state.tell]
     if state.look:
@@ -45,7 +47,11 @@ def document(state: State) -> dict[str, Any]:
 
 
 def _shown(one: Shown) -> dict[str, Any]:
-    return {key: value for key, value in asdict(one).items() if value != ""}
+    whole: dict[str, Any] = {"hash": one.hash, "since": one.since}
+    for key, text in (("how", one.how), ("digest", one.digest), ("said", one.said)):
+        if text:
+            whole[key] = text
+    return whole
 
 
 def state_of(document: Mapping[str, Any]) -> State:

@@ -43,7 +43,9 @@ def test_networks_are_erased_and_listed(url: str) -> None:
     listed = longline("erase", "--list", "--json", "--store", url)
     assert listed.stdout == ran.stdout
     table = longline("erase", "--list", "--store", url).stdout.splitlines()
-    assert table[0].split() == ["network", "at", "reason", "observations", "services", "sightings", "ended"]
+    assert table[0].split() == [
+        "network", "at", "reason", "observations", "services", "sightings", "states", "events", "ended",
+    ]  # fmt: skip
     assert len(table) == 3
 
 

@@ -102,7 +102,7 @@ async def test_indexes_are_made_by_init_only(motor_store: MongoStore, mongo_serv
     assert any(TTL_INDEX in line for line in said)
     for collection, indexes in INDEXES.items():
         there = set(await database[collection].index_information())
-        assert there == {"_id_", *indexes} | ({TTL_INDEX} if collection == "observations" else set())
+        assert there == {"_id_", *indexes} | ({TTL_INDEX} if collection in ("observations", "events") else set())
     await motor_store.init(3_600)
     assert (await database["observations"].index_information())[TTL_INDEX]["expireAfterSeconds"] == 3_600
     await motor_store.init(None)
