@@ -23,6 +23,7 @@ from stages.sink.retention import before
 from stages.sink.settings import SinkSettings
 from stages.sink.stage import SinkStage
 from stages.sink.store import Store
+from stages.sink.survey import Survey
 
 T = TypeVar("T")
 
@@ -122,6 +123,31 @@ def is_history(store: StoreSettings) -> bool:
 def open_history(store: StoreSettings, sink: SinkSettings, *, read_only: bool = False) -> History:
     """`open_store`, as a history."""
     return _maker(HISTORIES, store)(store, sink, read_only)
+
+
+def _sqlite_survey(store: StoreSettings, sink: SinkSettings, read_only: bool) -> Survey:
+    from stages.sink.sqlite_survey import SqliteSurvey
+
+    return SqliteSurvey(store.url.partition(":")[2], read_only=read_only, cache_bytes=sink.cache_bytes)
+
+
+def _mongo_survey(store: StoreSettings, sink: SinkSettings, read_only: bool) -> Survey:
+    from stages.sink.mongo_survey import MongoSurvey
+
+    return MongoSurvey(store.url, store.database, timeout=sink.timeout)
+
+
+#: The same for a store that is asked about whole scans.
+SURVEYS: Final[dict[str, Callable[[StoreSettings, SinkSettings, bool], Survey]]] = {
+    "sqlite": _sqlite_survey,
+    "mongodb": _mongo_survey,
+    "mongodb+srv": _mongo_survey,
+}
+
+
+def open_survey(store: StoreSettings, sink: SinkSettings, *, read_only: bool = True) -> Survey:
+    """`open_store`, for questions about whole scans."""
+    return _maker(SURVEYS, store)(store, sink, read_only)
 
 
 def build(store: StoreSettings, sink: SinkSettings, metrics: Metrics | None = None) -> SinkStage:

@@ -55,12 +55,12 @@ KINDS: Final = ("hit", "banner", "tls")
 EVENTS: Final = ("start", "progress", "end")
 
 #: What a TCP conversation that was established can end with, whatever the phase.
-_ESTABLISHED: Final = frozenset(
+ESTABLISHED: Final = frozenset(
     {Outcome.OK, Outcome.EMPTY, Outcome.SILENT, Outcome.RESET, Outcome.PROTOCOL, Outcome.ALERT}
 )
 #: Without a connection only an answer is one.
-_ANSWERED_UDP: Final = frozenset({Outcome.OK, Outcome.PROTOCOL, Outcome.ALERT})
-_BEFORE: Final = frozenset({Phase.RESOLVE, Phase.CONNECT})
+ANSWERED_UDP: Final = frozenset({Outcome.OK, Outcome.PROTOCOL, Outcome.ALERT})
+BEFORE: Final = frozenset({Phase.RESOLVE, Phase.CONNECT})
 
 _SUMMARY: Final[dict[str, tuple[str, ...]]] = {
     "hit": ("vantage", "probe", "classification", "ttl", "rtt"),
@@ -387,8 +387,8 @@ def answered(observation: Observation) -> bool:
     if observation.kind == "hit":
         return body["success"] is True
     if observation.transport != "tcp":
-        return body["outcome"] in _ANSWERED_UDP
-    return body["outcome"] in _ESTABLISHED or (body["outcome"] == Outcome.TIMEOUT and body["phase"] not in _BEFORE)
+        return body["outcome"] in ANSWERED_UDP
+    return body["outcome"] in ESTABLISHED or (body["outcome"] == Outcome.TIMEOUT and body["phase"] not in BEFORE)
 
 
 def summary(observation: Observation) -> Document:

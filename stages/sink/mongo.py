@@ -78,6 +78,7 @@ INDEXES: Final[dict[str, dict[str, list[tuple[str, int]]]]] = {
     },
     "observations": {
         "address": [(key, ASCENDING) for key in ("address", "port", "ts")],
+        "scan": [(key, ASCENDING) for key in ("scan", "address", "port")],
         "ts": [("ts", ASCENDING), ("_id", ASCENDING)],
     },
     "certificates": {

@@ -322,7 +322,7 @@ def _at_addresses(table: str, network: tuple[bytes, bytes]) -> tuple[str, tuple[
     condition, bound = of_network(network)
     if table == "events":  # of what moved: where it came from, too
         return f"{condition} OR {of_network(network, 'origin')[0]}", bound * 2
-    return (f"{_IN_EACH_SCAN} AND {condition}" if table == "observations" else condition), bound
+    return (f"{IN_EACH_SCAN} AND {condition}" if table == "observations" else condition), bound
 
 
 def _begin_erasure(connection: sqlite3.Connection, erasure: Erasure) -> int:
@@ -400,11 +400,12 @@ def _write_scans(connection: sqlite3.Connection, updates: list[ScanUpdate]) -> i
 
 #: The scans that have observations, by one look into the index for each: what stands behind the scan in
 #: `observations_key` can then be searched by in each of them.
-_IN_EACH_SCAN: Final = (
-    "scan IN (WITH RECURSIVE each(scan) AS (SELECT min(scan) FROM observations UNION ALL"
+EACH_SCAN: Final = (
+    "WITH RECURSIVE each(scan) AS (SELECT min(scan) FROM observations UNION ALL"
     " SELECT (SELECT min(scan) FROM observations WHERE scan > each.scan) FROM each WHERE each.scan IS NOT NULL)"
-    " SELECT scan FROM each WHERE scan IS NOT NULL)"
+    " SELECT scan FROM each WHERE scan IS NOT NULL"
 )
+IN_EACH_SCAN: Final = f"scan IN ({EACH_SCAN})"
 
 
 def of_network(network: tuple[bytes, bytes], column: str = "address") -> tuple[str, tuple[Any, ...]]:
@@ -420,7 +421,7 @@ def _conditions(collection: Collection, where: Filter) -> Iterator[tuple[str, tu
     if kind is not None:
         yield "kind = ?", (kind,)
         if where.network is not None and where.scan is None:
-            yield _IN_EACH_SCAN, ()
+            yield IN_EACH_SCAN, ()
     if where.network is not None:
         yield of_network(where.network)
     if where.port is not None:

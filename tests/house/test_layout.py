@@ -25,6 +25,8 @@ TESTED_ELSEWHERE = {
     "stages/sink/arrow.py": "tests/sink/test_dataset.py",
     "stages/sink/sqlite_history.py": "tests/sink/test_history.py",
     "stages/sink/mongo_history.py": "tests/sink/test_history.py",
+    "stages/sink/mongo_survey.py": "tests/sink/test_survey.py",
+    "stages/sink/sqlite_survey.py": "tests/sink/test_survey.py",
     "stages/sink/sqlite_corpus.py": "tests/sink/test_corpus.py",
     "stages/sink/mongo_corpus.py": "tests/sink/test_corpus.py",
 }
