@@ -37,6 +37,8 @@ COMMANDS: Final = {
     "fleet": "the fleet's certificates, and what its agents do now",
     "simnet": "run a command inside a simulated Internet",
     "query": "look at what is stored",
+    "diff": "services that are new, gone or changed between two scans",
+    "audit": "who scanned a network: what, when, from where, under which approval",
     "export": "write what is stored as JSON Lines or CSV",
     "dataset": "what is stored as files with a manifest, checksums and types; and such files checked",
     "doctor": "whether this host, the log and the store are fit for the work, and the mend",

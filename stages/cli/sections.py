@@ -29,7 +29,7 @@ from stages.core.settings import (
     find_file,
     load,
 )
-from stages.derive.settings import CertsSettings
+from stages.derive.settings import CertsSettings, DiffSettings, StatsSettings
 from stages.fleet.settings import AgentSettings, CoordinatorSettings, FleetSettings
 from stages.scanner.grab_settings import GrabSettings
 from stages.scanner.settings import ScannerSettings
@@ -55,6 +55,8 @@ SECTIONS: Mapping[str, type[Section]] = {
     "sink": SinkSettings,
     "erase": EraseSettings,
     "query": QuerySettings,
+    "stats": StatsSettings,
+    "diff": DiffSettings,
     "export": ExportSettings,
     "dataset": DatasetSettings,
     "certs": CertsSettings,

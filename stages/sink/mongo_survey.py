@@ -4,7 +4,7 @@ reads by the index of scan, address and port."""
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -84,7 +84,7 @@ class MongoSurvey(MongoStore):
             finally:
                 await cursor.close()
 
-    async def _aggregate(self, stages: list[Document]) -> AsyncIterator[Document]:
+    async def _aggregate(self, stages: list[Document]) -> AsyncGenerator[Document, None]:
         with mapped(self.place):
             cursor = self._db["observations"].aggregate(stages, allowDiskUse=True, batchSize=READ_DOCUMENTS)
             if inspect.isawaitable(cursor):  # PyMongo's own client; motor gives the cursor at once
