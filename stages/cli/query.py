@@ -5,18 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 
+from stages.cli import stats
 from stages.cli.sections import HAPPENED, READING, add_settings, load_settings
 
-SECTIONS = ("query", "store")
+SECTIONS = ("query", "stats", "store")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("collection", choices=(*READING, *HAPPENED), help="what to look at")
+    parser.add_argument("collection", choices=(*READING, *HAPPENED, stats.STATS), help="what to look at")
     add_settings(parser, *SECTIONS)
 
 
 def run(args: argparse.Namespace) -> int:
     loaded = load_settings(args, *SECTIONS)
+    if args.collection == stats.STATS:
+        return stats.run(args, loaded)
+    stats.refused_elsewhere(args)
 
     import os
     import time

@@ -18,7 +18,7 @@ from stages.sink.store import Store, ranges
 DAY: Final = 86_400_000_000
 
 #: Scans that are counted side by side, at most: each is a row, and a value of the statement.
-MAX_SCANS: Final = 1_000
+MAX_SCANS: Final = 10_000
 
 #: The whole space in the order of 16 bytes: what lies before the IPv4-mapped block, in it, behind it.
 _LOWEST: Final = V4_MAPPED + bytes(4)
