@@ -112,11 +112,11 @@ def _submit(state: State, place: str, values: Mapping[str, Mapping[str, object]]
     if known is not None and settings.seed is None:
         settings = settings.model_copy(update={"seed": known.seed})
     work = work_of(settings, loaded.get("lists", ListSettings))
-    if known is not None and known != work:
+    if known is not None and known != work.model_copy(update={"operator": known.operator}):
         raise UsageError(place, work.scan, "a scan of this name exists, and is another one")
     if known is None:
         state.ask("submit", work.model_dump(mode="json"))
-    return work
+    return known or work
 
 
 def _status(state: State, *, as_json: bool) -> None:

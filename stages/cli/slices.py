@@ -13,6 +13,7 @@ from stages.core.netset import NetSet, range_texts
 from stages.core.policy import Policy
 from stages.core.resolving import resolver
 from stages.core.settings import ListSettings
+from stages.core.whoami import operator
 from stages.fleet.messages import Capabilities, Slice
 from stages.fleet.work import MAX_RANGES, Work
 from stages.net.privileges import Setup
@@ -32,6 +33,7 @@ CARRIED: Final = frozenset(
     (
         "targets", "target_ports", "list_of_ips_file", "probe_module", "probe_args", "seed", "scan", "probes",
         "retries",        "retry_interval", "cooldown_time", "rate", "vantage", "engine", "quiet",
+        "operator", "approval",
     )
 )  # fmt: skip
 
@@ -75,7 +77,8 @@ def work_of(settings: ScannerSettings, lists: ListSettings) -> Work:
         "probe": settings.probe_module, "probe_args": settings.probe_args or "", "seed": spec.seed, "size": spec.size,
         "digest": "0" * 32, "probes": settings.probes, "retries": settings.retries,
         "retry_interval": float(settings.retry_interval), "cooldown": float(settings.cooldown_time),
-        "max_rate": float(settings.rate) or None,
+        "max_rate": float(settings.rate) or None, "operator": settings.operator or operator(),
+        "approval": settings.approval,
     }  # fmt: skip
     try:
         work = Work.model_validate(body)

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 import pydantic
 
 from stages.core.netset import NetSet
+from stages.core.whoami import Line
 
 #: Ranges of one work, at most: 1.5 MB of text. Longer lists are not for handing around.
 MAX_RANGES: Final = 50_000
@@ -47,6 +48,8 @@ class Work(Strict):
     retries: Annotated[int, pydantic.Field(ge=0, le=100)] = 0
     retry_interval: Seconds = 10.0
     cooldown: Seconds = 8.0
+    operator: Line = ""  #: who answers for it
+    approval: Line = ""  #: under which approval: free text
     max_rate: Annotated[float, pydantic.Field(gt=0, le=1e9)] | None = None  #: probes/s of one agent, at most
 
     def networks(self) -> NetSet:

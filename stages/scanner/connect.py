@@ -30,6 +30,7 @@ from stages.core.pacing import Pace, backoff
 from stages.net.confine import ConfinedError
 from stages.net.conversation import Conversation
 from stages.net.dialing import Dialer
+from stages.net.ownaddress import toward
 from stages.scanner.answers import ICMP, RST, SYNACK
 from stages.scanner.permutation import Permutation
 from stages.scanner.rate import MIN_RATE
@@ -275,7 +276,12 @@ class ConnectEngine:
 
     def describe(self) -> dict[str, object]:
         """Who dials, for the log and the start record."""
-        return {"engine": self.name, "connections": self._plan.connections, "timeout": self._plan.timeout}
+        about: dict[str, object] = {
+            "engine": self.name, "connections": self._plan.connections, "timeout": self._plan.timeout,
+        }  # fmt: skip
+        first = self._plan.targets.look_up([0])[0][1] if self._plan.targets.size else None
+        source = None if first is None else toward(first)
+        return about if source is None else {**about, "source_ip": source}
 
     async def close(self) -> None:
         """Drop what is open."""

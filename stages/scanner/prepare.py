@@ -154,6 +154,8 @@ def prepare(
     spec = ScanSpec(
         scan=scan,
         vantage=settings.vantage,
+        operator=settings.operator,
+        approval=settings.approval,
         version=__version__,
         started=started,
         targets=targets.written,

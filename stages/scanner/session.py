@@ -18,6 +18,7 @@ from stages.core.descriptors import fit_concurrency, raise_descriptor_limit
 from stages.core.errors import LonglineError, ReaderGone, UsageError
 from stages.core.logs import tell
 from stages.core.records import Scan
+from stages.core.whoami import operator
 from stages.net.privileges import Setup
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner import outputs
@@ -325,7 +326,12 @@ class Session:
         """The first engine stands: now files may be changed and records published."""
         settings = self._prepared.settings
         spec = self._prepared.spec.model_copy(
-            update={"engine": engine.name, "rate": engine.rate, "sender": engine.describe() | self._going_on}
+            update={
+                "engine": engine.name,
+                "rate": engine.rate,
+                "sender": engine.describe() | self._going_on,
+                "operator": self._prepared.spec.operator or operator(),
+            }
         )
         if self._path is not None:
             if self._prepared.known is not None and engine.name != ConnectEngine.name:  # a connection is answered once

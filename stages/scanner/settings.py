@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 
 from stages.core.settings import Seconds, Section, Size, opt
+from stages.core.whoami import Line
 from stages.scanner import outputs, probes
 from stages.scanner.drops import MAX_RECEIVE_THREADS
 from stages.scanner.parts import Part, check_parts, parse_part
@@ -228,6 +229,12 @@ class ScannerSettings(Section):
         -1, "--max-sendto-failures", metavar="N", help="give up after so many failures to send; -1: never", ge=-1
     )
     vantage: str = opt("", "--vantage", metavar="NAME", help="where this scanner stands, in every record")
+    approval: Line = opt(
+        "", "--approval", metavar="TEXT", help="under which approval, for the scan's record: a ticket, a board's number"
+    )
+    operator: Line = opt(
+        "", "--operator", metavar="TEXT", help="who answers for it, for the scan's record; default: user@host"
+    )
     scan: str | None = opt(
         None, "--scan", metavar="NAME", help="name of the scan, in every record; default: its time and seed"
     )

@@ -46,6 +46,8 @@ class ScanSpec(pydantic.BaseModel):
 
     scan: str
     vantage: str = ""
+    operator: str = ""  #: who answers for it: as it was said, else user@host of who began it
+    approval: str = ""  #: under which approval: free text
     version: str  #: of the program
     started: str  #: RFC 3339
     targets: tuple[str, ...]  #: as written
