@@ -40,6 +40,7 @@ def run(args: argparse.Namespace, loaded: Loaded) -> int:
     import time
 
     from stages.cli.rowsout import RowsOut
+    from stages.cli.tables import plain
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
     from stages.core.settings import StoreSettings
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace, loaded: Loaded) -> int:
                 total = str(found.totals[group])
                 yield {**named, **found.row(group)}, [*named.values(), total, *found.cells(group)]
 
-        titles = [_UNKNOWN if value is None else value[:_TITLE] for value in found.values]
+        titles = [_UNKNOWN if value is None else plain(value)[:_TITLE] for value in found.values]
         titles += [f"{found.hidden} others"] if found.hidden else []
         await RowsOut(query.json_, 0).show([*(["day"] if days else ["scan", "start"]), "services", *titles], rows())
         if cut:

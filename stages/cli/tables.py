@@ -13,6 +13,11 @@ CELL: Final = 64
 PIPE_WIDTH: Final = 1_000
 
 
+def plain(text: str) -> str:
+    """Text that somebody else may have written, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 async def show_documents(documents: Sequence[Mapping[str, object]], keys: Sequence[str], *, json: bool) -> None:
     """A few documents: as JSON Lines, or as a table with a column for each of `keys`."""
     if json:
@@ -39,7 +44,7 @@ async def show(titles: Sequence[str], rows: AsyncIterator[Sequence[str]]) -> int
     terminal = sys.stdout.isatty()
     table = Table(box=None, pad_edge=False)
     for title in titles:
-        table.add_column(title, overflow="fold", no_wrap=not terminal)
+        table.add_column(escape(title), overflow="fold", no_wrap=not terminal)
     async for row in rows:
         table.add_row(*map(escape, row))
     Console(file=sys.stdout, width=None if terminal else PIPE_WIDTH).print(table)

@@ -313,7 +313,9 @@ class Coordinator:
 
 def _record(job: Job, event: str, at: float, topics: Topics) -> Output:
     work, ended = job.work, event == "end"
-    counters = {"sent": job.sent, "written": job.hits, "positions": job.positions} if ended else None
+    counters: dict[str, object] | None = None
+    if ended:
+        counters = {"sent": job.sent, "written": job.hits, "positions": job.positions, "agents": job.agents}
     spec = {**work.model_dump(mode="json"), "spec": work.digest} if event == "start" else None
     position = job.positions if ended else None
     record = Scan(scan=work.scan, ts=int(at * 1e6), event=event, spec=spec, counters=counters, position=position)

@@ -326,6 +326,9 @@ class Ledger:
         del self.leases[held.token]
         self._drop("leases", held.token)
         job = self.jobs[held.scan]
+        if held.begun:
+            job.agents[held.agent] = job.agents.get(held.agent, 0) + held.at - held.first
+            self._keep_job(job)
         if held.check:
             self._checked(held, how, now)
         elif held.at > held.first:
@@ -417,7 +420,7 @@ class Ledger:
 
     def _keep_job(self, job: Job) -> None:
         body = {name: getattr(job, name) for name in ("submitted", "ended", "stopped", "sent", "hits")}
-        body |= {"told": list(job.told), "work": job.work.model_dump(mode="json")}
+        body |= {"told": list(job.told), "agents": dict(job.agents), "work": job.work.model_dump(mode="json")}
         self._keep("jobs", job.work.scan, body)
 
     def _keep_lease(self, held: Held) -> None:

@@ -88,6 +88,9 @@ class Job:
     done: list[Done] = field(default_factory=list)
     sent: int = 0
     hits: int = 0
+    agents: dict[str, int] = field(
+        default_factory=dict
+    )  #: who was at it, and how many positions it has shown, samples included
 
     @property
     def positions(self) -> int:

@@ -8,6 +8,7 @@ import pytest
 from stages.cli.slices import CARRIED, Layout, prepared_of, settings_of, work_of
 from stages.core.errors import UsageError
 from stages.core.settings import ListSettings
+from stages.core.whoami import operator
 from stages.fleet.work import Work
 from stages.scanner.permutation import Permutation
 from stages.scanner.settings import ScannerSettings
@@ -28,6 +29,13 @@ def test_a_work_is_the_same_scan_as_it_was_asked_for() -> None:
     assert (again.seed, again.ports, again.retries, again.cooldown_time) == (9, (80, 443), 2, 3.0)
     assert prepared_of(work).spec.digest() == work.digest
     assert Work.model_validate_json(work.model_dump_json()) == work
+
+
+def test_a_work_says_who_answers_for_it_and_under_which_approval() -> None:
+    work = work_of(asked(approval="board 17", operator="Alice"), NO_LISTS)
+    assert (work.approval, work.operator) == ("board 17", "Alice")
+    assert work_of(asked(), NO_LISTS).operator == operator()
+    assert work_of(asked(), NO_LISTS).digest == work.digest, "the same positions"
 
 
 def test_the_lists_of_who_submits_hold_everywhere(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.fuzzing import fuzz, inputs
 @pytest.fixture
 async def house(tmp_path: Path, authority: ca.Authority) -> AsyncIterator[House]:
     made = House(tmp_path, authority)
-    await made.begin("alice", "bob", work=work())
+    await made.begin("alice", "bob", work=work(operator="Alice, Example Lab", approval="board 17"))
     for alias in ("alice", "bob"):
         hello = messages.Hello(protocol=PROTOCOL, capabilities=can(), clock=NOW + 3)
         assert (await made.say(alias, "hello", hello)).status == 200
@@ -87,6 +87,9 @@ async def test_a_whole_scan_has_its_start_and_its_end_in_the_log(house: House) -
     counters = scans[1].counters  # type: ignore[union-attr]
     assert counters["sent"] == counters["positions"] == 1_024
     assert counters["written"] == len(house.hits())
+    assert counters["agents"] == {"alice": 1_024}
+    spec = scans[0].spec  # type: ignore[union-attr]
+    assert (spec["operator"], spec["approval"]) == ("Alice, Example Lab", "board 17")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def test_it_comes_back_from_json_as_it_was() -> None:
         ("probe", "../x"), ("probe", "a" * 41), ("probe_args", "x" * 5_000), ("seed", -1), ("seed", 1 << 64),
         ("seed", "1"), ("size", 0), ("size", 1 << 49), ("digest", "zz"), ("max_rate", 0.0), ("max_rate", float("nan")),
         ("cooldown", 1e9), ("command", "nmap"),
+        ("approval", "a\nb"), ("operator", "\x1b[31m"), ("approval", "x" * 501),
     ],
 )  # fmt: skip
 def test_what_is_no_typed_field_of_a_scan_is_refused(field: str, value: Any) -> None:
