@@ -88,9 +88,7 @@ class Job:
     done: list[Done] = field(default_factory=list)
     sent: int = 0
     hits: int = 0
-    agents: dict[str, int] = field(
-        default_factory=dict
-    )  #: who was at it, and how many positions it has shown, samples included
+    agents: dict[str, int] = field(default_factory=dict)  #: who was at it, and how many positions each has shown
 
     @property
     def positions(self) -> int:

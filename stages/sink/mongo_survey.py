@@ -8,8 +8,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
-from pymongo import ASCENDING
-
 from stages.core.outcome import Outcome
 from stages.sink.documents import ANSWERED_UDP, BEFORE, ESTABLISHED, Document
 from stages.sink.mongo import READ_DOCUMENTS, MongoStore, mapped, of_network
@@ -59,7 +57,7 @@ def pipeline(by: By, scans: Sequence[str], days: bool, since: int | None) -> lis
     return [
         *stages,
         {"$group": {"_id": {"value": "$_id.value", "group": "$_id.group"}, "count": {"$sum": 1}}},
-        {"$sort": {"_id.value": ASCENDING, "_id.group": ASCENDING}},
+        {"$sort": {"_id.value": 1, "_id.group": 1}},
     ]
 
 
@@ -76,7 +74,7 @@ class MongoSurvey(MongoStore):
             wanted["port"] = port
         with mapped(self.place):
             cursor = self._db["observations"].find(wanted, {"date": 0, "data": 0})
-            cursor = cursor.sort([("scan", ASCENDING), ("address", ASCENDING), ("port", ASCENDING)])
+            cursor = cursor.sort([("scan", 1), ("address", 1), ("port", 1)])
             cursor = cursor.allow_disk_use(True).batch_size(READ_DOCUMENTS)
             try:
                 async for document in cursor:

@@ -121,6 +121,8 @@ PLAYS: Final[Mapping[str, Play]] = {
         {"broker.example:9092": "{kafka}", "repartition 64": "repartition 64 --topic-prefix grown"},
         servers=True,
     ),
+    "docs/operations.md: An abuse mail": Play("simnet", environment=QUICK, seen=seen.an_abuse_mail_is_answered),
+    "docs/questions.md: Two scans and more": Play("simnet", _SMALLER, QUICK, seen=seen.two_scans_were_compared),
     "docs/operations.md: Backing up": Play("here", seen=seen.the_backup_can_be_read),
     "docs/operations.md: Datasets": Play("here", seen=seen.the_dataset_is_whole),
     "docs/simnet.md: The simulated Internet": Play(

@@ -109,6 +109,31 @@ def somebody_is_left_alone(stage: Stage) -> None:
     assert (stage.folder / "optout.txt").read_text().splitlines()[-1].startswith("192.0.2.0/24  # 20")
 
 
+def an_abuse_mail_is_answered(stage: Stage) -> None:
+    """Who, from where, under which approval; and that the address is left alone from now on."""
+    said = stage.said[-1].out
+    assert "approval  ethics board 2026-17" in said
+    assert "mail: asked by mail" in said
+    assert "1 at most, to 1 addresses" in said
+    answer = json.loads(stage.run("longline audit show 192.0.2.0/24 --json --store sqlite:scan.db").out)
+    [scan] = answer["scans"]
+    assert scan["stored"]["hit"] == len(_open(stage, "192.0.2.", 443)) > 0
+    assert (scan["unfinished"], scan["addresses"], len(scan["from"][0]["addresses"])) == (None, 256, 1)
+
+
+def two_scans_were_compared(stage: Stage) -> None:
+    """Nobody came and nobody went; and every service is counted in each scan."""
+    services = _open(stage, "10.0.", 22, 80, 443)
+    summary = stage.said[2].err
+    assert "0 added, 0 gone" in summary
+    same = int(summary.split(" the same")[0].rpartition(" ")[2])
+    changed = int(summary.split(" changed")[0].rpartition(" ")[2])
+    assert same + changed == len(services) > 0
+    assert stage.said[4].out.splitlines()[0].split()[:3] == ["scan", "start", "services"]
+    [*days] = map(json.loads, stage.said[6].out.splitlines())
+    assert sum(day["services"] for day in days) in (len(services), 2 * len(services)), "one day, or over midnight"
+
+
 def nobody_is_in_the_fleet_yet(stage: Stage) -> None:
     """Every command says so, and a token was made."""
     assert (stage.folder / "bob.token").read_text().startswith("ll1.")
