@@ -9,6 +9,8 @@ What is told follows what is stored, whatever happens between: a changed state i
 still to tell; these go to the store and to `publish`; then the state is written without them. A run that was killed in
 the middle is run again: what it had decided stands, what it had to tell is told, and a sweep that was counted is not
 counted twice. An event may so be told twice, with the same id.
+
+One run at a time for a store: two would each write the states as they found them, without what the other has counted.
 """
 
 from __future__ import annotations
