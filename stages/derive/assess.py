@@ -10,6 +10,9 @@ still to tell; these go to the store and to `publish`; then the state is written
 the middle is run again: what it had decided stands, what it had to tell is told, and a sweep that was counted is not
 counted twice. An event may so be told twice, with the same id.
 
+A service may be erased while it is judged. What was written of it after that is removed at the end of its page; an
+erasure takes the services first and then their states, so nothing of it is left, whichever is faster.
+
 One run at a time for a store: two would each write the states as they found them, without what the other has counted.
 """
 
@@ -115,6 +118,12 @@ async def _page(
         state.tell, state.look = [], False
     if done:
         await shelf.keep([document(state) for state in done])
+    await shelf.forget_gone(
+        sorted(
+            {(state.ip, state.port, state.transport, state.name) for state in changed}
+            | {(event.ip, event.port, event.transport, event.name or "") for event in events}
+        )
+    )
     return Counter(str(event.type) for event in events)
 
 

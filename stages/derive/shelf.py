@@ -56,6 +56,10 @@ class Shelf(Protocol):
         """Keep where a job is."""
 
 
+#: (ip, port, transport, name or "")
+Target = tuple[str, int, str, str]
+
+
 class StateShelf(Protocol):
     """Stored services, their states and what happened to them. All raise Unavailable, HostError."""
 
@@ -79,3 +83,7 @@ class StateShelf(Protocol):
 
     async def showing(self, digest: str, most: int) -> list[Document]:
         """States that show this hash, at most so many."""
+
+    async def forget_gone(self, targets: Sequence[Target]) -> int:
+        """Remove states and events of those of them that are no services any more: they were erased meanwhile. Returns
+        how many."""

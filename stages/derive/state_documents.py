@@ -47,11 +47,8 @@ def document(state: State) -> dict[str, Any]:
 
 
 def _shown(one: Shown) -> dict[str, Any]:
-    whole: dict[str, Any] = {"hash": one.hash, "since": one.since}
-    for key, text in (("how", one.how), ("digest", one.digest), ("said", one.said)):
-        if text:
-            whole[key] = text
-    return whole
+    texts = {"how": one.how, "digest": one.digest, "said": one.said}
+    return {"hash": one.hash, "since": one.since, **{key: text for key, text in texts.items() if text}}
 
 
 def state_of(document: Mapping[str, Any]) -> State:

@@ -15,7 +15,7 @@ from typing import Any
 
 from stages.core.times import rfc3339
 
-#: The tables that know addresses.
+#: The tables that know addresses; states and events behind the services that they are of (`stages.derive.assess`).
 TABLES = ("observations", "services", "sightings", "states", "events")
 
 

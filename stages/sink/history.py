@@ -30,6 +30,10 @@ APPLIES: Final = frozenset({"network", "port", "scan", "since", "name"})
 APPLIES_TO_OUTAGES: Final = APPLIES - {"scan"}
 
 
+#: (ip, port, transport, name or "")
+Target = tuple[str, int, str, str]
+
+
 class History(Corpus, Protocol):
     """A corpus whose services have states. All raise Unavailable, HostError."""
 
@@ -50,6 +54,10 @@ class History(Corpus, Protocol):
 
     async def showing(self, digest: str, most: int) -> list[Document]:
         """States that show this hash, at most so many."""
+
+    async def forget_gone(self, targets: Sequence[Target]) -> int:
+        """Remove states and events of those of them that are no services any more: they were erased meanwhile. Returns
+        how many."""
 
     def down(self, where: Filter) -> AsyncIterator[Document]:
         """States with `down_since`, the longest down first. `scan` and `since` mean nothing here."""

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from stages.core.errors import HostError
 from stages.core.events import Event, EventType
-from stages.sink.documents import Document
-from stages.sink.history import event_document
+from stages.sink.documents import Document, address_of, service_id
+from stages.sink.history import Target, event_document
 from stages.sink.mongo import READ_DOCUMENTS, insert_new, mapped, of_network, replace
 from stages.sink.mongo_corpus import MongoCorpus
 from stages.sink.store import Collection, Filter, Written
@@ -54,6 +54,19 @@ class MongoHistory(MongoCorpus):
     async def showing(self, digest: str, most: int) -> list[Document]:
         with mapped(self.place):
             return [state async for state in self._db["states"].find({"hashes": digest}).limit(most)]
+
+    async def forget_gone(self, targets: Sequence[Target]) -> int:
+        ids = {service_id(*target): target for target in targets}
+        with mapped(self.place):
+            found = self._db["services"].find({"_id": {"$in": sorted(ids)}}, {"_id": 1})
+            gone = ids.keys() - {service["_id"] async for service in found}
+            for key in gone:
+                ip, port, transport, name = ids[key]
+                address = address_of(ip)[1]
+                event = {"address": address, "port": port, "transport": transport, "name": name or {"$exists": False}}
+                await self._db["states"].delete_one({"_id": key})
+                await self._db["events"].delete_many({"$or": [event, {"origin": address}]})
+        return len(gone)
 
     def down(self, where: Filter) -> AsyncIterator[Document]:
         conditions = {"down_since": {"$gt": 0}, **_of_target(where)}

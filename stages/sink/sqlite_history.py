@@ -10,8 +10,8 @@ from typing import Any, Final
 import orjson
 
 from stages.core.events import Event, EventType
-from stages.sink.documents import Document, ip_of, service_id
-from stages.sink.history import event_document
+from stages.sink.documents import Document, address_of, ip_of, service_id
+from stages.sink.history import Target, event_document
 from stages.sink.rows import as_json, long, packed, short
 from stages.sink.sqlite import READ_ROWS, of_network
 from stages.sink.sqlite_corpus import SqliteCorpus
@@ -23,6 +23,7 @@ _THINGS: Final = ("certificate", "key", "ssh")
 #: Of a state, what stands in columns of its own.
 _IDENTITY: Final = frozenset({"_id", "ip", "address", "port", "transport", "name"})
 
+_TARGET: Final = "address = ? AND port = ? AND transport = ? AND name = ?"
 _KEEP: Final = (
     f"INSERT INTO states (address, port, transport, name, down_since, missing, {', '.join(_THINGS)}, body)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET down_since = excluded.down_since,"
@@ -43,7 +44,7 @@ class SqliteHistory(SqliteCorpus):
         return self.find(Collection.SERVICES, Filter())
 
     async def states_of(self, services: Sequence[Mapping[str, Any]]) -> dict[str, Document]:
-        sql = f"{_STATE} WHERE address = ? AND port = ? AND transport = ? AND name = ?"
+        sql = f"{_STATE} WHERE {_TARGET}"
         keys = [(short(s["address"]), s["port"], s["transport"], s.get("name", "")) for s in services]
 
         def work(connection: sqlite3.Connection) -> dict[str, Document]:
@@ -85,6 +86,21 @@ class SqliteHistory(SqliteCorpus):
         each = " UNION ".join(f"{_STATE} WHERE {column} = ?" for column in _THINGS)
         bound = (*[bytes.fromhex(digest)] * len(_THINGS), most)
         return await self._reading(lambda c: [_read_state(row) for row in c.execute(f"{each} LIMIT ?", bound)])
+
+    async def forget_gone(self, targets: Sequence[Target]) -> int:
+        keys = [(short(address_of(ip)[1]), port, transport, name) for ip, port, transport, name in targets]
+        there = f"SELECT 1 FROM services WHERE {_TARGET}"
+        gone = await self._reading(lambda c: [key for key in keys if c.execute(there, key).fetchone() is None])
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("PRAGMA secure_delete = ON")
+            for table in ("states", "events"):
+                connection.executemany(f"DELETE FROM {table} WHERE {_TARGET}", gone)
+            connection.executemany("DELETE FROM events WHERE origin = ?", [key[:1] for key in gone])
+
+        if gone:
+            await self._opened().write(work)
+        return len(gone)
 
     def down(self, where: Filter) -> AsyncIterator[Document]:
         conditions = [("down_since IS NOT NULL", ()), *_of_target(where)]

@@ -15,8 +15,9 @@ from stages.derive import assess as job
 from stages.derive.assess import Summary, assess
 from stages.derive.availability import Rules, Swept
 from stages.sink.documents import address_of
+from stages.sink.erasure import Erasure
 from stages.sink.history import History
-from stages.sink.store import Collection, Filter
+from stages.sink.store import Collection, Filter, network_range
 from tests.certificates.zoo import leaf
 from tests.derive.sweeps import at, swept
 from tests.sink.histories import history  # noqa: F401 -- a fixture
@@ -254,6 +255,21 @@ async def test_what_was_decided_is_told_even_if_it_is_over_meanwhile(history: Hi
     [state], events = await everything(history)
     assert "tell" not in state
     assert [event["type"] for event in events] == ["service_up", "service_down", "service_up"]
+
+
+async def test_a_service_that_is_erased_while_it_is_judged(history: History) -> None:  # noqa: F811
+    await seen(history, "a", 1, "10.0.0.1", "10.0.1.1")
+    erasure = Erasure("10.0.0.0/24", at(2))
+
+    async def erasing(_: Sequence[Event]) -> None:
+        await history.erase(erasure, network_range("10.0.0.0/24"), lambda: 1.0)
+
+    await assess(history, swept(0), RULES, erasing)
+    assert (erasure.services, erasure.states, erasure.events) == (1, 1, 1)
+    left = Erasure("10.0.0.0/24", at(3))
+    await history.erase(left, network_range("10.0.0.0/24"), lambda: 1.0, dry=True)
+    assert (left.observations, left.services, left.states, left.events) == (0, 0, 0, 0)
+    assert len((await everything(history))[0]) == 1
 
 
 async def test_stopped_between_pages(history: History, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

@@ -181,6 +181,21 @@ async def test_what_happened_in_a_network_is_erased_with_it(history: History, ne
     assert not any(gone in (e["ip"], e["details"].get("from", {}).get("ip")) for e in left)
 
 
+async def test_what_is_no_service_any_more_is_forgotten(history: History) -> None:  # noqa: F811
+    await write(history, hit("10.0.0.1"), hit("10.0.0.2", name="x.example"))
+    await history.keep([state("10.0.0.1"), state("10.0.0.2"), state("10.0.0.2", "x.example"), state("2001:db8::1")])
+    moved_ = event(EventType.MOVED, "10.0.0.1", T0 + 5, details={"from": {"ip": "2001:db8::1", "port": 1}})
+    told = [event(), event(ip="10.0.0.2"), event(ip="10.0.0.2", name="x.example"), event(ip="2001:db8::1"), moved_]
+    await history.tell(told)
+    targets = [(e.ip, e.port, e.transport, e.name or "") for e in told]
+    assert await history.forget_gone(targets) == 2
+    assert await history.forget_gone([]) == 0
+    places = [state("10.0.0.1"), state("10.0.0.2"), state("10.0.0.2", "x.example"), state("2001:db8::1")]
+    assert set(await history.states_of(places)) == {"10.0.0.1:443/tcp", "10.0.0.2:443/tcp/x.example"}
+    left = [(e["ip"], e.get("name")) for e in await all_of(history.events(Filter()))]
+    assert sorted(left, key=str) == [("10.0.0.1", None), ("10.0.0.2", "x.example")]
+
+
 async def test_events_are_forgotten_with_the_observations(history: History) -> None:  # noqa: F811
     await write(history, hit(ts=T0), banner(ts=T0 + 1))
     await history.tell([event(ts=T0), event(ts=T0 + 1)])
