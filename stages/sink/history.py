@@ -9,7 +9,7 @@ Two collections beside those of the sink (`stages.sink.documents`):
 `ip`, `address`, `port`, `transport`, `name` are as in a service. An event of something that moved has the old place in
 `details`, and that one's address as `origin`: what is erased of a network goes there too. Events are forgotten with the
 observations of their time; states stay, as services do. One suite holds for both stores
-(`tests/sink/history_contract.py`).
+(`tests/sink/test_history.py`).
 """
 
 from __future__ import annotations
