@@ -1,7 +1,8 @@
 """`longline doctor`: whether this host, the log and the store are fit for the work: pass, warn or FAIL, and the mend.
 
-Nothing is sent to a target, nothing is asked of a neighbour, and nothing is changed. What a packet scan does by itself
-is proved by `longline scan --self-test`.
+Nothing is sent to a target, nothing is asked of a neighbour, and nothing is changed. With `--notice` the name server
+and the pages on our own source addresses are asked. What a packet scan does by itself is proved by `longline scan
+--self-test`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from stages.cli.sections import add_settings, load_settings
 
 if TYPE_CHECKING:
     from stages.cli.findings import Finding
+    from stages.cli.notice_checks import Asks
     from stages.core.settings import Loaded
 
 SECTIONS = ("bus", "store", "lists")
@@ -32,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-i", "--interface", metavar="NAME", help="scan from there; default: where the default route is"
     )
+    parser.add_argument(
+        "--notice", metavar="FILE", help="look at the names and pages of a notice's source addresses too"
+    )
+    parser.add_argument(
+        "--resolver", metavar="ADDRESS[:PORT]", help="whom to ask for names; default: resolv.conf's first"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     add_settings(parser, *SECTIONS, omit=OMIT)
 
@@ -47,10 +55,15 @@ def run(args: argparse.Namespace) -> int:
     from stages.core.logs import set_up
 
     set_up(os.environ, default="error")
+    resolver = None
+    if args.notice is not None:
+        from stages.cli.dnsasking import Resolver
+
+        resolver = Resolver(args.resolver)
 
     async def main(_: Life) -> int:
         failed = False
-        async for finding in _all(loaded, args.interface):
+        async for finding in _all(loaded, args, resolver):
             failed |= finding.state == "FAIL"
             if args.json:
                 sys.stdout.buffer.write(orjson.dumps(finding.shown(), option=orjson.OPT_APPEND_NEWLINE))
@@ -63,9 +76,9 @@ def run(args: argparse.Namespace) -> int:
     return launch(main)
 
 
-async def _all(loaded: Loaded, interface: str | None) -> AsyncIterator[Finding]:
+async def _all(loaded: Loaded, args: argparse.Namespace, resolver: Asks | None) -> AsyncIterator[Finding]:
     checks: list[Callable[[], Iterator[Finding]]] = [
-        _privileges, lambda: _network(interface), _xdp, _descriptors, _clock, lambda: _lists(loaded),
+        _privileges, lambda: _network(args.interface), _xdp, _descriptors, _clock, lambda: _lists(loaded),
     ]  # fmt: skip
     for check in checks:
         for finding in check():
@@ -74,6 +87,11 @@ async def _all(loaded: Loaded, interface: str | None) -> AsyncIterator[Finding]:
         yield finding
     async for finding in _store(loaded):
         yield finding
+    if resolver is not None:
+        from stages.cli.notice_checks import look
+
+        for finding in look(args.notice, loaded, resolver):
+            yield finding
 
 
 def _privileges() -> Iterator[Finding]:

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "agent": "scan slices for coordinators",
     "campaign": "scans for the fleet: submit, stop, how far they are",
     "optout": "who wants to be left alone: a list with its reasons, for everything that sends",
+    "notice": "the page that tells those who were scanned who, why, and how to be left alone",
     "fleet": "the fleet's certificates, and what its agents do now",
     "simnet": "run a command inside a simulated Internet",
     "query": "look at what is stored",

@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stages.cli import optout_requests
 from stages.core.errors import HostError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stages.fleet.optout import Optout
 
 ACTIONS: Final = {
@@ -21,22 +24,32 @@ ACTIONS: Final = {
     "remove": "PREFIX may be met again",
     "list": "all of them",
     "import": "add each line of a FILE",
+    **optout_requests.ACTIONS,
 }
+
+#: Of an entry that is added without one.
+REASON: Final = "the owner asked"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = "; ".join(f"{action}: {text}" for action, text in ACTIONS.items())
     parser.add_argument("action", choices=tuple(ACTIONS), help=what)
-    parser.add_argument("what", metavar="PREFIX|FILE", nargs="*", help="networks, addresses, ranges; import: files")
+    parser.add_argument("what", metavar="PREFIX|FILE|N", nargs="*", help="networks, addresses, ranges; import: files")
     parser.add_argument("--file", metavar="FILE", default="optout.txt", help="the list: name it as -b of what sends")
-    parser.add_argument("--reason", metavar="TEXT", default="the owner asked", help="why, for the record")
+    parser.add_argument("--reason", metavar="TEXT", help=f"why, for the record (default: {REASON})")
     parser.add_argument("--source", metavar="WORD", default="mail", help="how it came: mail, form, phone")
-    parser.add_argument("--json", action="store_true", help="list: one JSON object a line")
+    parser.add_argument(
+        "--requests", metavar="FILE", default="notice.db", help="what longline notice keeps of its form"
+    )
+    parser.add_argument("--json", action="store_true", help="list, requests: one JSON object a line")
 
 
 def run(args: argparse.Namespace) -> int:
     from stages.fleet.optout import made, read
 
+    if args.action in optout_requests.ACTIONS:
+        return optout_requests.run(args, lambda new: _put(Path(args.file), new))
+    reason = REASON if args.reason is None else args.reason
     if (args.action == "list") == bool(args.what):
         raise UsageError("PREFIX|FILE", None, "which" if not args.what else "list is of all")
     file = Path(args.file)
@@ -45,18 +58,25 @@ def run(args: argparse.Namespace) -> int:
     date = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
     if args.action == "import":
         theirs = [entry for file_ in args.what for entry in read(_text(file_), file_)]
-        new = [made(entry.network, date, args.source, entry.reason or args.reason) for entry in theirs]
+        new = [made(entry.network, date, args.source, entry.reason or reason) for entry in theirs]
     else:
-        new = [made(network, date, args.source, args.reason) for network in args.what]
+        new = [made(network, date, args.source, reason) for network in args.what]
+    if args.action != "remove":
+        _put(file, new)
+        return 0
     with _changing(file) as entries:
         known = {entry.network for entry in entries}
-        if args.action == "remove":
-            if missing := [network for network in args.what if network not in known]:
-                raise UsageError("PREFIX", missing[0], f"is not in {file}")
-            entries[:] = [entry for entry in entries if entry.network not in args.what]
-        else:
-            entries += [entry for entry in new if entry.network not in known]
+        if missing := [network for network in args.what if network not in known]:
+            raise UsageError("PREFIX", missing[0], f"is not in {file}")
+        entries[:] = [entry for entry in entries if entry.network not in args.what]
     return 0
+
+
+def _put(file: Path, new: Sequence[Optout]) -> None:
+    """What is not in the list yet, is."""
+    with _changing(file) as entries:
+        known = {entry.network for entry in entries}
+        entries += [entry for entry in new if entry.network not in known]
 
 
 def _list(entries: list[Optout], *, as_json: bool) -> int:

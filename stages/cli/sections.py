@@ -30,7 +30,7 @@ from stages.core.settings import (
     load,
 )
 from stages.derive.settings import CertsSettings, DiffSettings, StatsSettings
-from stages.fleet.settings import AgentSettings, CoordinatorSettings, FleetSettings
+from stages.fleet.settings import AgentSettings, CoordinatorSettings, FleetSettings, NoticeSettings
 from stages.scanner.grab_settings import GrabSettings
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.zmap_settings import ZmapSettings
@@ -63,6 +63,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "fleet": FleetSettings,
     "coordinator": CoordinatorSettings,
     "agent": AgentSettings,
+    "notice": NoticeSettings,
 }
 
 #: A log that a command has no use for: it joins stages within one process, as tests do.

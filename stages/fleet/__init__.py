@@ -13,6 +13,12 @@ spool.py     what an agent has found and not yet handed over
 link.py      one coordinator, as an agent sees it
 agent.py     the life of an agent
 optout.py    who wants to be left alone
+notice.py    what those who were scanned are told: one file, typed
+notice_html.py, notice_pages.py   the pages that it becomes
+asking.py, optout_pages.py        what somebody asks for in the form, and the form's pages
+notice_site.py  what is answered to each request
+desk.py      invitations, sessions and requests in a SQLite file
+serving.py, selfsigned.py         sockets, and the certificate that is shown there
 nmap_lines.py   nmap's command lines as scans of ours
-https.py     HTTPS with certificates on both sides (the only file that knows aiohttp)
+https.py     HTTPS with certificates on both sides, and pages for browsers (the only file that knows aiohttp)
 """

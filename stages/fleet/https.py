@@ -1,7 +1,9 @@
-"""HTTPS with certificates on both sides. The only file that knows aiohttp, which is an extra: `longline[fleet]`.
+"""HTTPS with certificates on both sides, and pages for strangers. The only file that knows aiohttp, which is an extra:
+`longline[fleet]`.
 
 The server asks each client for a certificate and takes it without one too: who has none may enrol and nothing else
-(`coordinator.py` decides). TLS 1.2 at least; agents connect outwards and keep one connection.
+(`coordinator.py` decides). TLS 1.2 at least; agents connect outwards and keep one connection. `PageServer` is for
+browsers: nobody shows a certificate, and nobody stays.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +24,7 @@ from stages.core.errors import HostError, Unavailable, UsageError
 from stages.fleet import ca
 from stages.fleet.coordinator import Answer
 from stages.fleet.messages import MAX_MESSAGE
+from stages.fleet.notice_site import Request, Response
 from stages.fleet.settings import PORT
 
 if TYPE_CHECKING:
@@ -38,6 +42,14 @@ REQUEST_SECONDS: Final = 30.0
 
 #: Connections at once: some thousand agents.
 MAX_CONNECTIONS: Final = 4_096
+
+#: Of pages. Seconds without a request, for a handshake, and that a connection lasts whatever it does; connections at
+#: once; bytes of the first line and of each header, of which there are at most 128.
+PAGE_IDLE_SECONDS: Final = 10.0
+PAGE_HANDSHAKE_SECONDS: Final = 10.0
+PAGE_CONNECTION_SECONDS: Final = 30.0
+PAGE_CONNECTIONS: Final = 256
+PAGE_MAX_LINE: Final = 4_096
 
 #: (path, serial number of the certificate or None, token, body) -> the answer.
 Handle = Callable[[str, str | None, str, bytes], Awaitable[Answer]]
@@ -118,6 +130,72 @@ class Server:
             self._runner = None
         if self.fault is not None and self.fault.done():
             self.fault.exception()
+
+
+class PageServer:
+    """Pages on sockets that are bound already, until it is closed: a bounded number of connections, bytes and seconds,
+    whoever comes."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]], max_body: int) -> None:
+        self._answer, self._max_body = answer, max_body
+        self._runner: web.AppRunner | None = None
+        self._servers: list[asyncio.Server] = []
+
+    async def start(self, sockets: Sequence[tuple[socket.socket, ssl.SSLContext | None]]) -> None:
+        """Raises HostError, UsageError."""
+        aiohttp = _aiohttp()
+        quiet = logging.getLogger("longline.fleet.https.strangers")  # what they break is no line of ours
+        quiet.setLevel(logging.CRITICAL)
+        application = aiohttp.web.Application(client_max_size=self._max_body)
+        application.router.add_route("*", "/{way:.*}", self._page)
+        self._runner = aiohttp.web.AppRunner(
+            application, access_log=None, logger=quiet, keepalive_timeout=PAGE_IDLE_SECONDS,
+            max_line_size=PAGE_MAX_LINE, max_field_size=PAGE_MAX_LINE, lingering_time=0.0,
+        )  # fmt: skip
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        for bound, context in sockets:
+            handshake = None if context is None else PAGE_HANDSHAKE_SECONDS
+            try:
+                self._servers.append(
+                    await loop.create_server(
+                        self._connected, sock=bound, ssl=context, ssl_handshake_timeout=handshake, backlog=128
+                    )
+                )
+            except OSError as error:
+                raise HostError(f"pages cannot be served: {error.strerror}") from None
+
+    def _connected(self) -> asyncio.Protocol:
+        server = self._runner.server if self._runner is not None else None
+        if server is None or len(server.connections) >= PAGE_CONNECTIONS:
+            return _Closed()
+        protocol = server()
+        asyncio.get_running_loop().call_later(PAGE_CONNECTION_SECONDS, protocol.force_close)
+        return protocol
+
+    async def _page(self, request: web.Request) -> web.Response:
+        web_ = _aiohttp().web
+        secure = request.transport is not None and request.transport.get_extra_info("ssl_object") is not None
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = await request.read()  # a longer one is answered with 413
+        answer = await self._answer(Request(request.method, request.rel_url.raw_path, headers, body, secure))
+        return web_.Response(status=answer.status, body=answer.body, headers=answer.headers)  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+
+class _Closed(asyncio.Protocol):
+    """There is no room."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()
 
 
 class Client:

@@ -204,7 +204,8 @@ def _refused(
     if kind == "missing":
         return UsageError(where, None, "is missing")
     if kind == "extra_forbidden":
-        table = {"sources": Source, "links": Link}.get(str(place[0]), Notice) if len(place) > 1 else Notice
+        tables: dict[object, type[_Table]] = {"sources": Source, "links": Link}
+        table = tables.get(place[0], Notice) if len(place) > 1 else Notice
         return UsageError(where, None, f"no such key{nearest(str(place[-1]), list(table.model_fields))}")
     value: Any = body
     for step in place:

@@ -63,7 +63,7 @@ def text(words: str) -> Html:
     return Html(escape(clean, quote=True))
 
 
-def tag(name: str, *children: str, **attributes: str | int | bool | None) -> Html:
+def tag(element: str, /, *children: str, **attributes: str | int | bool | None) -> Html:
     """An element. `class_` is the attribute class, `http_equiv` is http-equiv; False and None leave one out."""
     shown = ""
     for key, value in attributes.items():
@@ -71,9 +71,9 @@ def tag(name: str, *children: str, **attributes: str | int | bool | None) -> Htm
             continue
         word = key.rstrip("_").replace("_", "-")
         shown += f" {word}" if value is True else f' {word}="{text(str(value))}"'
-    if name in _VOID:
-        return Html(f"<{name}{shown}>")
-    return Html(f"<{name}{shown}>{joined(*children)}</{name}>")
+    if element in _VOID:
+        return Html(f"<{element}{shown}>")
+    return Html(f"<{element}{shown}>{joined(*children)}</{element}>")
 
 
 def joined(*children: str) -> Html:

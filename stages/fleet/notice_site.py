@@ -13,9 +13,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from hmac import compare_digest
+from types import MappingProxyType
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
@@ -122,6 +123,12 @@ class Site:
 
     def answer(self, request: Request, now: float) -> Response:
         """Never raises."""
+        response = self._answered(request, now)
+        if not request.secure:
+            return response
+        return replace(response, headers={**response.headers, "Strict-Transport-Security": f"max-age={HSTS_SECONDS}"})
+
+    def _answered(self, request: Request, now: float) -> Response:
         if request.method not in METHODS:
             return self._problem(405, "No such method", "This page knows GET, HEAD and POST.", allow=METHODS)
         if self.needs_the_desk(request.path):
@@ -135,7 +142,7 @@ class Site:
         if request.method == "POST":
             return self._problem(405, "No such method", "This page can only be read.", allow=METHODS[:2])
         kind, body = found
-        return self._response(200, kind, body, secure=request.secure, cache=f"public, max-age={KEEP_SECONDS}")
+        return _response(200, kind, body, {"Cache-Control": f"public, max-age={KEEP_SECONDS}"})
 
     def _page(self, path: str, now: float) -> tuple[str, bytes] | None:
         moment = dt.datetime.fromtimestamp(now, dt.UTC)
@@ -151,7 +158,7 @@ class Site:
 
     def _of_the_form(self, request: Request, now: float) -> Response:
         if not request.secure:
-            return self._html(403, pages.only_encrypted(self._notice), secure=False)
+            return self._html(403, pages.only_encrypted(self._notice))
         if request.method == "POST" and request.headers.get("sec-fetch-site", "same-origin") not in (
             "same-origin",
             "none",
@@ -224,27 +231,25 @@ class Site:
 
     def _problem(self, status: int, title: str, words: str, *, allow: Sequence[str] = ()) -> Response:
         body = pages.problem(title, words, self._notice)
-        return self._html(status, body, **({"Allow": ", ".join(allow)} if allow else {}))
-
-    def _go(self, path: str, cookie: str) -> Response:
-        """To another page, by GET (RFC 9110 section 15.4.4)."""
-        return self._response(303, PLAIN, b"", secure=True, **{"Location": path, "Set-Cookie": cookie})
-
-    def _html(self, status: int, body: str, *, secure: bool = True, **more: str) -> Response:
-        return self._response(status, HTML, body.encode("utf-8", "replace"), secure=secure, **more)
+        return self._html(status, body, {"Allow": ", ".join(allow)} if allow else {})
 
     @staticmethod
-    def _response(
-        status: int, kind: str, body: bytes, *, secure: bool, cache: str = "no-store", **more: str
-    ) -> Response:
-        headers = {
-            "Content-Type": kind, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "Cross-Origin-Resource-Policy": "same-origin",
-            "Cache-Control": cache, "Server": "longline", **more,
-        }  # fmt: skip
-        if secure:
-            headers["Strict-Transport-Security"] = f"max-age={HSTS_SECONDS}"
-        return Response(status, body, headers)
+    def _html(status: int, body: str, more: Mapping[str, str] = MappingProxyType({})) -> Response:
+        return _response(status, HTML, body.encode("utf-8", "replace"), more)
+
+    @staticmethod
+    def _go(path: str, cookie: str) -> Response:
+        """To another page, by GET (RFC 9110 section 15.4.4)."""
+        return _response(303, PLAIN, b"", {"Location": path, "Set-Cookie": cookie})
+
+
+def _response(status: int, kind: str, body: bytes, more: Mapping[str, str]) -> Response:
+    headers = {
+        "Content-Type": kind, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "Cross-Origin-Resource-Policy": "same-origin",
+        "Cache-Control": "no-store", "Server": "longline", **more,
+    }  # fmt: skip
+    return Response(status, body, headers)
 
 
 def _cookie(value: str, seconds: int) -> str:

@@ -65,7 +65,7 @@ def form(
             "form",
             _csrf(csrf),
             *_field(
-                "networks", "Networks to be left alone", f"One a line, at most {MAX_NETWORKS}: 198.18.0.0/15 or "
+                "networks", "Networks to be left alone", f"One a line, at most {MAX_NETWORKS}: 192.0.2.0/24 or "
                 "2001:db8::/32, a single address, or first-last.", wrong.get("networks"),
                 tag("textarea", Html("\n"), typed.networks, **_same("networks", wrong), rows=6, required=True,
                     maxlength=MAX_NETWORKS_TEXT, spellcheck="false", autocapitalize="none"),

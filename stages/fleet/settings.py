@@ -79,3 +79,32 @@ class AgentSettings(Section):
     engine: str = opt("auto", "--engine", help="how to probe", choices=("auto", "packet", "connect"))
     keep: str | None = opt(None, "--keep", metavar="FILE", help="results are written here too, as JSON Lines")
     spool_bytes: Size = opt(512 * 2**20, help="bytes of results that wait for a coordinator, at most", gt=0)
+
+
+class NoticeSettings(Section):
+    """Notice: the page on a scan source's ports 80 and 443"""
+
+    file: str = opt("notice.toml", "--notice", metavar="FILE", help="what the page says")
+    http: str = opt(":80", "--http", metavar="HOST:PORT", help="where it is served; empty: not at all")
+    https: str = opt(":443", "--https", metavar="HOST:PORT", help="the same over TLS, with the form")
+    certificate: str | None = opt(
+        None, "--certificate", metavar="FILE", help="PEM, with its chain; default: one that the page signs itself"
+    )
+    key: str | None = opt(None, "--key", metavar="FILE", help="PEM; default: in the file of the certificate")
+    requests: str = opt("notice.db", "--requests", metavar="FILE", help="who may use the form, and what they asked for")
+    optout: str = opt("optout.txt", "--optout", metavar="FILE", help="the list, to tell who is on it already")
+    form: bool = opt(True, "--form", help="a form for those who were invited")
+
+    @pydantic.field_validator("http", "https")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        _, colon, port = value.rpartition(":")
+        if value and (not colon or not port.isdecimal() or int(port) > 65_535):
+            raise ValueError("not HOST:PORT")
+        return value
+
+
+def parted(address: str) -> tuple[str, int]:
+    """(host, port) of a HOST:PORT that was validated."""
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
