@@ -83,7 +83,7 @@ programs() {
             /usr/lib/dovecot/managesieve-login:dovecot-managesieved vsftpd:vsftpd slapd:slapd prosody:prosody \
             zsh:zsh fish:fish podman:podman catatonit:catatonit buildah:buildah runc:runc \
             mmdebstrap:mmdebstrap qemu-x86_64:qemu-user prometheus:prometheus \
-            faketime:faketime ;;
+            faketime:faketime chromium:chromium chromedriver:chromium-driver ;;
         bench) echo nft:nftables ip:iproute2 zmap:zmap masscan:masscan nginx:nginx-light java:openjdk-17-jdk-headless \
             mvn:maven go:golang-go ;;
         *) die "no such verb: $1" ;;
