@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import ssl
 from collections.abc import AsyncIterator
+from gzip import compress
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ import pytest
 from stages.core.errors import HostError, Unavailable, UsageError
 from stages.fleet import ca
 from stages.fleet.coordinator import Answer
-from stages.fleet.https import Client, Server, checked
+from stages.fleet.https import Client, PageServer, Server, checked
 from stages.fleet.messages import MAX_MESSAGE
+from stages.fleet.notice_site import Request, Response
+from stages.fleet.serving import Shown, bound
 
 
 class Heard:
@@ -217,3 +220,118 @@ def test_urls(url: str, whole: str) -> None:
 def test_no_urls(url: str) -> None:
     with pytest.raises(UsageError, match="COORDINATOR"):
         checked(url)
+
+
+class Pages:
+    """Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+
+    async def __call__(self, request: Request) -> Response:
+        self.asked.append(request)
+        return Response(200, b"hello there", {"Content-Type": "text/plain; charset=utf-8", "Server": "longline"})
+
+
+@pytest.fixture
+async def pages() -> AsyncIterator[tuple[Pages, int, int]]:
+    """(what was asked, port, port with TLS)"""
+    heard = Pages()
+    made = PageServer(heard, 1_000)
+    plain, tls = bound("--http", "127.0.0.1", 0), bound("--https", "127.0.0.1", 0)
+    shown = Shown(None, None, ["127.0.0.1"], dt.datetime.now(dt.UTC))
+    await made.start([(plain, None), (tls, shown.context)])
+    yield heard, plain.getsockname()[1], tls.getsockname()[1]
+    await made.close()
+
+
+async def said(port: int, data: bytes, *, tls: bool = False) -> bytes:
+    """All that comes back until the end."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context if tls else None)
+    writer.write(data)
+    try:
+        async with asyncio.timeout(60):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_a_page_is_asked_for(pages: tuple[Pages, int, int]) -> None:
+    heard, plain, tls = pages
+    ask = b"%s /a%%20b?c HTTP/1.1\r\nHost: whoever\r\nCookie: x=y\r\nConnection: close\r\n\r\n"
+    for port, secure in ((plain, False), (tls, True)):
+        answer = await said(port, ask % b"GET", tls=secure)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b"\r\n\r\nhello there")
+        assert b"\r\nServer: longline\r\n" in answer
+        [request] = heard.asked
+        assert (request.method, request.path, request.secure) == ("GET", "/a%20b", secure)
+        assert request.headers["cookie"] == "x=y"
+        heard.asked.clear()
+    answer = await said(plain, ask % b"HEAD")
+    assert b"Content-Length: 11\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_a_form_is_sent(pages: tuple[Pages, int, int]) -> None:
+    heard, plain, _ = pages
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    assert b" 200 " in await said(plain, head % 1_000 + b"x" * 1_000)
+    assert heard.asked[0].body == b"x" * 1_000
+    assert b" 413 " in await said(plain, head % 1_002 + b"x" * 1_002)
+    gzip = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    bomb = compress(bytes(100_000_000), 9)
+    assert b" 200 " not in await said(plain, gzip % len(bomb) + bomb)
+    assert len(heard.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"".join(b"A%d: x\r\n" % n for n in range(5_000)) + b"\r\n",
+        b"\x16\x03\x01\x00\xff" * 9 + b"\r\n\r\n",
+        b"\xff" * 5_000 + b"\r\n\r\n",
+    ],
+)
+async def test_rubbish_is_refused_and_said_of_it_is_nothing(
+    pages: tuple[Pages, int, int], data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard, plain, _ = pages
+    assert b" 200 " not in (await said(plain, data)).split(b"\r\n")[0]
+    assert heard.asked == []
+    assert not [record for record in caplog.records if record.name.startswith(("longline", "aiohttp"))]
+    assert b" 200 " in await said(plain, b"GET / HTTP/1.0\r\n\r\n")
+
+
+async def test_who_says_nothing_or_never_ends_is_sent_away(
+    pages: tuple[Pages, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection has an end whatever it does: here within a moment instead of half a minute."""
+    heard, plain, tls = pages
+    monkeypatch.setattr("stages.fleet.https.PAGE_CONNECTION_SECONDS", 0.05)
+    for data in (b"", b"GET / HTTP/1.1\r\nA: b", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx"):
+        assert b" 200 " not in await said(plain, data)
+        assert b" 200 " not in await said(tls, data, tls=True)
+    assert heard.asked == []
+
+
+async def test_there_is_room_for_so_many(pages: tuple[Pages, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, plain, _ = pages
+    monkeypatch.setattr("stages.fleet.https.PAGE_CONNECTIONS", 2)
+    ask = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    held = [await asyncio.open_connection("127.0.0.1", plain) for _ in range(2)]
+    for reader, writer in held:
+        writer.write(ask)
+        assert b" 200 " in await reader.readline()
+    assert await said(plain, ask) == b""
+    held[0][1].close()
+    async with asyncio.timeout(60):
+        while not await said(plain, b"GET / HTTP/1.0\r\n\r\n"):
+            await asyncio.sleep(0.01)
+    held[1][1].close()
