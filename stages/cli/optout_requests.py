@@ -35,7 +35,7 @@ def run(args: argparse.Namespace, put: Callable[[Sequence[Optout]], None]) -> in
             raise UsageError("PREFIX|FILE", args.what[0], "requests is of all")
         with closing(SqliteDesk(args.requests, make=False)) as desk:
             return _list(desk.all(), as_json=args.json)
-    numbers = [_number(word) for word in args.what]
+    numbers = list(dict.fromkeys(map(_number, args.what)))
     if not numbers:
         raise UsageError("N", None, "which: longline optout requests shows them")
     if args.action == "refuse" and args.reason is None:

@@ -27,6 +27,7 @@ class Served:
     http: int
     https: int
     folder: Path
+    pid: int
 
     def invite(self, name: str) -> str:
         """The path of a link to the form."""
@@ -50,7 +51,7 @@ def served(folder: Path, *more: str | Path, notice: Path = NOTICE) -> Iterator[S
             assert time.monotonic() < end, log.read_text()
             time.sleep(0.05)
         ports = {scheme: int(port) for scheme, port in found}
-        yield Served(ports["http"], ports["https"], folder)
+        yield Served(ports["http"], ports["https"], folder, process.pid)
         process.terminate()
         assert process.wait(PATIENCE) == 143, log.read_text()
         assert "Traceback" not in log.read_text()
