@@ -22,6 +22,7 @@ from typing import Final, Literal
 from stages.simnet.spec import Spec
 from stages.simnet.wiring import FAR_MAC, NEAR_LINK
 from tests.docs import seen
+from tests.docs.blocks import ROOT
 from tests.docs.stage import Stage
 
 #: A corner of the demo's Internet, and the documentation network (RFC 5737) that an example names.
@@ -54,6 +55,9 @@ _ZMAP: Final = f"zmap -q -i {NEAR_LINK} -G {FAR_MAC} -b /dev/null -c 2 "
 
 #: 4,096 addresses show what 65,536 show, in a sixteenth of the time.
 _SMALLER: Final = {"10.0.0.0/16": "10.0.0.0/20"}
+
+#: What stands in the file when somebody has used the form.
+_ASKED: Final = f"python {ROOT}/tests/servers/requests_of_form.py notice.db"
 
 #: Of the verbs of make the recipes are read: `check` and `test` are what `.ci/run` runs, and this is part of `test`;
 #: what `demo` runs, test_demo.py runs; `bench` has a test in tests/bench, its benches are run by hand.
@@ -113,6 +117,22 @@ PLAYS: Final[Mapping[str, Play]] = {
     ),
     "docs/fleet.md: Who wants to be left alone": Play("here", seen=seen.somebody_is_left_alone),
     "docs/fleet.md: The operator": Play("here", seen=seen.nobody_is_in_the_fleet_yet),
+    "docs/notice.md: The notice page": Play(
+        "simnet", file=("notice.toml", "toml"), seen=seen.the_notice_is_read_by_those_who_were_scanned
+    ),
+    "docs/notice.md: The form": Play(
+        "here",
+        {
+            "invite alice": f"invite alice --notice {ROOT}/deploy/notice/notice.toml",
+            "longline optout requests": f"{_ASKED} && longline optout requests",
+        },
+        seen=seen.requests_were_decided,
+    ),
+    "docs/notice.md: Names and words": Play(
+        "here",
+        {"--notice notice.toml": f"--notice {ROOT}/deploy/notice/notice.toml"},
+        seen=seen.the_sources_were_looked_at,
+    ),
     "docs/operations.md: One host, by compose": Play("elsewhere", seen=seen.compose_has_these_services),
     "docs/operations.md: Images": Play("elsewhere", seen=seen.images_have_these_targets),
     "docs/operations.md: Kubernetes": Play("elsewhere", seen=seen.the_cluster_gets_what_it_needs),

@@ -134,6 +134,34 @@ def two_scans_were_compared(stage: Stage) -> None:
     assert sum(day["services"] for day in days) in (len(services), 2 * len(services)), "one day, or over midnight"
 
 
+def the_notice_is_read_by_those_who_were_scanned(stage: Stage) -> None:
+    """On port 80, and as files."""
+    stage.until(lambda: stage.get(80, "/")[0] == 200, "the notice is served")
+    page = stage.get(80, "/")[1]
+    assert "scan@measurement.example" in page
+    assert "case 2026-17" in page
+    assert stage.get(80, "/notice.txt")[1] == (stage.folder / "www/notice.txt").read_text()
+    assert "Contact: mailto:scan@measurement.example" in (stage.folder / "www/.well-known/security.txt").read_text()
+
+
+def requests_were_decided(stage: Stage) -> None:
+    """One is in the list, and one is not."""
+    invited, waiting, *_, listed = stage.said
+    assert invited.out.startswith("https://scan.measurement.example/invite/")
+    assert waiting.out.count("waiting") == 2
+    assert "8.8.8.0/24" in listed.out
+    assert "request 1 of alice: a hospital" in listed.out
+    assert "9.0.0.0/8" not in listed.out
+
+
+def the_sources_were_looked_at(stage: Stage) -> None:
+    """As far as nothing leaves this host."""
+    looked = stage.said[1].out
+    assert "notice.toml, 3 sources" in looked
+    assert looked.count("warn reverse DNS: 192.0.2.1") == 2
+    assert "probe text" in looked
+
+
 def nobody_is_in_the_fleet_yet(stage: Stage) -> None:
     """Every command says so, and a token was made."""
     assert (stage.folder / "bob.token").read_text().startswith("ll1.")
