@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import http.client
 import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Protocol
 
 from stages.cli import notice_findings as findings
-from stages.cli.findings import FAIL, GOOD, Finding
+from stages.cli.findings import FAIL, Finding
 from stages.core.errors import UsageError
 from stages.net import confine
 
@@ -38,7 +39,7 @@ def look(file: str, loaded: Loaded, resolver: Asks, http_port: int = 80, https_p
     except UsageError as error:
         yield Finding(FAIL, "notice", str(error), "longline notice check")
         return
-    yield Finding(GOOD, "notice", f"{file}, {len(notice.addresses)} sources")
+    yield findings.read(notice, file, dt.datetime.now(dt.UTC).date())
     looked_at, wide = findings.looked_at(notice)
     yield from map(findings.too_wide, wide)
     for ip in looked_at:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -18,6 +19,14 @@ WIDEST: Final = 256
 
 #: Words of a host name that tell its reader what the host does.
 HINTS: Final = re.compile(r"scan|research|measur|survey|probe|census|study|crawl|monitor|observ|pingback", re.ASCII)
+
+
+def read(notice: Notice, file: str, today: dt.date) -> Finding:
+    """Of what the file says."""
+    if notice.until is not None and notice.until < today:
+        text = f"{file}: said to have ended on {notice.until:%Y-%m-%d}"
+        return Finding(WARN, "notice", text, "until = ..., if it goes on")
+    return Finding(GOOD, "notice", f"{file}, {len(notice.addresses)} sources")
 
 
 def looked_at(notice: Notice) -> tuple[list[str], list[str]]:

@@ -41,8 +41,9 @@ def test_what_is_no_answer_to_it_is_left() -> None:
 
     def reply(query: bytes) -> Sequence[bytes]:
         good = answer(query, TABLE)
-        other = bytes([query[0] ^ 1]) + good[1:]
-        wrong = good.replace(b"\x0210", b"\x0299")
+        evil = answer(query, {("PTR", "10.2.0.192.in-addr.arpa"): ("evil.example",)})
+        other = bytes([query[0] ^ 1]) + evil[1:]
+        wrong = evil.replace(b"\x0210", b"\x0299")
         return [other, wrong, query, b"", b"\xff" * 40, good]
 
     with nameserver(reply) as server:

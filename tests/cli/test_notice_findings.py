@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from stages.cli import notice_findings as findings
@@ -54,6 +56,13 @@ def test_words_of_probes(said: bytes | None, state: str) -> None:
     found = findings.probe_text(notice(), "x", said)
     assert found.state == state
     assert ("https://scan.measurement.example/" in found.mend) is (state == "warn")
+
+
+def test_what_has_ended_is_told() -> None:
+    assert findings.read(notice(), "f", dt.date(2099, 1, 1)).state == "pass"
+    assert findings.read(notice(more=True), "f", dt.date(2027, 1, 1)).state == "pass"
+    ended = findings.read(notice(more=True), "f", dt.date(2027, 1, 2))
+    assert (ended.state, ended.text) == ("warn", "f: said to have ended on 2027-01-01")
 
 
 def test_which_addresses_are_looked_at() -> None:
