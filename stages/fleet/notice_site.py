@@ -11,6 +11,7 @@ Any Host is answered: pages are the same on every source address, and no answer 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ from stages.fleet.notice import Notice
 from stages.fleet.notice_html import POLICY
 from stages.fleet.notice_pages import HTML, OPTOUT, PLAIN, files
 from stages.fleet.optout_pages import LEAVE, Filed, Typed
+
+log = logging.getLogger("longline.fleet.notice")
 
 INVITE: Final = "/invite/"
 METHODS: Final = ("GET", "HEAD", "POST")
@@ -116,6 +119,7 @@ class Site:
         self._left_alone, self._fresh = left_alone, fresh
         self._files: dict[str, tuple[str, bytes]] = {}
         self._made: dt.date | None = None
+        self._told = False
 
     def needs_the_desk(self, path: str) -> bool:
         """Whether answering may block."""
@@ -133,8 +137,13 @@ class Site:
             return self._problem(405, "No such method", "This page knows GET, HEAD and POST.", allow=METHODS)
         if self.needs_the_desk(request.path):
             try:
-                return self._of_the_form(request, now)
-            except LonglineError:
+                answer = self._of_the_form(request, now)
+                self._told = False
+                return answer
+            except LonglineError as error:
+                if not self._told:  # once, until it works again: strangers may ask as often as they like
+                    log.error("the form cannot be used: %s", error)
+                    self._told = True
                 return self._problem(503, "Not now", "The form cannot be used at the moment. Nothing was kept.")
         found = self._page(request.path, now)
         if found is None:

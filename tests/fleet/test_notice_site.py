@@ -236,15 +236,21 @@ class Full(SqliteDesk):
         raise HostError("the disk is full")
 
 
-def test_what_cannot_be_kept_is_not_promised(tmp_path: Path) -> None:
+def test_what_cannot_be_kept_is_not_promised(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     visitor = Visitor(tmp_path)
     visitor.desk.close()
     visitor.desk = Full(tmp_path / "notice.db")
     visitor.site = Site(notice(), visitor.desk, NetSet, lambda: "F" * 32)
     visitor.enter()
-    answer = visitor.send(networks="8.8.8.8")
-    assert answer.status == 503
-    assert b"disk" not in answer.body
+    for _ in range(2):
+        answer = visitor.send(networks="8.8.8.8")
+        assert answer.status == 503
+        assert b"disk" not in answer.body
+    assert [record.message for record in caplog.records] == ["the form cannot be used: the disk is full"] * 2
+    csrf = csrf_of(visitor.cookie.partition("=")[2])
+    for _ in range(2):
+        visitor.ask("POST", "/optout", {"csrf": csrf, "networks": "8.8.8.8", "contact": "a@b.example"})
+    assert len(caplog.records) == 2
     visitor.desk.close()
 
 

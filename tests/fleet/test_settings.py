@@ -3,7 +3,7 @@ from __future__ import annotations
 import pydantic
 import pytest
 
-from stages.fleet.settings import PORT, AgentSettings, CoordinatorSettings
+from stages.fleet.settings import PORT, AgentSettings, CoordinatorSettings, NoticeSettings, parted
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,21 @@ def test_where_to_listen(text: str, address: tuple[str, int]) -> None:
 def test_no_place_to_listen(text: str) -> None:
     with pytest.raises(pydantic.ValidationError, match="HOST:PORT"):
         CoordinatorSettings(listen=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [(":80", ("", 80)), ("[::]:443", ("::", 443)), ("127.0.0.1:0", ("127.0.0.1", 0))],
+)
+def test_where_a_notice_is(text: str, address: tuple[str, int]) -> None:
+    assert parted(NoticeSettings(http=text).http) == address
+    assert NoticeSettings(https="").https == ""
+
+
+@pytest.mark.parametrize("text", ["80", "host", "host:", "host:x", "host:99999"])
+def test_no_place_for_a_notice(text: str) -> None:
+    with pytest.raises(pydantic.ValidationError, match="HOST:PORT"):
+        NoticeSettings(https=text)
 
 
 def test_the_default_is_dnmaps_port_and_a_token_is_not_shown() -> None:

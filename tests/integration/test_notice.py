@@ -1,20 +1,30 @@
 """The notice page in a real browser, from the file that users begin with: seen, read on a phone, the form filled and
-sent, and what was asked for decided by the operator."""
+sent, and what was asked for decided by the operator; and on the real ports, as those see it who were scanned."""
 
 from __future__ import annotations
 
+import http.client
 import json
+import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.command import longline
+from stages.simnet.network import Simnet
+from stages.simnet.spec import Spec
+from stages.simnet.wiring import NEAR_ADDRESS
+from tests.cli.command import argv, longline
+from tests.fleet.notices import TEXT
 from tests.require import require
 from tests.servers.browser import Browser, browser
+from tests.servers.nameserver import Table, answer, nameserver
 from tests.servers.notice import NOTICE, Served, served
 
 pytestmark = pytest.mark.slow
@@ -178,3 +188,47 @@ def test_the_rendered_files_are_the_page(window: Browser, tmp_path: Path) -> Non
     assert "scan@measurement.example" in window.text()
     assert "the form" not in window.text()
     assert window.complaints() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser enters a namespace")
+def test_who_was_scanned_asks_the_source_and_the_doctor_has_done_so_before(tmp_path: Path) -> None:
+    """On the real ports, in a network of its own: the far side opens the address that its packets came from."""
+    table: Table = {
+        ("PTR", ip_address(NEAR_ADDRESS).reverse_pointer): ("scan1.research.example",),
+        ("A", "scan1.research.example"): (NEAR_ADDRESS,),
+    }
+    (tmp_path / "notice.toml").write_text(TEXT.replace('"192.0.2.10", "192.0.2.128/25"', f'"{NEAR_ADDRESS}"'))
+    with Simnet(Spec(seed=5, targets=("10.0.0.0/28",), ports=(80,))) as net:
+
+        def seen() -> list[list[str]]:
+            words = ("doctor", "--notice", "notice.toml", "--resolver", server, "--json")
+            ran = net.run(argv(*words), cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+            rows = map(json.loads, ran.communicate(timeout=120)[0].splitlines())
+            return [[row["state"], row["text"]] for row in rows if row["check"] in ("notice", "reverse DNS")]
+
+        with ExitStack() as stack:
+            with net.inside():
+                server = stack.enter_context(nameserver(lambda query: [answer(query, table)]))
+            before = seen()
+            assert [state for state, text in before if NEAR_ADDRESS in text] == ["pass", "FAIL", "FAIL"]
+            with (tmp_path / "log").open("wb") as log:
+                serving = net.run(argv("notice", "serve"), cwd=tmp_path, stdout=log, stderr=log)
+            end = time.monotonic() + 60
+            while (tmp_path / "log").read_text().count("the notice is at") < 2:
+                assert serving.poll() is None, (tmp_path / "log").read_text()
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            after = [[state, text] for state, text in seen() if NEAR_ADDRESS in text]
+            assert after == [
+                ["pass", f"{NEAR_ADDRESS} is scan1.research.example, and back"],
+                ["pass", f"http://{NEAR_ADDRESS}/ names scan@measurement.example"],
+                ["pass", f"https://{NEAR_ADDRESS}/ names scan@measurement.example"],
+            ]
+            with net.inside("far"):
+                connection = http.client.HTTPConnection(NEAR_ADDRESS, timeout=60)
+                connection.connect()
+            connection.request("GET", "/")
+            assert b"scan@measurement.example" in connection.getresponse().read()
+            connection.close()
+            serving.terminate()
+            assert serving.wait(60) == 143

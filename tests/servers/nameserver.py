@@ -6,13 +6,15 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import Final
 
 from stages.proto.dns import TYPES, Question, read
 
 _TTL: Final = 60
+#: Seconds between two looks at whether it is over.
+_LOOK: Final = 0.1
 _POINTER: Final = b"\xc0\x0c"  # to the name of the question
 
 Table = Mapping[tuple[str, str], Sequence[str]]
@@ -52,13 +54,15 @@ def nameserver(reply: Callable[[bytes], Sequence[bytes]]) -> Iterator[str]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as talk:
         talk.bind(("127.0.0.1", 0))
 
+        talk.settimeout(_LOOK)
+        over = threading.Event()
+
         def serve() -> None:
-            while True:
-                query, peer = talk.recvfrom(4_096)
-                if not query:
-                    return
-                for each in reply(query):
-                    talk.sendto(each, peer)
+            while not over.is_set():
+                with suppress(TimeoutError):
+                    query, peer = talk.recvfrom(4_096)
+                    for each in reply(query):
+                        talk.sendto(each, peer)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -66,6 +70,5 @@ def nameserver(reply: Callable[[bytes], Sequence[bytes]]) -> Iterator[str]:
         try:
             yield f"{host}:{port}"
         finally:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stop:
-                stop.sendto(b"", (host, port))
+            over.set()
             thread.join()
