@@ -137,6 +137,8 @@ class Listed:
         self._lock = Lock()
         self._seen: Signature = None
         self._networks = NetSet()
+        if signature(file) is None:
+            log.warning("%s is not there: nobody is told that he is on the list", file)
         self._look()
 
     def read(self) -> NetSet:

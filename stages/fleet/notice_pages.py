@@ -35,7 +35,7 @@ def title(notice: Notice) -> str:
 
 def page(notice: Notice, *, form: bool) -> str:
     """The page itself."""
-    mail = link(f"mailto:{notice.contact}", notice.contact)
+    mail = mail_link(notice)
     call = [
         "Traffic from this address is research. To be left alone, write to ", mail,
         " and name your networks: no reason and no account is needed.",
@@ -119,6 +119,10 @@ def rules(notice: Notice) -> list[str]:
         if ranges.size:
             found.append(f"nft add rule inet filter input {family} saddr {{ {', '.join(spans)} }} drop")
     return found
+
+
+def mail_link(notice: Notice) -> Html:
+    return link(f"mailto:{_uri(notice.contact)}", notice.contact)
 
 
 def _source(found: list[str], name: str | None) -> list[str]:

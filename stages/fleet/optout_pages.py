@@ -10,7 +10,7 @@ from stages.core.times import rfc3339
 from stages.fleet.asking import MAX_CONTACT, MAX_NETWORKS, MAX_NETWORKS_TEXT, MAX_REASON, Asked
 from stages.fleet.notice import Notice
 from stages.fleet.notice_html import Html, bullets, document, joined, link, tag
-from stages.fleet.notice_pages import OPTOUT
+from stages.fleet.notice_pages import OPTOUT, mail_link
 
 #: What a state of a request is called.
 STATES: Final = {"waiting": "waits for review", "accepted": "accepted: left alone", "refused": "refused"}
@@ -106,10 +106,8 @@ def received(asked: Asked, number: int | None) -> str:
 
 def problem(title: str, words: str, notice: Notice) -> str:
     """Why something did not come to pass, and whom to ask."""
-    mail = link(f"mailto:{notice.contact}", notice.contact)
-    return document(
-        title, tag("p", words), tag("p", "You can always write to ", mail, "."), tag("p", link("/", "The notice"))
-    )
+    write = tag("p", "You can always write to ", mail_link(notice), ".")
+    return document(title, tag("p", words), write, tag("p", link("/", "The notice")))
 
 
 def only_encrypted(notice: Notice) -> str:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
+import tomllib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import UsageError
-from stages.fleet.notice import MAX_LINE, is_mail, line_of, read
+from stages.fleet.notice import MAX_LINE, Notice, is_mail, line_of, read
 from tests.fleet.notices import MORE, TEXT, notice
 
 
@@ -69,6 +72,28 @@ def test_mail_addresses(text: str, good: bool) -> None:
 @given(st.lists(st.one_of(st.sampled_from(["sources", "links", "url", "x["]), st.integers(0, 9)), max_size=4))
 def test_a_line_is_a_line_of_the_file(place: list[int | str]) -> None:
     assert 0 <= line_of(MORE + TEXT, place) <= len((MORE + TEXT).splitlines())
+
+
+ODD = ["7", "-1", "true", "1.5", "nan", "''", "'x'", "'\\u0007'", "[]", "[[]]", "[1]", "{}", "{a = 1}", "2026-01-01",
+       "2026-01-01T00:00:00Z", "[{}]", "[{addresses = 7}]", "[{addresses = ['x']}]", "['::/0']"]  # fmt: skip
+
+
+def outcome(text: str) -> Notice | str:
+    """What is read, or what is said instead."""
+    try:
+        return read(text, "f")
+    except UsageError as error:
+        return str(error)
+
+
+@given(st.sampled_from(sorted(Notice.model_fields)), st.sampled_from(ODD))
+def test_any_value_is_taken_or_named(key: str, value: str) -> None:
+    text = f"{key} = {value}\n" + re.sub(rf"(?m)^{key} = ('''(.|\n)*?'''|.*)\n", "", MORE + TEXT)
+    found = outcome(text[: text.index("\n[[")] if key == "sources" else text)
+    if isinstance(found, Notice):
+        assert getattr(found, key) == tomllib.loads(f"x = {value}")["x"]
+    else:
+        assert f"f:1: {key}" in found or found == "f: until is before since"
 
 
 @given(st.text(max_size=200))

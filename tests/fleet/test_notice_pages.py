@@ -59,6 +59,12 @@ def test_security_txt_is_as_rfc_9116_has_it() -> None:
     assert dt.timedelta(days=180) < ends - NOW < dt.timedelta(days=365)
 
 
+def test_a_mail_address_is_no_query() -> None:
+    odd = notice().model_copy(update={"contact": "a?bcc=x&y%41@b.example"})
+    assert 'href="mailto:a%3Fbcc%3Dx%26y%2541@b.example"' in pages.page(odd, form=False)
+    assert "Contact: mailto:a%3Fbcc%3Dx%26y%2541@b.example\n" in pages.security(odd, NOW)
+
+
 def test_filters() -> None:
     assert pages.rules(notice()) == [
         "nft add rule inet filter input ip saddr { 192.0.2.10, 192.0.2.128/25 } drop",
