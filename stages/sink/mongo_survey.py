@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from stages.core.outcome import Outcome
-from stages.sink.documents import ANSWERED_UDP, BEFORE, ESTABLISHED, Document
+from stages.sink.documents import ANSWERED_UDP, BEFORE, ESTABLISHED, Document, Observation
 from stages.sink.mongo import READ_DOCUMENTS, MongoStore, mapped, of_network
 from stages.sink.survey import DAY, By, Tally, Trace
 
@@ -66,7 +66,7 @@ class MongoSurvey(MongoStore):
 
     async def in_order(
         self, scan: str, *, network: tuple[bytes, bytes] | None = None, port: int | None = None
-    ) -> AsyncIterator[Document]:
+    ) -> AsyncIterator[Observation]:
         wanted: Document = {"scan": scan}
         if network is not None:
             wanted |= of_network(network)
@@ -78,7 +78,7 @@ class MongoSurvey(MongoStore):
             cursor = cursor.allow_disk_use(True).batch_size(READ_DOCUMENTS)
             try:
                 async for document in cursor:
-                    yield document
+                    yield Observation.of_document(document)
             finally:
                 await cursor.close()
 

@@ -11,10 +11,13 @@ from typing import Any, Final
 import orjson
 
 from stages.core.outcome import Outcome
-from stages.sink.documents import ANSWERED_UDP, BEFORE, ESTABLISHED, Document, Observation, ip_of
+from stages.sink.documents import ANSWERED_UDP, BEFORE, ESTABLISHED, Observation, ip_of
 from stages.sink.rows import long, short
-from stages.sink.sqlite import EACH_SCAN, IN_EACH_SCAN, READ_ROWS, SqliteStore, of_network
+from stages.sink.sqlite import EACH_SCAN, IN_EACH_SCAN, SqliteStore, of_network
 from stages.sink.survey import DAY, By, Tally, Trace, parts
+
+#: Rows fetched at once, some megabyte: each time costs two changes of thread, and a whole scan is read.
+READ_ROWS: Final = 2_000
 
 _OUTCOME: Final = "json_extract(body, '$.outcome')"
 _PHASE: Final = "json_extract(body, '$.phase')"
@@ -93,7 +96,7 @@ class SqliteSurvey(SqliteStore):
 
     async def in_order(
         self, scan: str, *, network: tuple[bytes, bytes] | None = None, port: int | None = None
-    ) -> AsyncIterator[Document]:
+    ) -> AsyncIterator[Observation]:
         more, wanted = ("", ()) if port is None else (" AND port = ?", (port,))
         columns = "id, kind, scan, ts, address, port, transport, name, body"
         queries = []
@@ -107,9 +110,7 @@ class SqliteSurvey(SqliteStore):
         async for record_id, kind, _, ts, packed, at, transport, name, body in self._rows(queries):
             address = long(packed)
             text = record_id.hex() if isinstance(record_id, bytes) else record_id
-            yield Observation(
-                text, kind, scan, ts, ip_of(address), address, at, transport, name, orjson.loads(body)
-            ).document()
+            yield Observation(text, kind, scan, ts, ip_of(address), address, at, transport, name, orjson.loads(body))
 
     async def tallies(
         self, by: By, scans: Sequence[str], *, days: bool = False, since: int | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from stages.sink.documents import V4_MAPPED, Document, Observation, answered
+from stages.sink.documents import V4_MAPPED, Observation, answered
 from stages.sink.store import Store, ranges
 
 #: Microseconds of a day (UTC).
@@ -73,7 +73,7 @@ class Survey(Store, Protocol):
 
     def in_order(
         self, scan: str, *, network: tuple[bytes, bytes] | None = None, port: int | None = None
-    ) -> AsyncIterator[Document]:
+    ) -> AsyncIterator[Observation]:
         """Observations of a scan without their `data`, by address (16 bytes) and port."""
 
     def tallies(
@@ -97,13 +97,12 @@ def parts(network: tuple[bytes, bytes] | None) -> list[tuple[bytes, bytes]]:
     return [below, (_LOWEST, _HIGHEST), above]
 
 
-async def services(observations: AsyncIterator[Document]) -> AsyncIterator[Service]:
+async def services(observations: AsyncIterator[Observation]) -> AsyncIterator[Service]:
     """The services of one scan, out of its observations by address and port; by transport and name among these."""
     place: tuple[bytes, int] | None = None
     here: dict[tuple[str, str], Service] = {}
     newest: dict[tuple[Any, ...], tuple[int, str]] = {}
-    async for document in observations:
-        seen = Observation.of_document(document)
+    async for seen in observations:
         if (seen.address, seen.port) != place:
             for key in sorted(here):
                 yield here[key]

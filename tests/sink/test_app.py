@@ -20,16 +20,19 @@ from stages.sink.app import (
     open_corpus,
     open_history,
     open_store,
+    open_survey,
     purge,
     topics_of,
 )
 from stages.sink.mongo import MongoStore
 from stages.sink.mongo_corpus import MongoCorpus
 from stages.sink.mongo_history import MongoHistory
+from stages.sink.mongo_survey import MongoSurvey
 from stages.sink.settings import SinkSettings
 from stages.sink.sqlite import SqliteStore
 from stages.sink.sqlite_corpus import SqliteCorpus
 from stages.sink.sqlite_history import SqliteHistory
+from stages.sink.sqlite_survey import SqliteSurvey
 from stages.sink.store import Collection, count_all
 from tests.servers.mongo import MongoServer
 from tests.sink.material import T0, hit, write
@@ -119,3 +122,10 @@ def test_which_stores_are_a_corpus(tmp_path: Path) -> None:
     assert not is_corpus(other)
     with pytest.raises(UsageError, match="not one of sqlite"):
         open_corpus(other, SinkSettings())
+
+
+def test_which_stores_can_be_asked_about_whole_scans(tmp_path: Path) -> None:
+    for url, kind in ((f"sqlite:{tmp_path}/x.db", SqliteSurvey), ("mongodb://host/db", MongoSurvey)):
+        assert isinstance(open_survey(StoreSettings(url=url), SinkSettings()), kind)
+    with pytest.raises(UsageError, match="not one of sqlite"):
+        open_survey(StoreSettings(url="postgres://h"), SinkSettings())

@@ -91,7 +91,7 @@ async def agree(survey: Survey) -> None:
 
 
 async def in_order(survey: Survey, scan: str, **more: Any) -> list[Document]:
-    return [d async for d in survey.in_order(scan, **more)]
+    return [o.document() async for o in survey.in_order(scan, **more)]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
