@@ -31,6 +31,9 @@ LATER: Final = ("bannergrab", "tlsgrab")
 _MILLISECONDS: Final = 1_000
 _FOR_EVER: Final = "-1"
 
+#: What is asked for records only: what a fleet says is never kept for longer than it is good for.
+_RETENTION: Final = "retention."
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = "; ".join(f"{action}: {text}" for action, text in ACTIONS.items())
@@ -44,10 +47,12 @@ def wanted_of(bus: BusSettings, topics: TopicSettings) -> dict[str, Shape]:
     from stages.cli.assembly import topics_of
     from stages.core.bus.kafka_options import configs_of
     from stages.core.bus.topic_plan import Shape
+    from stages.core.bus.topics import is_fleet
 
     named = topics_of(bus)
     names = [named.hits, named.banners, named.tls, named.scans, named.events, named.dead]
     names += [named.later(stage) for stage in LATER] + [named.hits_of(scanner) for scanner in topics.scanners]
+    names += [named.agents, named.claims, named.work]
     more: dict[str, str] = {}
     if topics.retention is not None:
         more["retention.ms"] = str(round(topics.retention * _MILLISECONDS)) if topics.retention else _FOR_EVER
@@ -55,7 +60,12 @@ def wanted_of(bus: BusSettings, topics: TopicSettings) -> dict[str, Shape]:
         more["retention.bytes"] = str(topics.retention_bytes) if topics.retention_bytes else _FOR_EVER
     if topics.min_insync is not None:
         more["min.insync.replicas"] = str(topics.min_insync)
-    return {name: Shape(bus.partitions, bus.replication, {**configs_of(name), **more}) for name in names}
+
+    def configs(name: str) -> dict[str, str]:
+        asked = {key: value for key, value in more.items() if not (is_fleet(name) and key.startswith(_RETENTION))}
+        return {**configs_of(name), **asked}
+
+    return {name: Shape(bus.partitions, bus.replication, configs(name)) for name in names}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -123,9 +133,11 @@ def readers_of(bus: BusSettings, topics: TopicSettings) -> dict[str, list[str]]:
 async def _repartition(keeper: Keeper, bus: BusSettings, topics: TopicSettings, number: int | None) -> int:
     """0: done; 1: something is not worked off, or still runs. Raises UsageError: no number, or too small a one."""
     from stages.cli.assembly import topics_of
+    from stages.core.bus.topics import is_fleet
 
     found = await keeper.found(wanted_of(bus, topics))
     found.pop(topics_of(bus).dead, None)  # nobody owns prefixes of it
+    found = {name: shape for name, shape in found.items() if not is_fleet(name)}  # nor of these; and agents do not stop
     if number is None or number < 1:
         raise UsageError("N", number, "how many partitions each topic is to have")
     larger = {name: shape.partitions for name, shape in found.items() if shape.partitions > number}

@@ -29,18 +29,8 @@ def test_from_nothing_to_what_is_wanted(kafka: KafkaServer) -> None:
     prefix = f"t{uuid4().hex[:8]}"
     every = {
         f"{prefix}.{name}.v1"
-        for name in (
-            "hits",
-            "banners",
-            "tls",
-            "scans",
-            "events",
-            "dead",
-            "bannergrab.later",
-            "tlsgrab.later",
-            "hits.here",
-        )
-    }
+        for name in ("hits", "banners", "tls", "scans", "events", "dead", "bannergrab.later", "tlsgrab.later", "hits.here")
+    } | {f"{prefix}.{name}.v1" for name in ("agents", "claims", "work")}
     words = ("--retention", "7d", "--min-insync", "1", "--scanner", "here")
     steps = topics(kafka, prefix, "plan", *words)
     assert {step["topic"] for step in steps} == every
@@ -71,7 +61,7 @@ def test_partitions_are_told_and_left_alone(kafka: KafkaServer) -> None:
     table = longline("topics", "plan", *bus, env={"LONGLINE_BUS_PARTITIONS": "8"}).stdout
     assert "by hand" in table
     same = longline("topics", "plan", *bus, env={"LONGLINE_BUS_PARTITIONS": "4"})
-    assert same.stdout == "8 topics are as they should be\n"
+    assert same.stdout == "10 topics are as they should be\n"
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,21 @@ class Topics:
     def later(self, stage: str) -> str:
         return f"{self.prefix}.{stage}.later.v1"
 
+    @property
+    def agents(self) -> str:
+        """Signs of life of a fleet's agents."""
+        return f"{self.prefix}.agents.v1"
+
+    @property
+    def claims(self) -> str:
+        """What agents ask for, and say of what they have."""
+        return f"{self.prefix}.claims.v1"
+
+    @property
+    def work(self) -> str:
+        """What is answered to agents."""
+        return f"{self.prefix}.work.v1"
+
 
 @dataclass(slots=True)
 class Chunk:
@@ -125,6 +140,19 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Leave the group. Commits nothing."""
+
+
+class Tail(Protocol):
+    """Reads what comes for one key, from now on: a partition of one topic, as a member of no group."""
+
+    async def start(self) -> None:
+        """Connect: what is published after this returns will be seen. Raises as `Source.start`."""
+
+    async def poll(self, timeout: float) -> list[Chunk]:
+        """What has come, in order; after `timeout` seconds without anything []. Others' keys may share the
+        partition. Raises Unavailable."""
+
+    async def close(self) -> None: ...
 
 
 class Publisher(Protocol):

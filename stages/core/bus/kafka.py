@@ -49,11 +49,12 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
     UnsupportedSaslMechanismError,
 )
 from aiokafka.errors import for_code as _error_of
 
-from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Source
+from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Source, partition_of
 from stages.core.bus.batching import by_partition, joined, split
 from stages.core.bus.kafka_options import (
     FETCH_BYTES,
@@ -586,6 +587,67 @@ class KafkaSource:
                 task.cancel()
                 await asyncio.wait({task})
         self._fetch = None
+        if consumer is not None:
+            await _close(consumer)
+
+
+class KafkaTail:
+    """Reads one partition from its end on, of no group: nobody waits for a member that was killed."""
+
+    def __init__(self, options: KafkaOptions, topic: str, key: bytes) -> None:
+        self.options, self.topic, self.key = options, topic, key
+        self._consumer: Any = None
+
+    async def start(self) -> None:
+        await _retried(f"Kafka at {','.join(self.options.bootstrap)}", self._join)
+
+    async def _join(self) -> None:
+        options = self.options
+        async with asyncio.timeout(options.request_timeout):
+            await _ensure(options, [self.topic])
+            partitions = await _partitions(options, self.topic)
+        if not partitions:  # a broker knows of what another one has just made a little later
+            raise UnknownTopicOrPartitionError(f"there is no topic {self.topic}")
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=list(options.bootstrap),
+            client_id="longline-tail",
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",  # what was deleted while we were away is too old for us
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            request_timeout_ms=int(options.request_timeout * 1000),
+            **options.security(),
+        )
+        try:
+            async with asyncio.timeout(options.request_timeout):
+                await consumer.start()
+                mine = TopicPartition(self.topic, partition_of(self.key, len(partitions)))
+                consumer.assign([mine])
+                await consumer.seek_to_end(mine)
+                await consumer.position(mine)
+        except BaseException:
+            await _close(consumer)
+            raise
+        self._consumer = consumer
+
+    async def poll(self, timeout: float) -> list[Chunk]:
+        if self._consumer is None:
+            await asyncio.sleep(timeout)
+            return []
+        try:
+            found = await self._consumer.getmany(timeout_ms=int(timeout * 1000))
+        except ConsumerStoppedError:
+            return []
+        except KafkaError as error:
+            raise _named(error) from error
+        return [
+            Chunk(tp.topic, tp.partition, record.offset, record.offset + 1, split(record.value or b""))
+            for tp, records in found.items()
+            for record in records
+        ]
+
+    async def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await _close(consumer)
 

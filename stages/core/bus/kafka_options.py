@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stages.core.bus.base import DEFAULT_PARTITIONS
-from stages.core.bus.topics import is_side
+from stages.core.bus.topics import is_fleet, is_side
 from stages.core.errors import UsageError
 
 #: Most bytes of a message in a topic of ours: Kafka's own default (message.max.bytes), which a record of
 #: `records.MAX_RECORD_BYTES` fits in with its key and headers.
 MAX_MESSAGE_BYTES: Final = 1_048_588
 
-#: The same for side topics: a dead letter is somebody else's bytes, larger than a record may be, with headers.
+#: The same for side topics: a dead letter is somebody else's bytes, larger than a record may be, with headers; what a
+#: fleet says is up to 4 MiB in base64.
 MAX_DEAD_BYTES: Final = 8 << 20
+
+#: Milliseconds that what a fleet says is kept: who was away for longer asks again.
+FLEET_RETENTION_MS: Final = 3_600_000
 
 #: One batch of messages, before a broker takes it as one too large message.
 MAX_BATCH_BYTES: Final = 512 << 10
@@ -27,10 +31,13 @@ FETCH_BYTES: Final = 16 << 20
 
 def configs_of(topic: str) -> dict[str, str]:
     """What a topic of ours is made with: Kafka's names of settings, and their values."""
-    return {
+    configs = {
         "max.message.bytes": str(MAX_DEAD_BYTES if is_side(topic) else MAX_MESSAGE_BYTES),
         "cleanup.policy": "delete",
     }
+    if is_fleet(topic):
+        configs["retention.ms"] = str(FLEET_RETENTION_MS)
+    return configs
 
 
 @dataclass(slots=True, frozen=True)

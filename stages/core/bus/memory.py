@@ -17,11 +17,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from stages.core.bus.base import DEFAULT_PARTITIONS, Chunk, OnRevoke, Output, Partition, Source
+from stages.core.bus.base import DEFAULT_PARTITIONS, Chunk, OnRevoke, Output, Partition, Source, partition_of
 from stages.core.bus.batching import Headers, by_partition, joined, split
 from stages.core.bus.topics import is_exempt
 from stages.core.errors import Unavailable
@@ -71,6 +71,7 @@ class MemoryBus:
         self._up = asyncio.Event()
         self._up.set()
         self._room = asyncio.Event()
+        self._tails: set[MemoryTail] = set()
 
     @classmethod
     def named(cls, name: str, partitions: int = DEFAULT_PARTITIONS) -> MemoryBus:
@@ -87,6 +88,9 @@ class MemoryBus:
 
     def source(self, topics: Sequence[str], group: str) -> MemorySource:
         return MemorySource(self, topics, group)
+
+    def tail(self, topic: str, key: bytes) -> MemoryTail:
+        return MemoryTail(self, topic, partition_of(key, self.partitions))
 
     def publisher(self, batch_lines: int = 1) -> MemoryPublisher:
         return MemoryPublisher(self, batch_lines)
@@ -219,6 +223,8 @@ class MemoryBus:
         for group in self._groups.values():
             for member in group.members:
                 member._news.set()
+        for tail in self._tails:
+            tail.news.set()
         self._trip("publish", after=True)
 
     def _full(self, topic: str) -> bool:
@@ -340,6 +346,43 @@ class MemorySource:
         self._reading = False
         self._positions.clear()
         self._news.set()
+
+
+class MemoryTail:
+    """Reads one partition from its end on."""
+
+    def __init__(self, bus: MemoryBus, topic: str, partition: int) -> None:
+        self.bus, self.topic, self.partition = bus, topic, partition
+        self.news = asyncio.Event()
+        self._at = 0
+
+    async def start(self) -> None:
+        await self.bus._up.wait()
+        self._at = len(self.bus.log(self.topic)[self.partition])
+        self.bus._tails.add(self)
+
+    async def poll(self, timeout: float) -> list[Chunk]:
+        self.bus._trip("poll", after=False)
+        if not (chunks := self._take()):
+            self.news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self.news.wait()
+            chunks = self._take()
+        return chunks
+
+    def _take(self) -> list[Chunk]:
+        if not self.bus.up:
+            return []
+        messages = self.bus.log(self.topic)[self.partition]
+        first, self._at = self._at, len(messages)
+        return [
+            Chunk(self.topic, self.partition, at, at + 1, split(messages[at].value, messages[at].headers))
+            for at in range(first, self._at)
+        ]
+
+    async def close(self) -> None:
+        self.bus._tails.discard(self)
 
 
 class MemoryPublisher:

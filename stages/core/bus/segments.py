@@ -213,6 +213,16 @@ def forget(connection: sqlite3.Connection, group: str) -> int:
     return connection.execute("DELETE FROM bus_reader WHERE grp = ?", (group,)).rowcount
 
 
+def forget_dead(connection: sqlite3.Connection, prefix: str, alive: Callable[[str], bool]) -> None:
+    """Strike out readers whose groups begin with `prefix` and whose processes are gone."""
+    rows = connection.execute(
+        "SELECT DISTINCT grp, owner FROM bus_reader WHERE substr(grp, 1, ?) = ?", (len(prefix), prefix)
+    ).fetchall()
+    for group, holder in rows:
+        if holder is None or not alive(holder):
+            forget(connection, group)
+
+
 def own(
     connection: sqlite3.Connection, topics: Sequence[str], group: str, owner: str, alive: Callable[[str], bool]
 ) -> dict[str, int]:

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from stages.core.bus import owner, segments
@@ -37,6 +38,10 @@ FLOW_TOPICS: Final = 4
 
 #: Seconds until a waiting reader or producer looks for what another process has done.
 LOOK_SECONDS: Final = 0.025
+
+#: What the names of groups begin with that are tails, and the lines that one reads at once.
+TAIL: Final = "tail."
+TAIL_LINES: Final = 100
 
 #: Bytes of one topic that one read takes into memory.
 READ_BYTES: Final = 1 << 20
@@ -249,6 +254,42 @@ def _cut(chunk: Chunk, lines: int) -> tuple[Chunk, Chunk]:
         Chunk(chunk.topic, chunk.partition, chunk.offset, middle, chunk.lines[:lines]),
         Chunk(chunk.topic, chunk.partition, middle, chunk.next_offset, chunk.lines[lines:]),
     )
+
+
+class SqliteTail:
+    """Reads a topic from its end on, registered for as long, so that what it has read can be deleted."""
+
+    def __init__(self, path: str | Path, topic: str, *, synchronous: str = "FULL") -> None:
+        self._topic = topic
+        self._source = SqliteSource(path, [topic], f"{TAIL}{token_hex(8)}", synchronous=synchronous)
+
+    async def start(self) -> None:
+        source = self._source
+        await source.start(_nothing_to_give)
+        assert source.file is not None
+        end = await source.file.read(lambda connection: segments.end(connection, self._topic))
+        source._offsets[self._topic] = end
+        await source.commit({(self._topic, segments.PARTITION): end})
+        await source.file.write(lambda connection: segments.forget_dead(connection, TAIL, owner.alive))
+
+    async def poll(self, timeout: float) -> list[Chunk]:
+        chunks = await self._source.poll(TAIL_LINES, timeout)
+        if chunks:
+            await self._source.commit({(self._topic, segments.PARTITION): chunks[-1].next_offset})
+        return chunks
+
+    async def close(self) -> None:
+        file = self._source.file
+        if file is not None:
+            try:
+                await file.write(lambda connection: segments.forget(connection, self._source.group))
+            except LonglineError as error:  # the next tail finds that its process is gone
+                log.warning("leaving a tail failed: %s", error)
+        await self._source.close()
+
+
+async def _nothing_to_give(partitions: Sequence[Partition]) -> None:
+    """A file's partitions are never asked back."""
 
 
 class SqlitePublisher:

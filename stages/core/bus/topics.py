@@ -1,8 +1,9 @@
-"""Which topics are beside the flow: dead letters, and what a stage puts off to itself.
+"""Which topics are beside the flow: dead letters, what a stage puts off to itself, events, and what a fleet says.
 
 They are exempt from back-pressure. A stage that waited for room in its own `later` topic would wait for itself, and
 dead letters have, as a rule, no reader that could make room; what keeps both small is the fuse and politeness. So are
-events, which need no reader either; there are as many as services change.
+events, which need no reader either; there are as many as services change. A coordinator must not wait for an agent that
+is away; what a fleet says is small, and soon too old.
 """
 
 from __future__ import annotations
@@ -12,9 +13,14 @@ from typing import Final
 #: Endings of `Topics.dead` and `Topics.later`.
 SIDE_ENDINGS: Final = (".dead.v1", ".later.v1")
 
-
 #: Ending of `Topics.events`.
 EVENTS_ENDING: Final = ".events.v1"
+
+#: Endings of `Topics.agents`, `Topics.claims` and `Topics.work`.
+FLEET_ENDINGS: Final = (".agents.v1", ".claims.v1", ".work.v1")
+
+#: What stands before the name of a scanner in `Topics.hits_of`, which may be any.
+_OF_SCANNER: Final = ".hits."
 
 
 def is_side(topic: str) -> bool:
@@ -22,6 +28,11 @@ def is_side(topic: str) -> bool:
     return topic.endswith(SIDE_ENDINGS)
 
 
+def is_fleet(topic: str) -> bool:
+    """Whether a coordinator and its agents talk there."""
+    return topic.endswith(FLEET_ENDINGS) and _OF_SCANNER not in topic
+
+
 def is_exempt(topic: str) -> bool:
     """Whether a topic takes what is published at any time: no reader of it is waited for."""
-    return is_side(topic) or topic.endswith(EVENTS_ENDING)
+    return is_side(topic) or topic.endswith(EVENTS_ENDING) or is_fleet(topic)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from stages.core.bus.base import Chunk, Publisher, Source
+from stages.core.bus.base import Chunk, Publisher, Source, Tail
 from stages.core.bus.topic_plan import Keeper
 from stages.core.errors import UsageError
 
@@ -66,6 +66,24 @@ def open_publisher(url: str, settings: BusSettings, *, main: str | None = None, 
     from stages.core.bus.memory import MemoryBus
 
     return MemoryBus.named(rest, settings.partitions).publisher(settings.batch_lines)
+
+
+def open_tail(url: str, topic: str, key: bytes, settings: BusSettings) -> Tail:
+    """A reader of what comes for `key` from now on, not started. Raises UsageError for a pipe, and a URL that is none."""
+    scheme, rest = _parts(url)
+    if scheme == PIPE:
+        raise UsageError("bus", url, "holds nothing for a key: sqlite:FILE or kafka://HOST:PORT")
+    if scheme == "sqlite":
+        from stages.core.bus.sqlite import SqliteTail
+
+        return SqliteTail(rest, topic)
+    if scheme == "kafka":
+        from stages.core.bus.kafka import KafkaTail
+
+        return KafkaTail(_kafka(rest, settings), topic, key)
+    from stages.core.bus.memory import MemoryBus
+
+    return MemoryBus.named(rest, settings.partitions).tail(topic, key)
 
 
 def look(url: str, topic: str, settings: BusSettings) -> AsyncIterator[Chunk]:

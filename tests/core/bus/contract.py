@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Publisher, Source
+from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Publisher, Source, Tail
 
 #: Seconds until something must have happened: much more than it takes, so that a busy machine does not fail a test.
 DEADLINE = 40.0
 
-HITS, BANNERS, DEAD = "t.hits.v1", "t.banners.v1", "t.dead.v1"
+HITS, BANNERS, DEAD, WORK = "t.hits.v1", "t.banners.v1", "t.dead.v1", "t.work.v1"
 
 
 async def never(partitions: Sequence[Partition]) -> None:
@@ -40,6 +40,16 @@ class Harness:
 
     def make_publisher(self) -> Publisher:
         raise AssertionError("a harness makes publishers")
+
+    def make_tail(self, topic: str, key: bytes) -> Tail:
+        raise AssertionError("a harness of a log makes tails")
+
+    async def tail(self, key: bytes) -> Tail:
+        """Of the topic WORK."""
+        tail = self.make_tail(self.topic(WORK), key)
+        self._made.append(tail)
+        await tail.start()
+        return tail
 
     async def source(self, *names: str, group: str = "g", on_revoke: OnRevoke = never) -> Source:
         source = self.make_source([self.topic(name) for name in names or (HITS,)], self.prefix + group)
@@ -408,3 +418,38 @@ class GroupContract(BusContract):
         await one.commit(stale)  # too late: ignored
         assert await two.lag() == 100
         assert len(set(lines(await read(two, 100)))) == 100
+
+
+class TailContract:
+    """What every log promises to who reads what comes for one key from now on."""
+
+    async def test_a_tail_sees_what_comes_after_its_start(self, bus: Harness) -> None:
+        publisher = await bus.publisher()
+        await publisher.publish(bus.outputs(20, topic=WORK))
+        tail = await bus.tail(b"k1")
+        assert await tail.poll(0.2) == []
+        sent = bus.outputs(400, topic=WORK)
+        for start in range(0, 400, 100):
+            await publisher.publish(sent[start : start + 100])
+        wanted = [output.value for output in sent if output.key == b"k1"]
+        assert await self._of_key(tail, b"k1", len(wanted)) == wanted
+        assert [line for line in lines(await tail.poll(0.2)) if line.startswith(b"k1:")] == []
+
+    async def test_tails_of_one_key_see_the_same(self, bus: Harness) -> None:
+        publisher, one, two = await bus.publisher(), await bus.tail(b"k3"), await bus.tail(b"k3")
+        await publisher.publish(bus.outputs(20, topic=WORK))
+        assert await self._of_key(one, b"k3", 4) == await self._of_key(two, b"k3", 4)
+
+    async def test_a_large_message_reaches_a_tail(self, bus: Harness) -> None:
+        publisher, tail = await bus.publisher(), await bus.tail(b"k1")
+        value = b"k1:" + b"x" * (6 << 20)
+        await publisher.publish([Output(bus.topic(WORK), b"k1", value)])
+        assert await self._of_key(tail, b"k1", 1) == [value]
+
+    async def _of_key(self, tail: Tail, key: bytes, count: int) -> list[bytes]:
+        """The lines of this key, when there are so many."""
+        found: list[bytes] = []
+        async with asyncio.timeout(DEADLINE):
+            while len(found) < count:
+                found += [line for line in lines(await tail.poll(0.2)) if line.startswith(key + b":")]
+        return found

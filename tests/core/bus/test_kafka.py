@@ -12,11 +12,22 @@ from uuid import uuid4
 import pytest
 from aiokafka import TopicPartition
 
-from stages.core.bus.base import Output, Publisher, Source, partition_of
-from stages.core.bus.kafka import KafkaPublisher, KafkaSource, look
+from stages.core.bus.base import Output, Publisher, Source, Tail, partition_of
+from stages.core.bus.kafka import KafkaPublisher, KafkaSource, KafkaTail, look
 from stages.core.bus.kafka_options import KafkaOptions
 from stages.core.errors import HostError, Unavailable
-from tests.core.bus.contract import BANNERS, DEADLINE, HITS, GroupContract, Harness, ends, lines, never, read
+from tests.core.bus.contract import (
+    BANNERS,
+    DEADLINE,
+    HITS,
+    GroupContract,
+    Harness,
+    TailContract,
+    ends,
+    lines,
+    never,
+    read,
+)
 from tests.servers.kafka import KafkaServer, free_port
 
 
@@ -36,6 +47,9 @@ class KafkaHarness(Harness):
     def make_source(self, topics: Sequence[str], group: str) -> Source:
         return KafkaSource(self.options(), topics, group)
 
+    def make_tail(self, topic: str, key: bytes) -> Tail:
+        return KafkaTail(self.options(), topic, key)
+
     def make_publisher(self) -> Publisher:
         return KafkaPublisher(self.options())
 
@@ -47,7 +61,7 @@ async def bus(kafka: KafkaServer) -> AsyncIterator[KafkaHarness]:
     await harness.close()
 
 
-class TestKafka(GroupContract):
+class TestKafka(GroupContract, TailContract):
     """The contract over a Kafka broker."""
 
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from stages.core.bus.base import Output, Publisher, Source, partition_of
+from stages.core.bus.base import Output, Publisher, Source, Tail, partition_of
 from stages.core.bus.memory import MemoryBus, MemorySource
 from stages.core.errors import HostError, Unavailable
-from tests.core.bus.contract import HITS, GroupContract, Harness, ends, lines, never, read
+from tests.core.bus.contract import HITS, GroupContract, Harness, TailContract, ends, lines, never, read
 
 
 class MemoryHarness(Harness):
@@ -18,6 +18,9 @@ class MemoryHarness(Harness):
 
     def make_source(self, topics: Sequence[str], group: str) -> Source:
         return self.bus.source(topics, group)
+
+    def make_tail(self, topic: str, key: bytes) -> Tail:
+        return self.bus.tail(topic, key)
 
     def make_publisher(self) -> Publisher:
         return self.bus.publisher()
@@ -34,7 +37,7 @@ async def bus() -> AsyncIterator[MemoryHarness]:
     await harness.close()
 
 
-class TestMemory(GroupContract):
+class TestMemory(GroupContract, TailContract):
     """The contract over memory."""
 
 

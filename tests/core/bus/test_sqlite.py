@@ -11,12 +11,25 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.bus.base import Output, Publisher, Source
+from stages.core.bus import owner
+from stages.core.bus.base import Output, Publisher, Source, Tail
 from stages.core.bus.memory import MemoryBus
-from stages.core.bus.sqlite import SqlitePublisher, SqliteSource, expect, forget, look
+from stages.core.bus.sqlite import SqlitePublisher, SqliteSource, SqliteTail, expect, forget, look
 from stages.core.errors import HostError, UsageError
 from stages.core.sqlitefile import SqliteFile
-from tests.core.bus.contract import BANNERS, DEADLINE, HITS, BusContract, Harness, ends, lines, never, read
+from tests.core.bus.contract import (
+    BANNERS,
+    DEADLINE,
+    HITS,
+    WORK,
+    BusContract,
+    Harness,
+    TailContract,
+    ends,
+    lines,
+    never,
+    read,
+)
 from tests.require import require
 
 
@@ -27,6 +40,9 @@ class SqliteHarness(Harness):
 
     def make_source(self, topics: Sequence[str], group: str) -> Source:
         return SqliteSource(self.path, topics, group)
+
+    def make_tail(self, topic: str, key: bytes) -> Tail:
+        return SqliteTail(self.path, topic)
 
     def make_publisher(self) -> Publisher:
         return SqlitePublisher(self.path)
@@ -40,7 +56,7 @@ async def bus(tmp_path: Path) -> AsyncIterator[SqliteHarness]:
     assert harness.path not in SqliteFile._open
 
 
-class TestSqlite(BusContract):
+class TestSqlite(BusContract, TailContract):
     """The contract over a SQLite file."""
 
 
@@ -306,3 +322,34 @@ async def test_not_a_database(tmp_path: Path) -> None:
 async def test_not_started() -> None:
     with pytest.raises(HostError, match="not open"):
         await SqlitePublisher("x.db").publish([Output(HITS, b"", b"x")])
+
+
+async def test_what_a_tail_has_read_is_deleted_and_a_dead_one_is_waited_for_by_nobody(
+    bus: SqliteHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.core.bus.segments.TRIM_LINES", 1)
+    monkeypatch.setattr("stages.core.bus.segments.trim.__defaults__", (1,))
+    publisher, tail = await bus.publisher(), await bus.tail(b"k")
+    dead = await bus.tail(b"k")
+    file = SqliteFile.open(bus.path)
+
+    def kept() -> int:
+        return int(file.read_sync(lambda c: c.execute("SELECT next - first FROM bus_log").fetchone()[0]))
+
+    def groups() -> int:
+        return int(file.read_sync(lambda c: c.execute("SELECT count(*) FROM bus_reader").fetchone()[0]))
+
+    try:
+        await publisher.publish(bus.outputs(20, topic=WORK))
+        assert len(lines(await tail.poll(5))) == 20
+        assert (kept(), groups()) == (20, 2)
+        alive = owner.alive
+        gone = dead._source._owner  # type: ignore[attr-defined]
+        monkeypatch.setattr("stages.core.bus.owner.alive", lambda token: token != gone and alive(token))
+        another = await bus.tail(b"k")
+        assert groups() == 2
+        await publisher.publish(bus.outputs(1, topic=WORK))
+        assert len(lines(await another.poll(5))) == len(lines(await tail.poll(5))) == 1
+        assert kept() == 0
+    finally:
+        await asyncio.to_thread(file.close)

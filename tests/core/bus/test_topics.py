@@ -8,13 +8,15 @@ from stages.core.bus.topics import is_exempt, is_side
 NAMES = Topics("any.prefix")
 
 
-@pytest.mark.parametrize("topic", [NAMES.dead, NAMES.later("bannergrab")])
+@pytest.mark.parametrize("topic", [NAMES.dead, NAMES.later("bannergrab"), NAMES.agents, NAMES.claims, NAMES.work])
 def test_side(topic: str) -> None:
     assert is_side(topic)
     assert is_exempt(topic)
 
 
-@pytest.mark.parametrize("topic", [NAMES.hits, NAMES.banners, NAMES.tls, NAMES.scans, "dead.v1.hits.v1"])
+@pytest.mark.parametrize(
+    "topic", [NAMES.hits, NAMES.banners, NAMES.tls, NAMES.scans, "dead.v1.hits.v1", NAMES.hits_of("work")]
+)
 def test_flow(topic: str) -> None:
     assert not is_side(topic)
     assert not is_exempt(topic)
