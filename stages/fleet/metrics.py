@@ -18,6 +18,9 @@ STATUSES: Final = ("online", "executing", "storing", "offline")
 #: Answers that refuse.
 REFUSALS: Final = ("400", "401", "403", "404", "409", "413", "422", "426", "503")
 
+#: What may be wrong with what came by a log.
+FLAWS: Final = ("malformed", "forged", "replayed", "skewed")
+
 
 class FleetMetrics:
     """Made once a process."""
@@ -26,6 +29,7 @@ class FleetMetrics:
         p = "longline_fleet"
         m = self._metrics = metrics
         self.refused = m.counter(f"{p}_requests_refused", "Requests refused, by status", "status", REFUSALS)
+        self.flawed = m.counter(f"{p}_envelopes_refused", "Requests by a log that were not looked at", "why", FLAWS)
         self.results = m.counter(f"{p}_results", "Results taken from agents and written to the log")
         self._agents = m.gauges(f"{p}_agents", "Agents by what they do", "status", self._by_status)
         self._parts = m.gauge(f"{p}_parts_waiting", "Parts of scans that nobody does now", lambda: self._of(_waiting))

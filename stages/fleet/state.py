@@ -8,7 +8,7 @@ at any point goes on where it was, and an operator needs no way into the running
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,11 @@ MIGRATIONS: Final = (
     CREATE TABLE fleet_certificates (
         serial TEXT PRIMARY KEY, alias TEXT NOT NULL, issued REAL NOT NULL, ends REAL NOT NULL, revoked REAL);
     """,
+    """
+    CREATE TABLE fleet_owner (id INTEGER PRIMARY KEY CHECK (id = 1), token TEXT NOT NULL);
+    CREATE TABLE fleet_heard (
+        serial TEXT NOT NULL, lane TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (serial, lane)) WITHOUT ROWID;
+    """,
 )
 
 
@@ -39,6 +44,7 @@ class State:
         """Blocks. Raises UsageError where there is no file and none is to be made; HostError, Unavailable."""
         if not make and not Path(path).is_file():
             raise UsageError("--state", str(path), "no such file: longline fleet init makes it")
+        self._owner = ""
         self.file = SqliteFile.open(path)
         try:
             self.file.migrate("fleet", MIGRATIONS)
@@ -48,6 +54,46 @@ class State:
 
     def close(self) -> None:
         self.file.close()
+
+    # --- whose it is
+
+    def own(self, token: str, alive: Callable[[str], bool]) -> str | None:
+        """From now on `keep` and `fresh` are `token`'s alone. Blocks. Returns whose the file is instead, if it is
+        another's that is alive."""
+
+        def write(connection: sqlite3.Connection) -> str | None:
+            row = connection.execute("SELECT token FROM fleet_owner").fetchone()
+            if row is not None and row[0] != token and alive(row[0]):
+                return str(row[0])
+            connection.execute("INSERT OR REPLACE INTO fleet_owner VALUES (1, ?)", (token,))
+            return None
+
+        holder = self.file.write_sync(write)
+        if holder is None:
+            self._owner = token
+        return holder
+
+    def disown(self) -> None:
+        """It is nobody's. Blocks."""
+        self.file.write_sync(lambda c: c.execute("DELETE FROM fleet_owner WHERE token = ?", (self._owner,)))
+
+    def _fence(self, connection: sqlite3.Connection) -> None:
+        if self._owner and connection.execute("SELECT token FROM fleet_owner").fetchone() != (self._owner,):
+            raise HostError("another coordinator has taken the state over")
+
+    async def fresh(self, moments: Sequence[tuple[str, str, int]]) -> list[bool]:
+        """(serial, lane, moment) of messages: which of them are later than all that were heard of their kind before;
+        these are heard now. Raises HostError, Unavailable."""
+
+        def write(connection: sqlite3.Connection) -> list[bool]:
+            self._fence(connection)
+            said = (
+                "INSERT INTO fleet_heard VALUES (?, ?, ?) ON CONFLICT (serial, lane)"
+                " DO UPDATE SET at = excluded.at WHERE excluded.at > fleet_heard.at RETURNING 1"
+            )
+            return [connection.execute(said, moment).fetchone() is not None for moment in moments]
+
+        return await self.file.write(write)
 
     # --- the ledger's
 
@@ -62,6 +108,7 @@ class State:
         bodies = [(c.table, c.key, None if c.body is None else orjson.dumps(c.body)) for c in changes]
 
         def write(connection: sqlite3.Connection) -> None:
+            self._fence(connection)
             for table, key, body in bodies:
                 if body is None:
                     connection.execute(f"DELETE FROM fleet_{table} WHERE key = ?", (key,))
