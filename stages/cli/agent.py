@@ -13,7 +13,7 @@ from stages.core.errors import LonglineError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stages.core.settings import ListSettings, Loaded
+    from stages.core.settings import BusSettings, ListSettings, Loaded
     from stages.fleet.messages import Capabilities
     from stages.fleet.policy import LocalPolicy
     from stages.fleet.settings import AgentSettings
@@ -26,7 +26,10 @@ SECTIONS = ("agent", "lists")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "coordinators", metavar="COORDINATOR", nargs="+", help="https://HOST[:PORT] of each coordinator to work for"
+        "coordinators",
+        metavar="COORDINATOR",
+        nargs="+",
+        help="each coordinator to work for: https://HOST[:PORT], or the log that it reads, kafka://HOST:PORT[/PREFIX]",
     )
     parser.add_argument("--enrol", action="store_true", help="with --token: enrol with the first coordinator, and end")
     parser.add_argument("--check", action="store_true", help="try the way to each coordinator, and end")
@@ -37,9 +40,10 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_settings(args, *SECTIONS)
     from stages.cli import reach
     from stages.cli.slices import LastingSetup
-    from stages.fleet.https import checked
+    from stages.cli.ways import checked
+    from stages.core.settings import BusSettings
 
-    urls = list(dict.fromkeys(checked(url) for url in args.coordinators))
+    urls = list(dict.fromkeys(checked(url, loaded.get("bus", BusSettings)) for url in args.coordinators))
     reach.check(*urls)
     if args.check:
         return _check(loaded, urls)
@@ -116,13 +120,13 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
     from pathlib import Path
 
     from stages.cli.slices import FleetScanner
+    from stages.cli.ways import place, way_to
     from stages.core.bus.base import Topics
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
-    from stages.core.settings import ListSettings
+    from stages.core.settings import BusSettings, ListSettings
     from stages.fleet import ca
     from stages.fleet.agent import Agent
-    from stages.fleet.https import Client
     from stages.fleet.settings import AgentSettings
     from stages.fleet.spool import Spool
 
@@ -130,12 +134,12 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
     set_up(os.environ)
     can = capabilities(settings, setup)
     policy = policy_of(settings, loaded.get("lists", ListSettings), can)
-    folder = Path(settings.folder)
+    folder, bus = Path(settings.folder), loaded.get("bus", BusSettings)
 
     async def main(life: Life) -> int:
         if settings.token is not None:
-            await _enrol(settings, urls, folder)
-        ways = [Client(url, ca.Identity(place(folder, url))) for url in urls]
+            await _enrol(settings, bus, urls, folder)
+        ways = [way_to(url, bus, ca.Identity(place(folder, url))) for url in urls]
         aliases = {ca.alias_in(ca.Identity(place(folder, url))) for url in urls}
         if len(aliases) > 1:
             raise UsageError("COORDINATOR", ", ".join(sorted(aliases)), "this agent has another alias at each of them")
@@ -165,11 +169,6 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
     return launch(main)
 
 
-def place(folder: Path, url: str) -> Path:
-    """Where the certificate for one coordinator is: what our own user typed names it, nothing that came from there."""
-    return folder / url.removeprefix("https://").replace(":", "_").replace("[", "").replace("]", "")
-
-
 def _kept(file: str) -> IO[bytes]:
     from stages.core.errors import HostError
 
@@ -185,23 +184,24 @@ def _enrol_only(loaded: Loaded, urls: list[str]) -> int:
     from pathlib import Path
 
     from stages.core.logs import set_up
+    from stages.core.settings import BusSettings
     from stages.fleet.settings import AgentSettings
 
     settings = loaded.get("agent", AgentSettings)
     if settings.token is None:
         raise UsageError("--enrol", None, "needs --token, of longline fleet enrol")
     set_up(os.environ)
-    asyncio.run(_enrol(settings, urls, Path(settings.folder)))
+    asyncio.run(_enrol(settings, loaded.get("bus", BusSettings), urls, Path(settings.folder)))
     return 0
 
 
-async def _enrol(settings: AgentSettings, urls: list[str], folder: Path) -> None:
+async def _enrol(settings: AgentSettings, bus: BusSettings, urls: list[str], folder: Path) -> None:
     """With the first of the coordinators. Raises UsageError, Unavailable, HostError."""
     import asyncio
 
+    from stages.cli.ways import place, way_to
     from stages.core.errors import HostError
     from stages.fleet import ca, link, messages
-    from stages.fleet.https import Client
 
     assert settings.token is not None
     url = urls[0]
@@ -210,7 +210,7 @@ async def _enrol(settings: AgentSettings, urls: list[str], folder: Path) -> None
     if identity.there:
         log.info("%s: enrolled already, the token is not used", url)
         return
-    stranger = Client(url, None)
+    stranger = way_to(url, bus, None)
     try:
         status, body = await stranger.post("/v1/authority", b"")
     finally:
@@ -223,7 +223,7 @@ async def _enrol(settings: AgentSettings, urls: list[str], folder: Path) -> None
     if found != wanted:
         raise HostError(f"{url} is not the coordinator that the token is of (its authority is {found or 'none'})")
     key, request = ca.request(settings.alias or "agent")
-    way = Client(url, None, authority=authority)
+    way = way_to(url, bus, None, authority=authority)
     try:
         enrolled = await link.enrol(way, settings.token, request)
     finally:
@@ -239,15 +239,16 @@ def _check(loaded: Loaded, urls: list[str]) -> int:
     import asyncio
     from pathlib import Path
 
+    from stages.cli.ways import place, way_to
+    from stages.core.settings import BusSettings
     from stages.fleet.settings import AgentSettings
 
-    folder = Path(loaded.get("agent", AgentSettings).folder)
+    folder, bus = Path(loaded.get("agent", AgentSettings).folder), loaded.get("bus", BusSettings)
 
     async def one(url: str) -> bool:
         from stages.fleet import ca
-        from stages.fleet.https import Client
 
-        stranger = Client(url, None)
+        stranger = way_to(url, bus, None)
         try:
             status, _ = await stranger.post("/v1/authority", b"")
             sys.stdout.write(f"pass  {url}: a coordinator answers ({status})\n")
@@ -257,7 +258,7 @@ def _check(loaded: Loaded, urls: list[str]) -> int:
         finally:
             await stranger.close()
         try:
-            way = Client(url, ca.Identity(place(folder, url)))
+            way = way_to(url, bus, ca.Identity(place(folder, url)))
         except LonglineError as error:
             sys.stdout.write(f"fail  {error}\n")
             return False

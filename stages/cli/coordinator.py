@@ -11,7 +11,12 @@ from stages.core.errors import LonglineError, UsageError
 from stages.core.reload import Signature, signature
 
 if TYPE_CHECKING:
-    from stages.core.settings import Loaded
+    from stages.core.lifecycle import Life
+    from stages.core.settings import BusSettings, Loaded
+    from stages.fleet import ca
+    from stages.fleet.https import Handle
+    from stages.fleet.logserver import LogServer
+    from stages.fleet.metrics import FleetMetrics
     from stages.fleet.state import State
 
 log = logging.getLogger("longline.cli.coordinator")
@@ -20,6 +25,9 @@ SECTIONS = ("coordinator", "fleet", "bus", "metrics")
 
 #: Options of the bus that are for readers.
 OMIT = ("from_", "to", "group", "member", "dead", "file")
+
+#: The coordinator among the readers of its log.
+MEMBER: Final = "coordinator"
 
 #: Seconds between two looks at what time brings: a revoked agent is cut off, an order to stop goes out.
 TICK: Final = 1.0
@@ -43,7 +51,7 @@ def carry_out(loaded: Loaded) -> int:
     from stages.cli.assembly import started, topics_of, watched
     from stages.cli.slices import Layout
     from stages.core.bus.urls import open_publisher
-    from stages.core.lifecycle import Life, launch
+    from stages.core.lifecycle import launch
     from stages.core.logs import set_up
     from stages.core.metrics import Metrics
     from stages.core.settings import PIPE, BusSettings, MetricsSettings
@@ -65,27 +73,48 @@ def carry_out(loaded: Loaded) -> int:
 
     async def main(life: Life) -> int:
         state = await asyncio.to_thread(State, fleet.state)
+        try:
+            if await _ours(state, life):
+                return await serve(state, life)
+            return 0
+        finally:
+            await asyncio.to_thread(state.close)
+
+    async def serve(state: State, life: Life) -> int:
         topics, metrics = topics_of(bus), Metrics()
         publisher = open_publisher(bus.sink, bus, main=topics.hits, stage="coordinator")
         ledger = Ledger(timeout=settings.agent_timeout, slice_seconds=settings.slice_seconds, rng=random.Random())
+        counted = FleetMetrics(metrics)
         coordinator = Coordinator(
-            state, authority, ledger, publisher, topics, layout=Layout, clock=time.time, metrics=FleetMetrics(metrics)
+            state, authority, ledger, publisher, topics, layout=Layout, clock=time.time, metrics=counted
         )
-        server = Server(coordinator.handle, ca.Identity(Path(fleet.folder)), *settings.address)
+        identity = ca.Identity(Path(fleet.folder))
+        server = Server(coordinator.handle, identity, *settings.address) if settings.address is not None else None
         checks = {"log": lambda: publisher.ready}
+        by_log, answering = None, None
+        if settings.work is not None:
+            by_log = _by_log(settings.work, bus, coordinator.handle, state, identity, authority, counted)
+            checks["work"] = lambda: by_log.ready
         try:
             async with watched(loaded.get("metrics", MetricsSettings), metrics, checks):
                 if not await started(publisher, life):
                     return 0
                 await coordinator.start()
-                log.info("agents are welcome on port %d", await server.start())
+                if server is not None:
+                    log.info("agents are welcome on port %d", await server.start())
+                if by_log is not None:
+                    answering = asyncio.create_task(by_log.run(), name="answers by the log")
                 watching, optouts = Watched(settings.watch, state), Optouts(settings.optout)
                 while not life.stopping.is_set():
                     await asyncio.to_thread(watching.look)
                     coordinator.leave_alone(await asyncio.to_thread(optouts.read))
-                    server.cut(await coordinator.tick())
-                    if server.fault is not None and server.fault.done():
-                        server.fault.result()
+                    gone = await coordinator.tick()
+                    if server is not None:
+                        server.cut(gone)
+                        if server.fault is not None and server.fault.done():
+                            server.fault.result()
+                    if answering is not None and answering.done():
+                        answering.result()
                     try:
                         async with asyncio.timeout(TICK):
                             await life.stopping.wait()
@@ -93,11 +122,71 @@ def carry_out(loaded: Loaded) -> int:
                         pass
                 return 0
         finally:
-            await server.close()
+            if answering is not None:
+                answering.cancel()
+                await asyncio.gather(answering, return_exceptions=True)
+            if server is not None:
+                await server.close()
             await publisher.close()
-            await asyncio.to_thread(state.close)
 
     return launch(main)
+
+
+async def _ours(state: State, life: Life) -> bool:
+    """Wait until no other process has the state, and take it; False when told to stop before. Raises Unavailable."""
+    import asyncio
+
+    from stages.core.bus import owner
+
+    token, told = owner.take(), False
+    while (holder := await asyncio.to_thread(state.own, token, owner.alive)) is not None:
+        if not told:
+            told = True
+            log.info("process %s has the state: standing by", holder.partition("-")[0])
+        try:
+            async with asyncio.timeout(TICK):
+                await life.stopping.wait()
+            return False
+        except TimeoutError:
+            pass
+    return True
+
+
+def _by_log(
+    url: str,
+    bus: BusSettings,
+    handle: Handle,
+    state: State,
+    identity: ca.Identity,
+    authority: ca.Authority,
+    metrics: FleetMetrics,
+) -> LogServer:
+    """Agents come by the log of `url` too. Raises UsageError, HostError, Confined."""
+    import time
+
+    from stages.cli import reach
+    from stages.core.bus.base import Topics
+    from stages.core.bus.urls import open_publisher, open_source
+    from stages.fleet.envelope import Signer
+    from stages.fleet.logserver import LogServer
+    from stages.fleet.logway import place_of
+
+    place, prefix = place_of(url, bus.prefix)
+    reach.check(place)
+    topics = Topics(prefix)
+    # One process has the state, so under one name: who is killed and begins anew is waited for by nobody (KIP-345).
+    ours = bus.model_copy(update={"member": bus.member or MEMBER})
+    return LogServer(
+        handle,
+        open_source(place, (topics.agents, topics.claims), f"{prefix}.{MEMBER}", ours),
+        open_publisher(place, ours, main=topics.work, stage=MEMBER),
+        topics,
+        state,
+        Signer(identity),
+        authority.pem,
+        clock=time.time,
+        metrics=metrics,
+    )
 
 
 class Optouts:

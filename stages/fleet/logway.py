@@ -77,7 +77,8 @@ class LogWay:
                     head = Request(box=self._box, at=self._last, path=path, token=token)
                     signed = self._signer.seal(head, body) if self._signer else envelope.unsigned(head, body)
                     name = envelope.digest(signed)
-                    answer = self._waiting[name] = asyncio.get_running_loop().create_future()
+                    answer: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+                    self._waiting[name] = answer
                     await self._publisher.publish([Output(lane(path, self._topics), self._box.encode(), signed)])
                 return await answer
         except TimeoutError:

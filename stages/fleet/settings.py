@@ -12,6 +12,9 @@ from stages.fleet.policy import DEFAULT_SYN_PER_TARGET
 #: Where a coordinator listens, as dnmap's server did.
 PORT: Final = 46_001
 
+#: Instead of HOST:PORT.
+NOWHERE: Final = "none"
+
 #: Seconds of silence after which a slice goes to another agent: some thirty signs of life that did not come.
 DEFAULT_AGENT_TIMEOUT: Final = 60.0
 
@@ -26,7 +29,18 @@ class FleetSettings(Section):
 class CoordinatorSettings(Section):
     """Coordinator: gives slices of scans to agents"""
 
-    listen: str = opt(f":{PORT}", "--listen", metavar="HOST:PORT", help="where agents come to; [::]:46001 for IPv6 too")
+    listen: str = opt(
+        f":{PORT}",
+        "--listen",
+        metavar="HOST:PORT",
+        help="where agents come to; [::]:46001 for IPv6 too; none: by --work only",
+    )
+    work: str | None = opt(
+        None,
+        "--work",
+        metavar="URL",
+        help="log by which agents come too: kafka://HOST:PORT[,HOST:PORT][/PREFIX] (or sqlite:FILE, on one host)",
+    )
     agent_timeout: Seconds = opt(
         DEFAULT_AGENT_TIMEOUT,
         "--agent-timeout",
@@ -44,7 +58,9 @@ class CoordinatorSettings(Section):
     )
 
     @property
-    def address(self) -> tuple[str, int]:
+    def address(self) -> tuple[str, int] | None:
+        if self.listen == NOWHERE:
+            return None
         host, _, port = self.listen.rpartition(":")
         return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)
 
@@ -52,9 +68,15 @@ class CoordinatorSettings(Section):
     @classmethod
     def _host_and_port(cls, value: str) -> str:
         _, colon, port = value.rpartition(":")
-        if not colon or not port.isdecimal() or int(port) > 65_535:
-            raise ValueError("not HOST:PORT")
+        if value != NOWHERE and (not colon or not port.isdecimal() or int(port) > 65_535):
+            raise ValueError(f"not HOST:PORT or {NOWHERE}")
         return value
+
+    @pydantic.model_validator(mode="after")
+    def _somewhere(self) -> CoordinatorSettings:
+        if self.listen == NOWHERE and self.work is None:
+            raise ValueError(f"--listen {NOWHERE} needs --work: agents could not come at all")
+        return self
 
 
 class AgentSettings(Section):

@@ -73,10 +73,6 @@ class State:
             self._owner = token
         return holder
 
-    def disown(self) -> None:
-        """It is nobody's. Blocks."""
-        self.file.write_sync(lambda c: c.execute("DELETE FROM fleet_owner WHERE token = ?", (self._owner,)))
-
     def _fence(self, connection: sqlite3.Connection) -> None:
         if self._owner and connection.execute("SELECT token FROM fleet_owner").fetchone() != (self._owner,):
             raise HostError("another coordinator has taken the state over")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.cli.agent import capabilities, place, policy_of
+from stages.cli.agent import capabilities, policy_of
 from stages.core.errors import MissingCapability, UsageError
 from stages.core.settings import ListSettings
 from stages.fleet.settings import AgentSettings
@@ -58,11 +58,6 @@ def test_a_bad_policy_is_named(more: dict[str, str], said: str) -> None:
     can = capabilities(AgentSettings(engine="connect"), None)
     with pytest.raises(UsageError, match=said):
         policy_of(AgentSettings.model_validate(more), ListSettings(), can)
-
-
-def test_where_a_certificate_lies_is_of_our_own_users_words(tmp_path: Path) -> None:
-    assert place(tmp_path, "https://192.0.2.1:46001") == tmp_path / "192.0.2.1_46001"
-    assert place(tmp_path, "https://[2001:db8::1]:46001").parent == tmp_path
 
 
 @pytest.mark.parametrize(

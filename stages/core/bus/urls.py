@@ -69,7 +69,7 @@ def open_publisher(url: str, settings: BusSettings, *, main: str | None = None, 
 
 
 def open_tail(url: str, topic: str, key: bytes, settings: BusSettings) -> Tail:
-    """A reader of what comes for `key` from now on, not started. Raises UsageError for a pipe, and a URL that is none."""
+    """A reader of what comes for `key` from now on, not started. Raises UsageError as `look`."""
     scheme, rest = _parts(url)
     if scheme == PIPE:
         raise UsageError("bus", url, "holds nothing for a key: sqlite:FILE or kafka://HOST:PORT")
