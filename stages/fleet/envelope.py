@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import warnings
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections import OrderedDict
@@ -27,6 +28,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from stages.core.errors import HostError, UsageError
@@ -83,6 +85,13 @@ _MEANT: Final = {
     Request: (b"longline fleet request 1", ExtendedKeyUsageOID.CLIENT_AUTH),
     Reply: (b"longline fleet reply 1", ExtendedKeyUsageOID.SERVER_AUTH),
 }
+
+
+#: What cryptography raises for bytes that are no certificate, or one that another has signed.
+_NO_CERTIFICATE: Final = (
+    ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion, x509.ExtensionNotFound,
+    CryptographyDeprecationWarning,
+)  # fmt: skip
 
 
 class Malformed(ValueError):
@@ -164,11 +173,13 @@ class Opener(Generic[Head]):
             self._known.move_to_end(raw)
             return known
         try:
-            certificate = x509.load_der_x509_certificate(raw)
+            with warnings.catch_warnings():  # cryptography only warns of some that none may have
+                warnings.simplefilter("error", CryptographyDeprecationWarning)
+                certificate = x509.load_der_x509_certificate(raw)
             certificate.verify_directly_issued_by(self._authority)
             usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
             key = certificate.public_key()
-        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
+        except _NO_CERTIFICATE as error:
             raise Forged(f"its certificate is not one of our authority: {str(error) or type(error).__name__}") from None
         if list(usage) != [self._usage] or not isinstance(key, ec.EllipticCurvePublicKey):
             raise Forged("its certificate is for another use")
