@@ -28,7 +28,7 @@ from stages.fleet.notice_site import Request, Response
 from stages.fleet.settings import PORT
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession, web
+    from aiohttp import ClientResponse, ClientSession, web
 
 log = logging.getLogger("longline.fleet.https")
 
@@ -228,7 +228,7 @@ class Client:
         headers = {FENCE: token} if token else {}
         try:
             async with self._session.post(f"{self.url}{path}", data=BytesIO(body), headers=headers) as answer:
-                return answer.status, await answer.content.read(MAX_MESSAGE)
+                return answer.status, await _whole(answer)
         except aiohttp.ClientConnectorCertificateError as error:
             raise HostError(f"{self.url} is not our coordinator: {error.certificate_error}") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -238,6 +238,15 @@ class Client:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+async def _whole(answer: ClientResponse) -> bytes:
+    """Its body, MAX_MESSAGE bytes at most: one read gives what has come so far."""
+    parts, left = [], MAX_MESSAGE
+    while left and (part := await answer.content.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def checked(url: str) -> str:

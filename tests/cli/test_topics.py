@@ -29,7 +29,17 @@ def test_from_nothing_to_what_is_wanted(kafka: KafkaServer) -> None:
     prefix = f"t{uuid4().hex[:8]}"
     every = {
         f"{prefix}.{name}.v1"
-        for name in ("hits", "banners", "tls", "scans", "events", "dead", "bannergrab.later", "tlsgrab.later", "hits.here")
+        for name in (
+            "hits",
+            "banners",
+            "tls",
+            "scans",
+            "events",
+            "dead",
+            "bannergrab.later",
+            "tlsgrab.later",
+            "hits.here",
+        )
     } | {f"{prefix}.{name}.v1" for name in ("agents", "claims", "work")}
     words = ("--retention", "7d", "--min-insync", "1", "--scanner", "here")
     steps = topics(kafka, prefix, "plan", *words)

@@ -18,6 +18,10 @@ from stages.fleet.https import Client, PageServer, Server, checked
 from stages.fleet.messages import MAX_MESSAGE
 from stages.fleet.notice_site import Request, Response
 from stages.fleet.serving import Shown, bound
+from tests.fleet.broker import identity_of
+from tests.fleet.contract import WayContract, Ways
+from tests.fleet.house import House
+from tests.fleet.material import work
 
 
 class Heard:
@@ -335,3 +339,31 @@ async def test_there_is_room_for_so_many(pages: tuple[Pages, int, int], monkeypa
         while not await said(plain, b"GET / HTTP/1.0\r\n\r\n"):
             await asyncio.sleep(0.01)
     held[1][1].close()
+
+
+class OverHttps(Ways):
+    def __init__(self, house: House, folder: Path, port: int) -> None:
+        self.house, self._folder, self._url = house, folder, f"https://localhost:{port}"
+        self.made: list[Client] = []
+
+    def way(self, alias: str | None, authority: bytes | None = None) -> Client:
+        identity = None if alias is None else identity_of(self.house, self._folder / alias, alias)[0]
+        self.made.append(Client(self._url, identity, authority=authority))
+        return self.made[-1]
+
+
+@pytest.fixture
+async def ways(tmp_path: Path, authority: ca.Authority) -> AsyncIterator[OverHttps]:
+    house = House(tmp_path, authority)
+    await house.begin(work=work())
+    server = Server(house.coordinator.handle, ca.Identity(authority.folder), "127.0.0.1", 0)
+    made = OverHttps(house, tmp_path, await server.start())
+    yield made
+    for client in made.made:
+        await client.close()
+    await server.close()
+    house.state.close()
+
+
+class TestHttps(WayContract):
+    """The contract over HTTPS."""

@@ -32,7 +32,7 @@ FETCH_BYTES: Final = 16 << 20
 def configs_of(topic: str) -> dict[str, str]:
     """What a topic of ours is made with: Kafka's names of settings, and their values."""
     configs = {
-        "max.message.bytes": str(MAX_DEAD_BYTES if is_side(topic) else MAX_MESSAGE_BYTES),
+        "max.message.bytes": str(MAX_DEAD_BYTES if is_side(topic) or is_fleet(topic) else MAX_MESSAGE_BYTES),
         "cleanup.policy": "delete",
     }
     if is_fleet(topic):

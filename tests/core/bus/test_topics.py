@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from stages.core.bus.base import Topics
-from stages.core.bus.topics import is_exempt, is_side
+from stages.core.bus.topics import is_exempt, is_fleet, is_side
 
 NAMES = Topics("any.prefix")
 
 
-@pytest.mark.parametrize("topic", [NAMES.dead, NAMES.later("bannergrab"), NAMES.agents, NAMES.claims, NAMES.work])
+@pytest.mark.parametrize("topic", [NAMES.dead, NAMES.later("bannergrab")])
 def test_side(topic: str) -> None:
     assert is_side(topic)
     assert is_exempt(topic)
@@ -20,6 +20,13 @@ def test_side(topic: str) -> None:
 def test_flow(topic: str) -> None:
     assert not is_side(topic)
     assert not is_exempt(topic)
+
+
+@pytest.mark.parametrize("topic", [NAMES.agents, NAMES.claims, NAMES.work])
+def test_what_a_fleet_says_waits_for_nobody(topic: str) -> None:
+    assert is_fleet(topic)
+    assert is_exempt(topic)
+    assert not is_side(topic)
 
 
 def test_events_need_no_reader_and_are_records() -> None:
