@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,35 +23,60 @@ from tests.servers.site import Site
 PORTS = iter(range(46_001, 46_100))
 
 
+@dataclass(frozen=True)
+class ByLog:
+    """How a coordinator and its agents reach a broker: a URL, and the environment of each side."""
+
+    url: str
+    coordinator: Mapping[str, str]
+    agent: Mapping[str, str]
+
+
 class Ground:
     """A coordinator, its sink, and agents, in one folder."""
 
     def __init__(
-        self, town: Simnet, crew: Crew, folder: Path, *more: str, timeout: float = 6.0, hosts: Sequence[str] = ()
+        self,
+        town: Simnet,
+        crew: Crew,
+        folder: Path,
+        *more: str,
+        timeout: float = 6.0,
+        hosts: Sequence[str] = (),
+        by: ByLog | None = None,
     ) -> None:
-        """`more`: words of the coordinator's. `hosts`: its addresses, where agents come from elsewhere."""
+        """`more`: words of the coordinator's. `hosts`: its addresses, where agents come from elsewhere. `by`: agents come
+        by that log, and by nothing else."""
         folder.mkdir(exist_ok=True)
         self.town, self.crew, self.folder = town, crew, folder
         self.port = next(PORTS)
-        self.url = f"https://127.0.0.1:{self.port}"
+        self.by = by
+        self.url = f"https://127.0.0.1:{self.port}" if by is None else by.url
         self.store = f"sqlite:{folder}/town.db"
         plans.prepare(town, folder, self.store)
         (folder / "allow").write_text("10.0.0.0/8\n")
         named = [word for host in ("127.0.0.1", *hosts) for word in ("--host", host)]
         self.say("fleet", "init", *named)
         listen = f"{'0.0.0.0' if hosts else '127.0.0.1'}:{self.port}"
-        words = ("--bus", self.store, "--listen", listen, "--agent-timeout", f"{timeout:g}", *more)
-        self.coordinator = crew.hire(Worker(town, folder, "coordinator", *words))
+        ways = ("--listen", listen) if by is None else ("--listen", "none", "--work", by.url)
+        self._words = ("coordinator", "--bus", self.store, *ways, "--agent-timeout", f"{timeout:g}", *more)
+        self.coordinator = self.another()
         self.sink = crew.hire(Worker(town, folder, "sink", "--bus", self.store, "--store", self.store))
         for worker in (self.coordinator, self.sink):
             worker.start()
         crew.all_ready([self.coordinator, self.sink])
 
+    def another(self, name: str = "coordinator") -> Worker:
+        """A coordinator of the same state, not started."""
+        env = None if self.by is None else self.by.coordinator
+        return self.crew.hire(Worker(self.town, self.folder, *self._words, name=name, env=env))
+
     def say(self, *words: str) -> str:
-        """A command of the operator's; what it prints."""
+        """A command of the operator's, or of an agent's; what it prints."""
         out = self.folder / "said"
         with out.open("wb") as file:
-            worker = Worker(self.town, self.folder, *words, name="operator", metrics=False)
+            env = None if self.by is None else self.by.agent
+            worker = Worker(self.town, self.folder, *words, name="operator", metrics=False, env=env)
             assert worker.start(stdout=file).wait() == 0, worker.tail()
         return out.read_text()
 
@@ -59,7 +85,7 @@ class Ground:
         token = self.say("fleet", "enrol", alias).strip()
         url = self.url if there is None else f"https://{there.home}:{self.port}"
         more = ("--folder", alias, "--max-rate", str(rate), "--allowlist-file", "allow", *words)
-        env = {"LONGLINE_AGENT_TOKEN": token}
+        env = {"LONGLINE_AGENT_TOKEN": token, **({} if self.by is None else self.by.agent)}
         wrap = list if there is None else there.wrap
         agent = Worker(self.town, self.folder, "agent", url, *more, name=alias, metrics=False, env=env, wrap=wrap)
         return self.crew.hire(agent).start()

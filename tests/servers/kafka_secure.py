@@ -88,9 +88,13 @@ class SecureKafka(KafkaServer):
     def allow(self, user: str, topics: Sequence[str] = ("ALL",), groups: Sequence[str] = ("ALL",)) -> None:
         """Let `user` do these operations with every topic, and with every group."""
         for kind, operations in (("--topic", topics), ("--group", groups)):
-            words = ["--bootstrap-server", self.bootstrap, "--add", "--allow-principal", f"User:{user}", kind, "*"]
-            words += [word for operation in operations for word in ("--operation", operation)]
-            self._run_tool("kafka.admin.AclCommand", *words)
+            self.allow_on(user, kind, "*", *operations)
+
+    def allow_on(self, user: str, kind: str, name: str, *operations: str) -> None:
+        """With one `--topic` or `--group`."""
+        words = ["--bootstrap-server", self.bootstrap, "--add", "--allow-principal", f"User:{user}", kind, name]
+        words += [word for operation in operations for word in ("--operation", operation)]
+        self._run_tool("kafka.admin.AclCommand", *words)
 
     def _run_tool(self, tool: str, *words: str) -> None:
         process = self._run(jars(), tool, *words)
