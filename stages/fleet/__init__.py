@@ -20,5 +20,8 @@ notice_site.py  what is answered to each request
 desk.py      invitations, sessions and requests in a SQLite file
 serving.py, selfsigned.py         sockets, and the certificate that is shown there
 nmap_lines.py   nmap's command lines as scans of ours
+envelope.py  what goes through a broker, signed (pure)
+logserver.py  the coordinator's side of the way by a log
+logway.py    the agent's side of it
 https.py     HTTPS with certificates on both sides, and pages for browsers (the only file that knows aiohttp)
 """

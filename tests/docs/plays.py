@@ -115,6 +115,14 @@ PLAYS: Final[Mapping[str, Play]] = {
         file=("scan.toml", "toml"),
         seen=seen.friends_have_shared_a_scan,
     ),
+    "docs/fleet.md: Friends with a broker": Play(
+        "simnet",
+        {"broker.example:9092": "{kafka}"},
+        {"LONGLINE_LISTS_DEFAULT_BLOCKLIST": "false"},
+        file=("scan.toml", "toml"),
+        servers=True,
+        seen=seen.friends_have_shared_by_a_broker,
+    ),
     "docs/fleet.md: Who wants to be left alone": Play("here", seen=seen.somebody_is_left_alone),
     "docs/fleet.md: The operator": Play("here", seen=seen.nobody_is_in_the_fleet_yet),
     "docs/notice.md: The notice page": Play(

@@ -90,17 +90,25 @@ def what_the_pipes_wrote(stage: Stage) -> None:
 
 def friends_have_shared_a_scan(stage: Stage) -> None:
     """The campaign is complete, all of it done by alice, and the log has a hit for every open service."""
+    _have_shared(stage, "spring", "alice", 80, 443)
+
+
+def friends_have_shared_by_a_broker(stage: Stage) -> None:
+    _have_shared(stage, "autumn", "carol", 22)
+
+
+def _have_shared(stage: Stage, name: str, alias: str, *ports: int) -> None:
 
     def scans() -> list[dict[str, Any]]:
         return [json.loads(line) for line in stage.run("longline campaign status --json").out.splitlines()]
 
     stage.until(lambda: any(scan["state"] == "complete" for scan in scans()), "the scan is complete")
     [scan] = scans()
-    assert (scan["scan"], scan["done"], scan["twice"]) == ("spring", scan["targets"], 0)
+    assert (scan["scan"], scan["done"], scan["twice"]) == (name, scan["targets"], 0)
     [agent] = json.loads(stage.run("longline fleet top --json").out)["table"]
-    assert (agent["alias"], agent["sent"]) == ("alice", scan["targets"])
-    assert scan["hits"] == len(_open(stage, "10.0.", 80, 443)) > 0
-    assert (stage.folder / "alice.token").read_text().startswith("ll1.")
+    assert (agent["alias"], agent["sent"]) == (alias, scan["targets"])
+    assert scan["hits"] == len(_open(stage, "10.0.", *ports)) > 0
+    assert (stage.folder / f"{alias}.token").read_text().startswith("ll1.")
 
 
 def somebody_is_left_alone(stage: Stage) -> None:

@@ -45,8 +45,8 @@ class Ground:
         hosts: Sequence[str] = (),
         by: ByLog | None = None,
     ) -> None:
-        """`more`: words of the coordinator's. `hosts`: its addresses, where agents come from elsewhere. `by`: agents come
-        by that log, and by nothing else."""
+        """`more`: words of the coordinator's. `hosts`: its addresses, where agents come from elsewhere. `by`: agents
+        come by that log, and by nothing else."""
         folder.mkdir(exist_ok=True)
         self.town, self.crew, self.folder = town, crew, folder
         self.port = next(PORTS)

@@ -658,7 +658,7 @@ async def _close(client: Any) -> None:
         async with asyncio.timeout(CLOSE_SECONDS):
             await client.stop()
     except (KafkaError, OSError, TimeoutError) as error:
-        log.warning("closing a Kafka client: %s", error or "took too long")
+        log.warning("closing a Kafka client: %s", str(error) or "took too long")
 
 
 class KafkaPublisher:
