@@ -53,6 +53,8 @@ def test_from_nothing_to_what_is_wanted(kafka: KafkaServer) -> None:
     assert {(step["what"], step["now"], step["wanted"]) for step in more if step["topic"].endswith(".tls.v1")} == {
         ("retention.ms", str(7 * 86_400_000), str(30 * 86_400_000)), ("retention.bytes", "-1", str(10**9)),
     }  # fmt: skip
+    fleet = {f"{prefix}.{name}.v1" for name in ("agents", "claims", "work")}
+    assert not fleet & {step["topic"] for step in more}, "what a fleet says is kept for its own time"
     topics(kafka, prefix, "apply", "--retention-bytes", "1G", "--scanner", "here")
     # One setting was changed, and the others that were set before are as they were.
     assert topics(kafka, prefix, "plan", *words, "--retention-bytes", "1G") == []

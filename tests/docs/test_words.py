@@ -105,6 +105,7 @@ def test_the_readme_tells_the_defaults() -> None:
 def test_topics_exist(file: str) -> None:
     topics = Topics("longline")
     known = {topics.hits, topics.banners, topics.tls, topics.scans, topics.events, topics.dead}
+    known |= {topics.agents, topics.claims, topics.work}
     assert set(re.findall(r"`(longline\.[a-z.]+\.v\d+)`", read(file))) - known == set()
 
 

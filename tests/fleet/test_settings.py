@@ -35,6 +35,12 @@ def test_no_place_for_a_notice(text: str) -> None:
         NoticeSettings(https=text)
 
 
+def test_agents_may_come_by_a_log_only() -> None:
+    assert CoordinatorSettings(listen="none", work="kafka://b:9092").address is None
+    with pytest.raises(pydantic.ValidationError, match="needs --work"):
+        CoordinatorSettings(listen="none")
+
+
 def test_the_default_is_dnmaps_port_and_a_token_is_not_shown() -> None:
-    assert CoordinatorSettings().address[1] == 46_001
+    assert CoordinatorSettings().address == ("0.0.0.0", 46_001)
     assert "ll1.SECRET" not in repr(AgentSettings(token="ll1.SECRET"))

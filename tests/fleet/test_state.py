@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.errors import UsageError
+from stages.core.errors import HostError, UsageError
 from stages.fleet.state import State
 from stages.fleet.things import Change
 from tests.fleet.material import NOW
@@ -66,3 +66,30 @@ def test_where_there_is_no_file_none_is_made(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         State(tmp_path / "f.db", make=False)
     assert not (tmp_path / "f.db").exists()
+
+
+async def test_a_moment_is_heard_once_and_none_before_it(tmp_path: Path) -> None:
+    state = State(tmp_path / "f.db")
+    said = [("a", "claims", 5), ("a", "claims", 5), ("a", "claims", 4), ("a", "agents", 4), ("b", "claims", 1)]
+    assert await state.fresh(said) == [True, False, False, True, True]
+    state.close()
+    again = State(tmp_path / "f.db")
+    assert await again.fresh([("a", "claims", 5), ("a", "claims", 6)]) == [False, True]
+    again.close()
+
+
+async def test_one_owner_at_a_time_and_an_older_one_keeps_nothing(tmp_path: Path) -> None:
+    one, two = State(tmp_path / "f.db"), State(tmp_path / "f.db")
+    assert one.own("one", lambda _: True) is None
+    assert one.own("one", lambda _: True) is None
+    await one.keep([Change("meta", "serial", {"value": 1})])
+    assert two.own("two", lambda _: True) == "one"
+    await one.keep([Change("meta", "serial", {"value": 2})])
+    assert two.own("two", lambda _: False) is None
+    await two.keep([Change("meta", "serial", {"value": 3})])
+    for late in (one.keep([Change("meta", "serial", {"value": 4})]), one.fresh([("a", "claims", 1)])):
+        with pytest.raises(HostError, match="taken the state over"):
+            await late
+    assert two.things("meta") == [Change("meta", "serial", {"value": 3})]
+    one.close()
+    two.close()

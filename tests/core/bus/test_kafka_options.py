@@ -9,7 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from stages.core.bus.kafka_options import KafkaOptions, parse_bootstrap
+from stages.core.bus.base import Topics
+from stages.core.bus.kafka_options import FLEET_RETENTION_MS, KafkaOptions, configs_of, parse_bootstrap
 from stages.core.errors import UsageError
 
 
@@ -71,3 +72,11 @@ def test_bad_files(tmp_path: Path) -> None:
         options = KafkaOptions(("a:1",), security_protocol="SASL_SSL", ssl_ca_file=str(tmp_path / file))
         with pytest.raises(UsageError, match="ssl files"):
             options.security()
+
+
+def test_what_a_fleet_says_may_be_large_and_is_not_kept() -> None:
+    names = Topics()
+    for topic in (names.agents, names.claims, names.work):
+        assert configs_of(topic)["retention.ms"] == str(FLEET_RETENTION_MS)
+        assert configs_of(topic)["max.message.bytes"] == configs_of(names.dead)["max.message.bytes"]
+    assert "retention.ms" not in configs_of(names.hits)

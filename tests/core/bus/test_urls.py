@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from stages.core.bus.base import Output
-from stages.core.bus.kafka import KafkaPublisher, KafkaSource
-from stages.core.bus.memory import MemoryBus, MemoryPublisher, MemorySource
+from stages.core.bus.kafka import KafkaPublisher, KafkaSource, KafkaTail
+from stages.core.bus.memory import MemoryBus, MemoryPublisher, MemorySource, MemoryTail
 from stages.core.bus.pipe import PipePublisher, PipeSource
-from stages.core.bus.sqlite import SqlitePublisher, SqliteSource
-from stages.core.bus.urls import expect, open_publisher, open_source
+from stages.core.bus.sqlite import SqlitePublisher, SqliteSource, SqliteTail
+from stages.core.bus.urls import expect, open_publisher, open_source, open_tail
 from stages.core.errors import UsageError
 from stages.core.settings import BusSettings
 from tests.core.bus.contract import HITS, lines, never, read
@@ -51,6 +51,17 @@ def test_kafka() -> None:
     assert source.options.bootstrap == ("one:9092", "[::1]:9093")
     assert (source.options.batch_lines, source.options.partitions, source.options.member) == (7, 3, "pod-0")
     assert publisher.topics == (HITS,)
+
+
+def test_tails() -> None:
+    one, two, here = (open_tail(url, HITS, b"k", SETTINGS) for url in ("sqlite:a.db", "kafka://b:1", "memory:here"))
+    assert isinstance(one, SqliteTail)
+    assert isinstance(two, KafkaTail)
+    assert (two.topic, two.key, two.options.bootstrap) == (HITS, b"k", ("b:1",))
+    assert isinstance(here, MemoryTail)
+    MemoryBus.forget("here")
+    with pytest.raises(UsageError, match="holds nothing for a key"):
+        open_tail("-", HITS, b"k", SETTINGS)
 
 
 def test_memory() -> None:
