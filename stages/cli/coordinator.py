@@ -171,7 +171,7 @@ def _by_log(
     from stages.fleet.logserver import LogServer
     from stages.fleet.logway import place_of
 
-    place, prefix = place_of(url, bus.prefix)
+    place, prefix = place_of(url, bus.prefix, "--work")
     reach.check(place)
     topics = Topics(prefix)
     # One process has the state, so under one name: who is killed and begins anew is waited for by nobody (KIP-345).

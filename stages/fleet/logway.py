@@ -148,13 +148,13 @@ class LogWay:
         await self._publisher.close()
 
 
-def place_of(url: str, prefix: str) -> tuple[str, str]:
+def place_of(url: str, prefix: str, option: str = "COORDINATOR") -> tuple[str, str]:
     """(URL of the log, first part of its topics' names) of `kafka://HOST:PORT[,HOST:PORT][/PREFIX]` or `sqlite:FILE`.
-    Raises UsageError."""
+    Raises UsageError that names `option`."""
     if url.startswith("sqlite:") and url.removeprefix("sqlite:").strip("/"):
         return url, prefix
     if url.startswith("kafka://"):
         hosts, _, named = url.removeprefix("kafka://").removesuffix("/").partition("/")
         if hosts and (not named or _PREFIX(named)):
             return f"kafka://{hosts}", named or prefix
-    raise UsageError("COORDINATOR", url, "not kafka://HOST:PORT[,HOST:PORT][/PREFIX] or sqlite:FILE")
+    raise UsageError(option, url, "not kafka://HOST:PORT[,HOST:PORT][/PREFIX] or sqlite:FILE")
