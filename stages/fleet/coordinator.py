@@ -20,8 +20,8 @@ from stages import __version__
 from stages.core.bus.base import Output, Publisher, Topics
 from stages.core.errors import RecordError, Unavailable, UsageError
 from stages.core.netset import NetSet
-from stages.core.records import MAX_RECORD_BYTES, Hit, Scan, parse, prefix_key
-from stages.fleet import ca, messages
+from stages.core.records import MAX_RECORD_BYTES, Banner, Hit, Scan, Tls, parse, prefix_key
+from stages.fleet import ca, grabs, messages
 from stages.fleet.ledger import Fenced, Ledger, Wrong
 from stages.fleet.messages import MAX_RESULTS, PROTOCOL, Order
 from stages.fleet.metrics import FleetMetrics
@@ -171,8 +171,8 @@ class Coordinator:
     # --- requests
 
     async def _enrol(self, body: bytes) -> messages.Enrolled:
+        _same_protocol(body)
         wanted = messages.parse(messages.Enrol, body)
-        _same_protocol(wanted.protocol)
         now = self._clock()
         hashed = ca.hash_of(wanted.token)
         alias = await self._state.alias_of(hashed, now)
@@ -187,8 +187,8 @@ class Coordinator:
         return messages.Enrolled(certificate=certificate.decode(), authority=self._authority.pem.decode())
 
     def _hello(self, alias: str, body: bytes) -> Strict:
+        _same_protocol(body)
         hello = messages.parse(messages.Hello, body)
-        _same_protocol(hello.protocol)
         now = self._clock()
         agent = self.ledger.hello(alias, hello.capabilities, hello.clock, hello.holds, now)
         welcome = messages.Welcome(
@@ -257,26 +257,31 @@ class Coordinator:
         if len(line) > MAX_RECORD_BYTES:
             raise ValueError(f"a record of {len(line)} bytes")
         try:
-            hit = parse(line)
+            record = parse(line)
         except RecordError as error:
             raise ValueError(f"a record: {error}") from None
-        if not isinstance(hit, Hit):
-            raise ValueError("a record that is no hit")
+        if isinstance(record, Scan):
+            raise ValueError("a record that is no hit and no grab")
         job = self.ledger.jobs[held.scan]
-        if (hit.scan, hit.vantage, hit.probe) != (held.scan, alias, job.work.probe):
-            raise Wrong("a record of another scan, agent or probe")
-        at = self._place(job).position(hit.ip, hit.port)
+        if (record.scan, record.vantage) != (held.scan, alias):
+            raise Wrong("a record of another scan or agent")
+        at = self._place(job).position(record.ip, record.port)
         if at is None or not held.first <= at < held.last:
-            raise Wrong(f"a record of {hit.ip} port {hit.port}, which is not in the slice")
-        if held.only is not None and hit.ip not in _networks(held.only):
-            raise Wrong(f"a record of {hit.ip}, which was not asked for")
-        made = Hit(
-            scan=hit.scan, ts=hit.ts, ip=hit.ip, port=hit.port, transport=hit.transport, name=hit.name, probe=hit.probe
-        )
-        if hit.id != made.id:
+            raise Wrong(f"a record of {record.ip} port {record.port}, which is not in the slice")
+        if held.only is not None and record.ip not in _networks(held.only):
+            raise Wrong(f"a record of {record.ip}, which was not asked for")
+        key = prefix_key(record.ip)
+        if not isinstance(record, Hit):
+            if why := grabs.wrong(record, job.work.bare() if held.check else job.work):
+                raise Wrong(why)
+            topic = self._topics.banners if isinstance(record, Banner) else self._topics.tls
+            return -1, Output(topic, key, _written(record))
+        if record.probe != job.work.probe or record.name is not None:
+            raise Wrong("a record of another probe")
+        if record.id != grabs.made_by(record):
             raise Wrong("a record whose id is another's")
-        counts = not held.apart or hit.ip not in _networks(held.apart)
-        return at if counts else -1, Output(self._topics.hits, prefix_key(hit.ip), line)
+        counts = not held.apart or record.ip not in _networks(held.apart)
+        return at if counts else -1, Output(self._topics.hits, key, line)
 
     def _place(self, job: Job) -> Layout:
         scan = job.work.scan
@@ -320,11 +325,24 @@ def _record(job: Job, event: str, at: float, topics: Topics) -> Output:
     return Output(topics.scans, work.scan.encode(), record.dump())
 
 
+def _written(record: Banner | Tls) -> bytes:
+    """Raises ValueError: what was read as a number, or as text, need not be one that can be written."""
+    try:
+        line = record.dump()
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f"a record: {error}") from None
+    if len(line) > MAX_RECORD_BYTES:
+        raise ValueError(f"a record of {len(line)} bytes")
+    return line
+
+
 def _networks(only: tuple[str, ...]) -> NetSet:
     return netset(only, "only")
 
 
-def _same_protocol(theirs: int) -> None:
-    if theirs != PROTOCOL:
+def _same_protocol(body: bytes) -> None:
+    """Of a greeting of another version nothing else need be as we know it."""
+    theirs = messages.protocol_of(body)
+    if theirs is not None and theirs != PROTOCOL:
         older = "agent" if theirs < PROTOCOL else "coordinator"
         raise _Refused(426, f"protocol {theirs} of the agent, {PROTOCOL} of the coordinator: the {older} is too old")
