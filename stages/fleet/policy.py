@@ -60,8 +60,8 @@ class LocalPolicy:
             return f"probe module {work.probe} is not done here"
         if self.ports is not None and (wrong := sorted(set(ports) - self.ports)):
             return f"port {wrong[0]} is not scanned from here"
-        if wrong := [grab for grab in work.grabs if grab not in self.grabs]:
-            return f"{wrong[0]} is not grabbed from here"
+        if unwanted := [grab for grab in work.grabs if grab not in self.grabs]:
+            return f"{unwanted[0]} is not grabbed from here"
         syns = work.probes * (1 + work.retries)
         if syns > self.syn_per_target:
             return f"{syns} probes to one target, at most {self.syn_per_target} from here"

@@ -26,7 +26,7 @@ def read(file: str) -> bytes:
 
 
 def shipped(name: str) -> Path:
-    """The file of that name that comes with the program, whatever lies in the folder that we are in. Raises KeyError."""
+    """The file of that name that comes with the program, whatever lies in our own folder. Raises KeyError."""
     if name not in NAMES:
         raise KeyError(name)
     return _FOLDER / name

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from stages.cli.agent import capabilities, place, policy_of
+from stages.cli.agent import capabilities, forbidden_by, place, policy_of
 from stages.core.errors import MissingCapability, UsageError
+from stages.core.lists import read_lists
+from stages.core.netset import NetSet
+from stages.core.resolving import resolver
 from stages.core.settings import ListSettings
 from stages.fleet.settings import AgentSettings
 from stages.net.privileges import Setup
@@ -22,6 +25,11 @@ class Nobody(Setup):
 
     def run(self, work: object, *, last: bool = True) -> bool:  # type: ignore[override]
         return False
+
+
+def forbidden(**lists: object) -> NetSet:
+    settings = ListSettings.model_validate(lists)
+    return forbidden_by(read_lists(settings, resolver()), settings)
 
 
 def test_without_privileges_it_connects_and_says_so() -> None:
@@ -42,10 +50,10 @@ def test_the_modules_that_are_done_here() -> None:
 
 def test_special_ranges_are_left_alone_unless_its_own_allowlist_names_them(tmp_path: Path) -> None:
     can = capabilities(AgentSettings(engine="connect"), None)
-    assert "10.0.0.1" in policy_of(AgentSettings(), ListSettings(), can).forbidden
-    assert "127.0.0.1" in policy_of(AgentSettings(), ListSettings(), can).forbidden
+    assert "10.0.0.1" in policy_of(AgentSettings(), forbidden(), can).forbidden
+    assert "127.0.0.1" in policy_of(AgentSettings(), forbidden(), can).forbidden
     (tmp_path / "allow").write_text("10.0.0.0/16\n")
-    mine = policy_of(AgentSettings(), ListSettings(allowlist_file=(str(tmp_path / "allow"),)), can)
+    mine = policy_of(AgentSettings(), forbidden(allowlist_file=(str(tmp_path / "allow"),)), can)
     assert "10.0.0.1" not in mine.forbidden
     assert "10.1.0.1" in mine.forbidden
     assert "1.1.1.1" in mine.forbidden
@@ -57,7 +65,7 @@ def test_special_ranges_are_left_alone_unless_its_own_allowlist_names_them(tmp_p
 def test_a_bad_policy_is_named(more: dict[str, str], said: str) -> None:
     can = capabilities(AgentSettings(engine="connect"), None)
     with pytest.raises(UsageError, match=said):
-        policy_of(AgentSettings.model_validate(more), ListSettings(), can)
+        policy_of(AgentSettings.model_validate(more), NetSet(), can)
 
 
 def test_where_a_certificate_lies_is_of_our_own_users_words(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class Hand:
         self.spool = Spool(folder / "spool.db")
         self.agent = Agent(
             alias, ways, self.scans, self.spool, policy or LocalPolicy(10.0, probes=frozenset({"tcp_synscan"})), can(),
-            folder=folder, hits="t.hits.v1", clock=lambda: NOW, hour=hour,
+            folder=folder, topics=("t.hits.v1",), clock=lambda: NOW, hour=hour,
         )  # fmt: skip
         self.stopping = asyncio.Event()
         self.task = asyncio.create_task(self.agent.run(self.stopping))

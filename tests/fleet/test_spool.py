@@ -106,7 +106,7 @@ async def test_the_scanners_hits_are_spooled_in_bounded_batches(
 ) -> None:
     monkeypatch.setattr("stages.fleet.spool.MAX_RESULTS", 10)
     spool, kept = Spool(tmp_path / "s.db"), io.BytesIO()
-    publisher = Spooling(spool, HERE, 7, "t.hits.v1", kept)
+    publisher = Spooling(spool, HERE, 7, ("t.hits.v1",), kept)
     await publisher.start()
     lines = [Output("t.hits.v1", b"", b"abcd"), Output("t.scans.v1", b"", b"start"), Output("t.hits.v1", b"", b"efgh")]
     await publisher.publish([*lines, Output("t.hits.v1", b"", b"ijkl")])
