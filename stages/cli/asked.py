@@ -58,9 +58,11 @@ def grabs_of(loaded: Loaded, sections: Collection[str]) -> tuple[BannerGrab | No
                 raise UsageError(
                     f"grab.{name}", value, "cannot be asked of a fleet; its sections bannergrab, tlsgrab can"
                 )
+        if grab.wait is not None and grab.what not in PAYLOADS:
+            raise UsageError("grab.wait", grab.wait, f"is about a payload, and grab.what {grab.what} has none")
         if grab.what == _TLS:
             tls = TlsGrab(ports=ALL)
-        else:
+        elif grab.what is not None:
             body = {"ports": ALL, "say": grab.what, "wait": float(grab.wait or 0.0)}
             banner = _made(BannerGrab, "grab", body, {"say": "what"})
     return banner, tls
