@@ -236,6 +236,7 @@ def _enrol_only(loaded: Loaded, urls: list[str]) -> int:
 async def _enrol(settings: AgentSettings, urls: list[str], folder: Path) -> None:
     """With the first of the coordinators. Raises UsageError, Unavailable, HostError."""
     import asyncio
+    import datetime as dt
 
     from stages.core.errors import HostError
     from stages.fleet import ca, link, messages
@@ -245,7 +246,7 @@ async def _enrol(settings: AgentSettings, urls: list[str], folder: Path) -> None
     url = urls[0]
     identity = ca.Identity(place(folder, url))
     wanted = ca.read_token(settings.token)
-    if identity.there:
+    if identity.there and not ca.ended(identity, dt.datetime.now(dt.UTC)):
         log.info("%s: enrolled already, the token is not used", url)
         return
     stranger = Client(url, None)
@@ -260,7 +261,7 @@ async def _enrol(settings: AgentSettings, urls: list[str], folder: Path) -> None
         found = ""
     if found != wanted:
         raise HostError(f"{url} is not the coordinator that the token is of (its authority is {found or 'none'})")
-    key, request = ca.request(settings.alias or "agent")
+    key, request = ca.request(settings.alias or ca.ANY_ALIAS)
     way = Client(url, None, authority=authority)
     try:
         enrolled = await link.enrol(way, settings.token, request)

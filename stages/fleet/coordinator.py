@@ -23,7 +23,7 @@ from stages.core.netset import NetSet
 from stages.core.records import MAX_RECORD_BYTES, Banner, Hit, Scan, Tls, parse, prefix_key
 from stages.fleet import ca, grabs, messages
 from stages.fleet.ledger import Fenced, Ledger, Wrong
-from stages.fleet.messages import MAX_RESULTS, PROTOCOL, Order
+from stages.fleet.messages import MAX_RESULTS, PROTOCOL, SKEW, Order
 from stages.fleet.metrics import FleetMetrics
 from stages.fleet.state import State
 from stages.fleet.things import Held, Job
@@ -81,6 +81,8 @@ class Coordinator:
         self._clock = clock
         self._metrics = metrics
         self._good: dict[str, str] = {}
+        self._ended: dict[str, str] = {}
+        self._told: set[str] = set()  #: serial numbers of ended certificates of which the log has heard
         self._layouts: dict[str, Layout] = {}
         self._optouts = messages.Optouts(version="", networks=())
         self._routes: Mapping[str, Callable[[str, bytes], Strict]] = {
@@ -97,7 +99,7 @@ class Coordinator:
         """Read what was kept. Raises HostError, Unavailable."""
         self.ledger.restore(self._state.things("jobs", "parts", "leases", "agents", "done", "meta"))
         self.ledger.restarted(self._clock())
-        self._good = await self._state.good()
+        self._good, self._ended = await self._state.good(self._clock()), await self._state.ended(self._clock())
         self._metrics.watch(self.ledger, self._clock)
 
     def leave_alone(self, networks: Sequence[str]) -> None:
@@ -108,17 +110,19 @@ class Coordinator:
             log.info("%d networks want to be left alone", len(networks))
 
     async def tick(self) -> frozenset[str]:
-        """What time brings. Returns the serial numbers of certificates that have just been revoked."""
+        """What time brings. Returns the serial numbers of certificates that have just been revoked, or ended."""
         now = self._clock()
         self.ledger.expire(now)
         taken = []
         for number, what, body in await self._state.asked():
             taken.append(number)
             self._asked(what, body, now)
-        good = await self._state.good()
+        good, self._ended = await self._state.good(now), await self._state.ended(now)
         gone = self._good.keys() - good.keys()
-        for alias in {self._good[serial] for serial in gone} - set(good.values()):
-            self.ledger.forget(alias, now, "its certificate was revoked")
+        for serial in gone:
+            if (alias := self._good[serial]) not in good.values():
+                why = "has ended" if serial in self._ended else "was revoked"
+                self.ledger.forget(alias, now, f"its certificate {why}")
         self._good = good
         await self._tell(now)
         await self._state.keep(self.ledger.take_changes(), taken)
@@ -159,6 +163,11 @@ class Coordinator:
         if serial is None:
             raise _Refused(401, "no certificate: enrol first (longline agent --token)")
         alias = self._good.get(serial)
+        if alias is None and (alias := self._ended.get(serial)) is not None:
+            if serial not in self._told:
+                self._told.add(serial)
+                log.warning("agent %s cannot come: its certificate has ended; longline fleet enrol %s", alias, alias)
+            raise _Refused(403, f"the certificate of {alias} has ended: enrol again (longline agent --token)")
         if alias is None:
             raise _Refused(403, "this certificate was revoked, or is not one of ours")
         self.ledger.seen(alias, self._clock())
@@ -178,19 +187,29 @@ class Coordinator:
         alias = await self._state.alias_of(hashed, now)
         if alias is None:
             raise _Refused(403, "token: unknown, used already, or too old")
+        asked = ca.alias_asked(wanted.request.encode())
+        if asked not in (alias, ca.ANY_ALIAS):
+            log.warning("agent %s: somebody would be called %.63r with its token", alias, asked)
+            raise _Refused(409, f"the token is of the alias {alias}; {asked[:63]!r} takes a token of its own")
         moment = dt.datetime.fromtimestamp(now, dt.UTC)
         certificate, serial, ends = self._authority.agent(wanted.request.encode(), alias, moment)
         if await self._state.spend_token(hashed, now, serial, ends) != alias:
             raise _Refused(403, "token: used already")
-        self._good = await self._state.good()
+        self._good = await self._state.good(now)
         log.info("agent %s is enrolled", alias)
         return messages.Enrolled(certificate=certificate.decode(), authority=self._authority.pem.decode())
 
     def _hello(self, alias: str, body: bytes) -> Strict:
-        _same_protocol(body)
+        try:
+            _same_protocol(body)
+        except _Refused as refused:
+            log.warning("agent %s is not taken: %s", alias, refused)
+            raise
         hello = messages.parse(messages.Hello, body)
         now = self._clock()
         agent = self.ledger.hello(alias, hello.capabilities, hello.clock, hello.holds, now)
+        if abs(agent.skew) > SKEW:
+            log.warning("agent %s: its clock is %+.1f s off ours", alias, agent.skew)
         welcome = messages.Welcome(
             protocol=PROTOCOL,
             optout=self._optouts.version,

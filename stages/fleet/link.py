@@ -14,7 +14,7 @@ from stages.core.errors import ListError, Unavailable, UsageError
 from stages.core.netset import NetSet
 from stages.core.pacing import backoff
 from stages.fleet import messages
-from stages.fleet.messages import PROTOCOL, Capabilities, Order, Slice
+from stages.fleet.messages import PROTOCOL, SKEW, Capabilities, Order, Slice
 from stages.fleet.spool import Item, Spool
 from stages.fleet.work import Strict, netset
 
@@ -28,9 +28,6 @@ RETRY_CEILING: Final = 10.0
 
 #: Times that a message is sent which is not worth waiting for longer.
 TRIES: Final = 5
-
-#: Seconds that our clock may differ from a coordinator's before it is told.
-SKEW: Final = 2.0
 
 
 class Way(Protocol):

@@ -14,6 +14,9 @@ from stages.fleet.work import Digest, Grab, Network, Position, Strict, Work
 #: Of the protocol. It changes when an old side could misunderstand a new one.
 PROTOCOL: Final = 2
 
+#: Seconds that the two clocks may differ before both sides tell of it.
+SKEW: Final = 2.0
+
 #: Bytes of a message, at most; of results at once, at most.
 MAX_MESSAGE: Final = 4 << 20
 MAX_RESULTS: Final = 4 << 20

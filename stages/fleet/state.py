@@ -156,11 +156,18 @@ class State:
 
         return self.file.write_sync(write)
 
-    async def good(self) -> dict[str, str]:
+    async def good(self, now: float) -> dict[str, str]:
         """serial -> alias of the certificates that may come."""
+        return await self._unrevoked("ends > ?", now)
 
+    async def ended(self, now: float) -> dict[str, str]:
+        """serial -> alias of those that might, had their time not come to its end."""
+        return await self._unrevoked("ends <= ?", now)
+
+    async def _unrevoked(self, when: str, now: float) -> dict[str, str]:
         def read(connection: sqlite3.Connection) -> dict[str, str]:
-            return dict(connection.execute("SELECT serial, alias FROM fleet_certificates WHERE revoked IS NULL"))
+            select = f"SELECT serial, alias FROM fleet_certificates WHERE revoked IS NULL AND {when}"
+            return dict(connection.execute(select, (now,)))
 
         return await self.file.read(read)
 

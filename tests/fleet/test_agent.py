@@ -393,7 +393,7 @@ async def test_enrolling(house: House, authority: ca.Authority) -> None:
     house.state.add_token(hashed, "carol", NOW + 10)
     way = InHouse(house, "")
     way.alias = None  # type: ignore[assignment]
-    _, request = ca.request("x")
+    _, request = ca.request("carol")
     assert (await enrol(way, token, request)).certificate.startswith("-----BEGIN CERTIFICATE")
     with pytest.raises(UsageError, match="used already"):
         await enrol(way, token, request)
