@@ -99,7 +99,7 @@ class Coordinator:
         """Read what was kept. Raises HostError, Unavailable."""
         self.ledger.restore(self._state.things("jobs", "parts", "leases", "agents", "done", "meta"))
         self.ledger.restarted(self._clock())
-        self._good, self._ended = await self._state.good(self._clock()), await self._state.ended(self._clock())
+        self._good, self._ended = await self._state.enrolled(self._clock())
         self._metrics.watch(self.ledger, self._clock)
 
     def leave_alone(self, networks: Sequence[str]) -> None:
@@ -117,7 +117,7 @@ class Coordinator:
         for number, what, body in await self._state.asked():
             taken.append(number)
             self._asked(what, body, now)
-        good, self._ended = await self._state.good(now), await self._state.ended(now)
+        good, self._ended = await self._state.enrolled(now)
         gone = self._good.keys() - good.keys()
         for serial in gone:
             if (alias := self._good[serial]) not in good.values():
@@ -195,7 +195,7 @@ class Coordinator:
         certificate, serial, ends = self._authority.agent(wanted.request.encode(), alias, moment)
         if await self._state.spend_token(hashed, now, serial, ends) != alias:
             raise _Refused(403, "token: used already")
-        self._good = await self._state.good(now)
+        self._good, self._ended = await self._state.enrolled(now)
         log.info("agent %s is enrolled", alias)
         return messages.Enrolled(certificate=certificate.decode(), authority=self._authority.pem.decode())
 

@@ -156,18 +156,16 @@ class State:
 
         return self.file.write_sync(write)
 
-    async def good(self, now: float) -> dict[str, str]:
-        """serial -> alias of the certificates that may come."""
-        return await self._unrevoked("ends > ?", now)
+    async def enrolled(self, now: float) -> tuple[dict[str, str], dict[str, str]]:
+        """serial -> alias of the certificates that may come, and of those that might, had their time not ended."""
 
-    async def ended(self, now: float) -> dict[str, str]:
-        """serial -> alias of those that might, had their time not come to its end."""
-        return await self._unrevoked("ends <= ?", now)
-
-    async def _unrevoked(self, when: str, now: float) -> dict[str, str]:
-        def read(connection: sqlite3.Connection) -> dict[str, str]:
-            select = f"SELECT serial, alias FROM fleet_certificates WHERE revoked IS NULL AND {when}"
-            return dict(connection.execute(select, (now,)))
+        def read(connection: sqlite3.Connection) -> tuple[dict[str, str], dict[str, str]]:
+            rows = connection.execute("SELECT serial, alias, ends FROM fleet_certificates WHERE revoked IS NULL")
+            good: dict[str, str] = {}
+            ended: dict[str, str] = {}
+            for serial, alias, ends in rows:
+                (good if ends > now else ended)[serial] = alias
+            return good, ended
 
         return await self.file.read(read)
 
