@@ -325,7 +325,7 @@ class Ledger:
         # A sample is scanned again and not grabbed again: who is looked at twice is spoken to once.
         if not part.check and (missing := [grab for grab in work.grabs if grab not in agent.grabs]):
             return f"grabs {missing[0]}"
-        return "has not refused it" if agent.alias in part.refused else ""
+        return "may scan it" if agent.alias in part.refused else ""
 
     def _slice_of(self, held: Held) -> Slice:
         work = self.jobs[held.scan].work

@@ -48,6 +48,15 @@ def test_the_modules_that_are_done_here() -> None:
         capabilities(AgentSettings(engine="connect", modules="udp"), None)
 
 
+def test_it_grabs_only_what_its_user_lets_it() -> None:
+    assert capabilities(AgentSettings(engine="connect"), None).grabs == ()
+    can = capabilities(AgentSettings(engine="connect", grab="banner,tls"), None)
+    assert can.grabs == ("banner", "tls")
+    assert policy_of(AgentSettings(), NetSet(), can).grabs == {"banner", "tls"}
+    with pytest.raises(UsageError, match="'secrets'"):
+        capabilities(AgentSettings(engine="connect", grab="secrets"), None)
+
+
 def test_special_ranges_are_left_alone_unless_its_own_allowlist_names_them(tmp_path: Path) -> None:
     can = capabilities(AgentSettings(engine="connect"), None)
     assert "10.0.0.1" in policy_of(AgentSettings(), forbidden(), can).forbidden
@@ -81,6 +90,8 @@ def test_where_a_certificate_lies_is_of_our_own_users_words(tmp_path: Path) -> N
         (("127.0.0.1:1",), 2, "enrol first"),
         (("127.0.0.1:1", "--token", "ll1.secretsecret"), 2, "not a token"),
         (("127.0.0.1:1", "--check"), 1, ""),
+        (("127.0.0.1:1", "--grab", "all"), 2, "'all': not one of banner, tls, none"),
+        (("127.0.0.1:1", "--blocklist-file", "nowhere"), 2, "nowhere"),
     ],
 )
 def test_bad_words(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:

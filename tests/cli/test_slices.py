@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from stages.cli.slices import CARRIED, Layout, prepared_of, settings_of, work_of
+from stages.cli.slices import CARRIED, FleetScanner, Layout, prepared_of, settings_of, work_of
+from stages.core.bus.base import Topics
 from stages.core.errors import UsageError
+from stages.core.netset import NetSet
 from stages.core.settings import ListSettings
-from stages.fleet.work import Work
+from stages.fleet.messages import Capabilities, Slice
+from stages.fleet.work import BannerGrab, TlsGrab, Work
 from stages.scanner.permutation import Permutation
 from stages.scanner.settings import ScannerSettings
 
@@ -53,6 +57,24 @@ def test_every_target_stands_at_its_position_and_nothing_else_does() -> None:
         assert layout.position(ip, port) == position
     for ip, port in (("10.0.0.16", 80), ("10.0.0.0", 81), ("9.255.255.255", 80), ("2001:db8::1", 80)):
         assert layout.position(ip, port) is None
+
+
+def test_what_is_to_be_grabbed_goes_with_it_and_changes_no_position() -> None:
+    plain, grabbed = work_of(asked(), NO_LISTS), work_of(asked(), NO_LISTS, BannerGrab(), TlsGrab())
+    assert grabbed.grabs == ("banner", "tls")
+    assert grabbed.bare() == plain
+    with pytest.raises(UsageError, match="icmp_echoscan"):
+        work_of(asked(probe_module="icmp_echoscan", target_ports=None), NO_LISTS, tls=TlsGrab())
+
+
+async def test_a_slice_with_grabs_is_not_begun_where_none_are_done(tmp_path: Path) -> None:
+    work = work_of(asked(), NO_LISTS, BannerGrab())
+    can = Capabilities(version="0", engine="connect", privileged=False, probes=("tcp_synscan",), rate=9.0)
+    slice = Slice(token=1, work=work, first=0, last=5, rate=9.0)
+    scanner = FleetScanner("alice", can, Topics(), None)
+    publisher: Any = None
+    with pytest.raises(UsageError, match="none are done here"):
+        scanner.scan(slice, rate=9.0, leave_alone=NetSet(), publisher=publisher, checkpoint=tmp_path / "c")
 
 
 def test_a_probe_without_ports() -> None:

@@ -111,6 +111,13 @@ PLAYS: Final[Mapping[str, Play]] = {
         file=("scan.toml", "toml"),
         seen=seen.friends_have_shared_a_scan,
     ),
+    "docs/fleet.md: Grabs": Play(
+        "simnet",
+        {"coordinator.example": "127.0.0.1"},
+        {"LONGLINE_LISTS_DEFAULT_BLOCKLIST": "false", "LONGLINE_POLITENESS_PER_PREFIX": "0"},
+        file=("scan.toml", "toml"),
+        seen=seen.friends_have_grabbed_too,
+    ),
     "docs/fleet.md: Who wants to be left alone": Play("here", seen=seen.somebody_is_left_alone),
     "docs/fleet.md: The operator": Play("here", seen=seen.nobody_is_in_the_fleet_yet),
     "docs/operations.md: One host, by compose": Play("elsewhere", seen=seen.compose_has_these_services),

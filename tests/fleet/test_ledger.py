@@ -475,7 +475,7 @@ def test_what_a_scan_waits_for() -> None:
     assert books.waits_for("town", NOW) == "", "of what it has not refused there is more"
     while not isinstance(given := books.lease("bob", NOW), str):
         books.refuse("bob", given.token, "not here", NOW)
-    assert books.waits_for("town", NOW) == "an agent that does probe module udp or has not refused it"
+    assert books.waits_for("town", NOW) == "an agent that does probe module udp or may scan it"
     books.agents["bob"].aside = NOW + 1
     assert books.waits_for("town", NOW) == "an agent that does probe module udp"
     books.stop("town", "enough", NOW)

@@ -124,7 +124,7 @@ def test_an_agents_own_list_reaches_its_scan_and_its_grabs_while_they_run(
         assert ground.scan()["done"] < 12_288
         until(lambda: ground.scan()["waits_for"], "alice has done what she may")
         assert counter.value == then, "who is on her list was met again"
-        assert ground.scan()["waits_for"] == "an agent that has not refused it"
+        assert ground.scan()["waits_for"] == "an agent that may scan it"
         bob = ground.agent("bob", *may)
         ground.complete()
         assert counter.value > then
