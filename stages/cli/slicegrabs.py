@@ -33,8 +33,9 @@ from stages.tlsgrab.settings import TlsgrabSettings
 #: Hits that wait for the grabs, at most: some 20 MB. At the bound the scan waits.
 MAX_WAITING: Final = 20_000
 
-#: Seconds that conversations may take to their end when the slice is told to stop: an order holds within five.
-STOP_SECONDS: Final = 3.0
+#: Seconds that conversations may take to their end when the slice is told to stop: an order holds within five, and it
+#: takes most of them to come here.
+STOP_SECONDS: Final = 1.0
 
 #: Seconds between two looks whether all is grabbed.
 LOOK: Final = 0.05

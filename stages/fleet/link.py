@@ -53,6 +53,7 @@ class Link:
         self._optout = ""
         self.gone = ""  #: why this coordinator is given up
         self.greeted = False
+        self._greeting = asyncio.Lock()
         self.lost: set[int] = set()  #: tokens of leases that are not ours any more
         self.stopped: set[int] = set()  #: and of those that are, and are to end
         self._way, self._spool, self._can, self._clock = way, spool, can, clock
@@ -82,7 +83,12 @@ class Link:
         return await self.say(path, message)
 
     async def hello(self) -> None:
-        """Greet it. Raises as `say`."""
+        """Greet it, once: a second greeting would give back what came after the first. Raises as `say`."""
+        async with self._greeting:
+            if not self.greeted:
+                await self._greet()
+
+    async def _greet(self) -> None:
         hello = messages.Hello(
             protocol=PROTOCOL, capabilities=self._can, holds=await self._spool.tokens(self.url), clock=self._clock()
         )

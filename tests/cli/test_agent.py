@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
 
-from stages.cli.agent import capabilities, forbidden_by, place, policy_of
+from stages.cli.agent import _enrol, capabilities, forbidden_by, place, policy_of
 from stages.core.errors import MissingCapability, UsageError
 from stages.core.lists import read_lists
 from stages.core.netset import NetSet
 from stages.core.resolving import resolver
 from stages.core.settings import ListSettings
+from stages.fleet import ca
+from stages.fleet.https import Server
 from stages.fleet.settings import AgentSettings
 from stages.net.privileges import Setup
 from tests.cli.command import longline
+from tests.fleet.house import House
 
 
 class Nobody(Setup):
@@ -75,6 +79,33 @@ def test_a_bad_policy_is_named(more: dict[str, str], said: str) -> None:
     can = capabilities(AgentSettings(engine="connect"), None)
     with pytest.raises(UsageError, match=said):
         policy_of(AgentSettings.model_validate(more), NetSet(), can)
+
+
+async def test_whose_certificate_has_ended_enrols_again_and_whose_has_not_does_not(tmp_path: Path) -> None:
+    now = dt.datetime.now(dt.UTC)
+    authority = ca.Authority.make(tmp_path / "fleet", now)
+    authority.server(ca.Identity(tmp_path / "fleet"), ("localhost",), now)
+    house = House(tmp_path, authority)
+    house.now = now.timestamp()
+    await house.begin()
+    server = Server(house.coordinator.handle, ca.Identity(tmp_path / "fleet"), "127.0.0.1", 0)
+    url = f"https://localhost:{await server.start()}"
+    identity = ca.Identity(place(tmp_path / "agent", url))
+    key, request = ca.request("alice")
+    old, _, _ = authority.agent(request, "alice", now - dt.timedelta(days=ca.CERTIFICATE_DAYS))
+    for path, content in ((identity.key, key), (identity.certificate, old), (identity.authority, authority.pem)):
+        ca.write_private(path, content)
+    for alias in ("alice", "bob"):
+        token, hashed = ca.new_token(authority.fingerprint)
+        house.state.add_token(hashed, alias, house.now + 10)
+        await _enrol(AgentSettings(token=token, alias=alias), [url], tmp_path / "agent")
+    assert ca.ended(identity, now) == ""
+    assert ca.alias_in(identity) == "alice", "bob's token was not used: alice's certificate is good"
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UsageError, match="of the alias bob; 'carol' takes a token of its own"):
+        await _enrol(AgentSettings(token=token, alias="carol"), [url], tmp_path / "other")
+    await server.close()
+    house.state.close()
 
 
 def test_where_a_certificate_lies_is_of_our_own_users_words(tmp_path: Path) -> None:
