@@ -183,6 +183,19 @@ async def test_told_to_stop_it_ends_within_seconds_and_claims_nothing_that_it_ha
             assert len(slice.book.records(TOPICS.hits)) == 2, "hits are true, and handed over"
 
 
+async def test_what_is_found_after_it_was_told_to_stop_is_not_grabbed_and_not_claimed() -> None:
+    with talker(say(b"220 x\r\n")) as there:
+        async with grabbing(banners()) as slice:
+            await slice.found(*there)
+            slice.grabs.reached(5)
+            await slice.grabs.drained()
+            assert slice.grabs.reached(5) == 5
+            slice.grabs.stop()
+            await slice.found(*there)
+            assert slice.grabs.reached(9) == 5
+            assert len(slice.banners()) == 1
+
+
 async def test_a_scan_that_waits_for_its_grabs_is_let_go_when_it_is_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slicegrabs, "MAX_WAITING", 1)
     monkeypatch.setattr(slicegrabs, "STOP_SECONDS", 0.3)

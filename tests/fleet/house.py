@@ -132,6 +132,7 @@ class Scans:
         self.rates: list[float] = []
         self.hold: asyncio.Event | None = None
         self.fails = False
+        self.lingers = 0  #: batches that still come after it was told to stop
 
     def digest(self, work: Work) -> str:
         return self._digest
@@ -159,7 +160,9 @@ class SliceOf:
             self._scans.hold.set()
 
     async def run(self) -> None:
-        while self.position < self._slice.last and not self._stopped:
+        lingers = self._scans.lingers
+        while self.position < self._slice.last and (not self._stopped or lingers):
+            lingers -= self._stopped
             upto = min(self.position + self._scans.batch, self._slice.last)
             found = []
             for at in range(self.position, upto):

@@ -18,7 +18,7 @@ from stages.fleet import ca
 from stages.fleet import link as links
 from stages.fleet.agent import Agent
 from stages.fleet.https import Client, Server
-from stages.fleet.link import Way, enrol
+from stages.fleet.link import Link, Way, enrol
 from stages.fleet.messages import Capabilities
 from stages.fleet.policy import Hours, LocalPolicy
 from stages.fleet.spool import Spool
@@ -164,6 +164,16 @@ async def test_a_line_that_fails_before_and_after_loses_nothing(house: House, tm
     finally:
         await hand.kill()
     assert set(found(house)) == TRUTH
+
+
+async def test_a_coordinator_is_greeted_once(house: House, tmp_path: Path) -> None:
+    """Whoever comes first, who asks or who hands over: a second greeting would give back what came after the first."""
+    way, spool = InHouse(house, "alice"), Spool(tmp_path / "s.db")
+    link = Link(way, spool, CAN, lambda: NOW)
+    await asyncio.gather(link.hello(), link.hello(), link.lease())
+    said = [change.body["event"] for change in house.state.things("trace") if change.body]
+    assert (said.count("hello"), said.count("leased"), said.count("returned")) == (1, 1, 0)
+    spool.close()
 
 
 async def test_a_coordinator_that_is_killed_again_and_again(house: House, tmp_path: Path) -> None:
@@ -364,17 +374,18 @@ async def test_its_own_lists_hold_at_once_and_what_they_name_is_given_to_another
     hand = Hand(tmp_path / "a", InHouse(house, "alice"))
     hand.scans.hold = asyncio.Event()
     await until(lambda: hand.scans.probed)
-    assert max(hand.scans.probed) < 100
-    hand.agent.forbid(NetSet.parse(["10.0.0.100-10.0.1.255"], "test"))
+    assert max(hand.scans.probed) < 20
+    hand.scans.lingers = 2  # what it leaves out of these, nobody was told of
+    hand.agent.forbid(NetSet.parse(["10.0.0.20-10.0.1.255"], "test"))
     await until(lambda: house.coordinator.ledger.jobs["town"].positions == 1_024)
-    assert set(hand.scans.probed) == {n for n in range(1_024) if not 100 <= n < 512}
+    assert set(hand.scans.probed) == {n for n in range(1_024) if not 20 <= n < 512}
     ends = [change.body["event"] for change in house.state.things("trace") if change.body]
     assert "returned" in ends, "the slice under way ends where nobody had been told of it"
     assert not house.coordinator.ledger.jobs["town"].ended
     hand.agent.forbid(NetSet())
     other = Hand(tmp_path / "b", InHouse(house, "bob"), alias="bob")
     await complete(house)
-    assert sorted(other.scans.probed) == list(range(100, 512))
+    assert sorted(other.scans.probed) == list(range(20, 512))
     for one in (hand, other):
         await one.stop()
     assert set(found(house)) == TRUTH
