@@ -160,9 +160,8 @@ class SliceOf:
             self._scans.hold.set()
 
     async def run(self) -> None:
-        lingers = self._scans.lingers
-        while self.position < self._slice.last and (not self._stopped or lingers):
-            lingers -= self._stopped
+        while self.position < self._slice.last and (not self._stopped or self._scans.lingers):
+            self._scans.lingers -= self._stopped
             upto = min(self.position + self._scans.batch, self._slice.last)
             found = []
             for at in range(self.position, upto):
