@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal, cast
 
 from stages.cli.sections import add_settings, load_settings
 from stages.core.errors import LonglineError, UsageError
@@ -13,15 +13,21 @@ from stages.core.errors import LonglineError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stages.core.lists import Lists
+    from stages.core.netset import NetSet
     from stages.core.settings import BusSettings, ListSettings, Loaded
     from stages.fleet.messages import Capabilities
     from stages.fleet.policy import LocalPolicy
     from stages.fleet.settings import AgentSettings
+    from stages.fleet.work import Grab
     from stages.net.privileges import Setup
 
 log = logging.getLogger("longline.cli.agent")
 
-SECTIONS = ("agent", "lists")
+SECTIONS = ("agent", "lists", "politeness")
+
+#: The rate that is typed is that of probes; connections are bounded by their number, and by host and network.
+OMIT = ("rate",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--enrol", action="store_true", help="with --token: enrol with the first coordinator, and end")
     parser.add_argument("--check", action="store_true", help="try the way to each coordinator, and end")
-    add_settings(parser, *SECTIONS)
+    add_settings(parser, *SECTIONS, omit=OMIT)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,6 +67,7 @@ def capabilities(settings: AgentSettings, setup: Setup | None) -> Capabilities:
     import socket
 
     from stages import __version__
+    from stages.cli.pipeline import parse_grabs
     from stages.core.errors import MissingCapability
     from stages.fleet.messages import Capabilities
     from stages.scanner.prepare import CONNECT_PROBE
@@ -87,27 +94,36 @@ def capabilities(settings: AgentSettings, setup: Setup | None) -> Capabilities:
     if not probes:
         raise UsageError("--probe-modules", settings.modules, f"nothing that --engine {engine} can do")
     return Capabilities(
-        version=__version__, engine=engine, privileged=privileged, probes=probes, rate=settings.max_rate
+        version=__version__,
+        engine=engine,
+        privileged=privileged,
+        probes=probes,
+        rate=settings.max_rate,
+        grabs=cast("tuple[Grab, ...]", parse_grabs(settings.grab)),
     )
 
 
-def policy_of(settings: AgentSettings, lists: ListSettings, can: Capabilities) -> LocalPolicy:
-    """Blocks on list files and names. Raises UsageError, ListError."""
-    from stages.core.lists import read_lists
+def forbidden_by(lists: Lists, settings: ListSettings) -> NetSet:
+    """Whom an agent with these lists leaves alone."""
     from stages.core.netset import NetSet
     from stages.core.policy import Policy
-    from stages.core.resolving import resolver
+
+    return NetSet(v4=Policy.for_scan(lists, settings, ()).forbidden_v4)
+
+
+def policy_of(settings: AgentSettings, forbidden: NetSet, can: Capabilities) -> LocalPolicy:
+    """Raises UsageError."""
     from stages.core.routing import parse_ports
     from stages.fleet.policy import Hours, LocalPolicy
 
-    policy = Policy.for_scan(read_lists(lists, resolver()), lists, ())
     return LocalPolicy(
         max_rate=settings.max_rate,
-        forbidden=NetSet(v4=policy.forbidden_v4),
+        forbidden=forbidden,
         probes=frozenset(can.probes),
         ports=None if settings.ports is None else parse_ports(settings.ports),
         syn_per_target=settings.syn_per_target,
         hours=Hours.parse(settings.hours),
+        grabs=frozenset(can.grabs),
     )
 
 
@@ -119,12 +135,16 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
     from contextlib import ExitStack
     from pathlib import Path
 
+    from stages.cli.slicegrabs import Grabbing
     from stages.cli.slices import FleetScanner
     from stages.cli.ways import place, way_to
     from stages.core.bus.base import Topics
     from stages.core.lifecycle import Life, launch
+    from stages.core.lists import read_lists
     from stages.core.logs import set_up
-    from stages.core.settings import BusSettings, ListSettings
+    from stages.core.reload import Reloader
+    from stages.core.resolving import resolver
+    from stages.core.settings import BusSettings, ListSettings, PolitenessSettings
     from stages.fleet import ca
     from stages.fleet.agent import Agent
     from stages.fleet.settings import AgentSettings
@@ -133,10 +153,20 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
     settings = loaded.get("agent", AgentSettings)
     set_up(os.environ)
     can = capabilities(settings, setup)
-    policy = policy_of(settings, loaded.get("lists", ListSettings), can)
+    lists, resolve = loaded.get("lists", ListSettings), resolver()
+    grabbing = Grabbing(settings.concurrent, loaded.get("politeness", PolitenessSettings)) if can.grabs else None
     folder, bus = Path(settings.folder), loaded.get("bus", BusSettings)
+    agent: Agent
+
+    def apply(new: Lists) -> None:
+        agent.forbid(forbidden_by(new, lists))
+
+    reloader = Reloader(lists, resolve, apply)  # before the lists are read: what changes from here on is seen
+    read = read_lists(lists, resolve)
+    policy = policy_of(settings, forbidden_by(read, lists), can)
 
     async def main(life: Life) -> int:
+        nonlocal agent
         if settings.token is not None:
             await _enrol(settings, bus, urls, folder)
         ways = [way_to(url, bus, ca.Identity(place(folder, url))) for url in urls]
@@ -144,7 +174,11 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
         if len(aliases) > 1:
             raise UsageError("COORDINATOR", ", ".join(sorted(aliases)), "this agent has another alias at each of them")
         [alias] = aliases
-        log.info("agent %s: %s engine, %d probe modules, at most %g/s", alias, can.engine, len(can.probes), can.rate)
+        grabs = ",".join(can.grabs) or "none"
+        log.info(
+            "agent %s: %s engine, %d probe modules, at most %g/s, grabs: %s",
+            alias, can.engine, len(can.probes), can.rate, grabs,
+        )  # fmt: skip
         with ExitStack() as stack:
             spool = await asyncio.to_thread(Spool, folder / "spool.db", most=settings.spool_bytes)
             stack.callback(spool.close)
@@ -153,17 +187,21 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
             agent = Agent(
                 alias,
                 ways,
-                FleetScanner(alias, can, topics, setup),
+                FleetScanner(alias, can, topics, setup, grabbing),
                 spool,
                 policy,
                 can,
                 folder=folder,
-                hits=topics.hits,
+                topics=(topics.hits, topics.banners, topics.tls),
                 clock=time.time,
                 hour=lambda: dt.datetime.now().astimezone().hour,
                 keep=keep,
             )
-            await agent.run(life.stopping)
+            reloader.start(named=read.named)
+            try:
+                await agent.run(life.stopping)
+            finally:
+                await reloader.close()
         return 0
 
     return launch(main)
@@ -198,6 +236,7 @@ def _enrol_only(loaded: Loaded, urls: list[str]) -> int:
 async def _enrol(settings: AgentSettings, bus: BusSettings, urls: list[str], folder: Path) -> None:
     """With the first of the coordinators. Raises UsageError, Unavailable, HostError."""
     import asyncio
+    import datetime as dt
 
     from stages.cli.ways import place, way_to
     from stages.core.errors import HostError
@@ -207,7 +246,7 @@ async def _enrol(settings: AgentSettings, bus: BusSettings, urls: list[str], fol
     url = urls[0]
     identity = ca.Identity(place(folder, url))
     wanted = ca.read_token(settings.token)
-    if identity.there:
+    if identity.there and not ca.ended(identity, dt.datetime.now(dt.UTC)):
         log.info("%s: enrolled already, the token is not used", url)
         return
     stranger = way_to(url, bus, None)
@@ -222,7 +261,7 @@ async def _enrol(settings: AgentSettings, bus: BusSettings, urls: list[str], fol
         found = ""
     if found != wanted:
         raise HostError(f"{url} is not the coordinator that the token is of (its authority is {found or 'none'})")
-    key, request = ca.request(settings.alias or "agent")
+    key, request = ca.request(settings.alias or ca.ANY_ALIAS)
     way = way_to(url, bus, None, authority=authority)
     try:
         enrolled = await link.enrol(way, settings.token, request)

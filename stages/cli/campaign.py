@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from stages.cli import spec
+from stages.cli import asked, spec
 from stages.cli.sections import add_settings, load_settings
 from stages.core.errors import UsageError
 
@@ -77,7 +77,7 @@ def submit(state: State, file: str) -> list[Work]:
     file again is the same scans. Blocks. Raises UsageError that names the place; of command lines those that are none
     are named, and the others submitted."""
     if file.endswith(".toml"):
-        return [_submit(state, file, spec.read(file))]
+        return [_submit(state, file, spec.read(file, *asked.SECTIONS))]
     return list(_of_lines(state, file))
 
 
@@ -111,7 +111,7 @@ def _submit(state: State, place: str, values: Mapping[str, Mapping[str, object]]
     known = works(state).get(settings.scan or "")
     if known is not None and settings.seed is None:
         settings = settings.model_copy(update={"seed": known.seed})
-    work = work_of(settings, loaded.get("lists", ListSettings))
+    work = work_of(settings, loaded.get("lists", ListSettings), *asked.grabs_of(loaded, values.keys()))
     if known is not None and known != work.model_copy(update={"operator": known.operator}):
         raise UsageError(place, work.scan, "a scan of this name exists, and is another one")
     if known is None:
@@ -124,5 +124,5 @@ def _status(state: State, *, as_json: bool) -> None:
     from stages.cli.tables import show_documents
 
     rows = look(state, time.time(), "alias")["scans"]
-    keys = ("scan", "state", "elapsed", "targets", "done", "twice", "hits", "eta")
+    keys = ("scan", "state", "elapsed", "targets", "done", "twice", "hits", "eta", "waits_for")
     asyncio.run(show_documents(rows, keys, json=as_json))

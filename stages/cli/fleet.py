@@ -117,10 +117,12 @@ def _list(settings: FleetSettings, *, as_json: bool) -> int:
 
     with closing(State(settings.state, make=False)) as state:
         rows = state.certificates()
+    now = time.time()
     for row in rows:
+        row["state"] = "revoked" if row["revoked"] is not None else "good" if row["ends"] > now else "ended"
         for name in ("issued", "ends", "revoked"):
             row[name] = None if row[name] is None else rfc3339(int(row[name] * 1e6))
-    asyncio.run(show_documents(rows, ("alias", "serial", "issued", "ends", "revoked"), json=as_json))
+    asyncio.run(show_documents(rows, ("alias", "state", "serial", "issued", "ends", "revoked"), json=as_json))
     return 0
 
 

@@ -18,6 +18,7 @@ COLUMNS: Final = {
     "version": "Version",
     "engine": "Engine",
     "privileged": "Root",
+    "grabs": "Grabs",
     "slices": "Slices",
     "per_minute": "A minute",
     "rate": "Probes/s",
@@ -49,6 +50,7 @@ def look(state: State, now: float, sort: str) -> dict[str, Any]:
                 "version": agent.version,
                 "engine": agent.engine,
                 "privileged": agent.privileged,
+                "grabs": ",".join(agent.grabs),
                 "slices": agent.slices,
                 "per_minute": round(agent.slices / (max(now - agent.first_seen, 1.0) / 60), 2),
                 "rate": agent.rate,
@@ -81,6 +83,7 @@ def look(state: State, now: float, sort: str) -> dict[str, Any]:
                 "twice": seen.twice,
                 "hits": job.hits,
                 "eta": None if job.ended or not rate else round((job.work.size - done) / rate),
+                "waits_for": ledger.waits_for(scan, now),
             }
         )
     words = ("online", "executing", "storing", "offline")
@@ -98,13 +101,15 @@ def table(seen: dict[str, Any]) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    scans = Table("Scan", "State", "Elapsed", "Targets", "Done", "Twice", "Hits", "ETA", box=None, pad_edge=False)
+    scans = Table(
+        "Scan", "State", "Elapsed", "Targets", "Done", "Twice", "Hits", "ETA", "Waits for", box=None, pad_edge=False
+    )
     for scan in seen["scans"]:
         share = f"{100 * scan['done'] / scan['targets']:.1f} %"
         eta = "" if scan["eta"] is None else _span(scan["eta"])
         scans.add_row(
             scan["scan"], scan["state"], _span(scan["elapsed"]), f"{scan['targets']:,}", share, f"{scan['twice']:,}",
-            f"{scan['hits']:,}", eta,
+            f"{scan['hits']:,}", eta, scan["waits_for"],
         )  # fmt: skip
     agents = Table(*COLUMNS.values(), box=None, pad_edge=False)
     for row in seen["table"]:

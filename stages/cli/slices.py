@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any, Final
 
+from stages.cli.slicegrabs import Grabbing, SliceGrabs
 from stages.core.bus.base import Publisher, Topics
 from stages.core.errors import HostError, UsageError
 from stages.core.lists import Lists
@@ -15,13 +16,13 @@ from stages.core.resolving import resolver
 from stages.core.settings import ListSettings
 from stages.core.whoami import operator
 from stages.fleet.messages import Capabilities, Slice
-from stages.fleet.work import MAX_RANGES, Work
+from stages.fleet.work import MAX_RANGES, BannerGrab, TlsGrab, Work
 from stages.net.privileges import Setup
 from stages.scanner import app
 from stages.scanner import checkpoint as checkpoints
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.permutation import Permutation
-from stages.scanner.prepare import Prepared, prepare
+from stages.scanner.prepare import CONNECT_PROBE, Prepared, prepare
 from stages.scanner.settings import ScannerSettings
 from stages.scanner.space import NOT_A_TARGET, Space
 
@@ -51,8 +52,11 @@ class LastingSetup(Setup):
         super().close()
 
 
-def work_of(settings: ScannerSettings, lists: ListSettings) -> Work:
-    """A scan as a fleet does it: the lists of this machine applied, names resolved, the order drawn. Blocks.
+def work_of(
+    settings: ScannerSettings, lists: ListSettings, banner: BannerGrab | None = None, tls: TlsGrab | None = None
+) -> Work:
+    """A scan as a fleet does it: the lists of this machine applied, names resolved, the order drawn; with these grabs
+    (`stages.cli.asked`). Blocks.
 
     Raises UsageError for a scan that is not one of IPv4 targets, or asks for what a slice cannot carry."""
     for name, value in settings:
@@ -60,6 +64,9 @@ def work_of(settings: ScannerSettings, lists: ListSettings) -> Work:
             raise UsageError(f"scanner.{name}", value, "cannot be asked of a fleet")
     if settings.parts:
         raise UsageError("-M/--probe-module", settings.probe_module, "one module for a fleet's scan")
+    if (banner is not None or tls is not None) and settings.probe_module != CONNECT_PROBE:
+        why = f"finds nothing that grabs could talk to; {CONNECT_PROBE} does"
+        raise UsageError("-M/--probe-module", settings.probe_module, why)
     prepared = prepare(settings, lists, now_us=0, resolve=resolver(), probing=False)
     targets = prepared.targets
     if targets.v6.size:
@@ -78,7 +85,7 @@ def work_of(settings: ScannerSettings, lists: ListSettings) -> Work:
         "digest": "0" * 32, "probes": settings.probes, "retries": settings.retries,
         "retry_interval": float(settings.retry_interval), "cooldown": float(settings.cooldown_time),
         "max_rate": float(settings.rate) or None, "operator": settings.operator or operator(),
-        "approval": settings.approval,
+        "approval": settings.approval, "banner": banner, "tls": tls,
     }  # fmt: skip
     try:
         work = Work.model_validate(body)
@@ -132,10 +139,14 @@ class Layout:
 
 
 class FleetScanner:
-    """Scans slices with this host's engine."""
+    """Scans slices with this host's engine, and grabs what they find."""
 
-    def __init__(self, alias: str, can: Capabilities, topics: Topics, setup: Setup | None) -> None:
+    def __init__(
+        self, alias: str, can: Capabilities, topics: Topics, setup: Setup | None, grabbing: Grabbing | None = None
+    ) -> None:
+        """`grabbing` None: it does not, and must be given no work that asks for it."""
         self._alias, self._can, self._topics, self._setup = alias, can, topics, setup
+        self._grabbing = grabbing
 
     def digest(self, work: Work) -> str:
         return prepared_of(work).spec.digest()
@@ -151,7 +162,9 @@ class FleetScanner:
             vantage=self._alias,
             engine=self._can.engine,
         )
-        return SliceOfScan(settings, slice, leave_alone, publisher, checkpoint, self._topics, self._setup)
+        return SliceOfScan(
+            settings, slice, leave_alone, publisher, checkpoint, self._topics, self._setup, self._grabbing
+        )
 
 
 class SliceOfScan:
@@ -166,6 +179,7 @@ class SliceOfScan:
         checkpoint: Path,
         topics: Topics,
         setup: Setup | None,
+        grabbing: Grabbing | None = None,
     ) -> None:
         self._settings, self._slice, self._leave_alone = settings, slice, leave_alone
         self._publisher, self._checkpoint, self._topics, self._setup = publisher, checkpoint, topics, setup
@@ -173,39 +187,71 @@ class SliceOfScan:
         self._metrics = ScannerMetrics()
         self._ended: int | None = None
         self._besides = NetSet()
-        self._policy: Policy | None = None
+        self._policies = [Policy(special=False)]  # of the grabs, and of the scan as soon as there is one
+        self._apply()
+        self._grabs: SliceGrabs | None = None
+        if slice.work.grabs:
+            if grabbing is None:
+                raise UsageError("work", slice.work.scan, "asks for grabs, and none are done here")
+            self._grabs = SliceGrabs(
+                slice.work, grabbing, self._policies[0], publisher, topics, first=slice.first, on_failure=self._stop.set
+            )
 
     async def run(self) -> None:
+        grabs = self._grabs
+        if grabs is None:
+            self._ended = await self._scan(self._publisher)
+            return
+        try:
+            await grabs.start()
+            position = await self._scan(grabs)
+            grabs.reached(position)
+            await grabs.drained()
+            self._ended = grabs.reached(position)
+        finally:
+            await grabs.close()
+
+    async def _scan(self, publisher: Publisher) -> int:
+        """Returns the position before which all is published."""
         summary = await app.scan(
             self._settings,
             lists=_AS_WRITTEN,
-            publisher=self._publisher,
+            publisher=publisher,
             topics=self._topics,
             stop=self._stop,
             metrics=self._metrics,
             checkpoint=self._checkpoint,
-            on_policy=self._apply,
+            on_policy=self._scanning,
             setup=self._setup,
         )
-        self._ended = summary.position
+        return summary.position
 
-    def _apply(self, policy: Policy) -> None:
+    def _scanning(self, policy: Policy) -> None:
+        self._policies.append(policy)
+        self._apply()
+
+    def _apply(self) -> None:
         """The positions stay those of the work: whom this host leaves alone is taken out as the scan runs."""
-        self._policy = policy
-        policy.update(Lists(block=self._leave_alone.union(self._besides)))
+        for policy in self._policies:
+            policy.update(Lists(block=self._leave_alone.union(self._besides)))
 
     def leave_alone(self, networks: NetSet) -> None:
         self._besides = networks
-        if self._policy is not None:
-            self._apply(self._policy)
+        self._apply()
 
     def stop(self) -> None:
         self._stop.set()
+        if self._grabs is not None:
+            self._grabs.stop()
 
     @property
     def position(self) -> int:
         if self._ended is not None:
             return self._ended
+        published = self._published()
+        return published if self._grabs is None else self._grabs.reached(published)
+
+    def _published(self) -> int:
         try:
             return checkpoints.read(self._checkpoint).position if self._checkpoint.exists() else self._slice.first
         except (UsageError, HostError):

@@ -32,8 +32,10 @@ def sections() -> tuple[str, ...]:
     return tuple(name for name in WANTED if name in SECTIONS)
 
 
-def read(file: str) -> Values:
-    """The values of a specification. Raises UsageError that names file and place."""
+def read(file: str, *more: str) -> Values:
+    """The values of a specification, each section that is there; `more`: sections besides those of a scan. Raises
+    UsageError that names file and place."""
+    known = (*sections(), *more)
     try:
         with Path(file).open("rb") as opened:
             data = opened.read(MAX_BYTES + 1)
@@ -48,13 +50,14 @@ def read(file: str) -> Values:
         raise UsageError("--spec", file, str(error)) from None
     found: Values = {}
     for section, values in body.items():
-        if section not in sections() or not isinstance(values, dict):
-            raise UsageError(file, section, f"no section of a scan{nearest(section, sections())}")
+        if section not in known or not isinstance(values, dict):
+            raise UsageError(file, section, f"no section of a scan{nearest(section, known)}")
         names = SECTIONS[section].names()
+        found[section] = {}
         for key, value in values.items():
             if key not in names:
                 raise UsageError(file, f"{section}.{key}", f"no such setting{nearest(key, tuple(names))}")
-            found.setdefault(section, {})[names[key]] = tuple(value) if isinstance(value, list) else value
+            found[section][names[key]] = tuple(value) if isinstance(value, list) else value
     return found
 
 

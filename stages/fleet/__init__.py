@@ -7,6 +7,7 @@ ledger.py    who does which part: leases, fencing tokens, deadlines (pure)
 things.py    what it keeps: scans, parts, leases, agents
 state.py     the ledger in a SQLite file
 ca.py        certificates of a small authority, one-time tokens, revocation
+grabs.py     whether what was grabbed is what was asked for
 coordinator.py  what is answered to each request
 policy.py    what an agent lets itself be given
 spool.py     what an agent has found and not yet handed over

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final, Protocol
 
@@ -95,21 +96,21 @@ class Agent:
         can: Capabilities,
         *,
         folder: Path,
-        hits: str,
+        topics: Collection[str],
         clock: Callable[[], float],
         hour: Callable[[], int],
         keep: IO[bytes] | None = None,
     ) -> None:
-        """`folder`: for the checkpoints of slices. `hits`: the topic of hits. `clock`: seconds since the epoch.
+        """`folder`: for the checkpoints of slices. `topics`: of what is handed over. `clock`: seconds since the epoch.
         `hour`: the local hour of the day."""
         self.alias = alias
         self.links = [Link(way, spool, can, clock) for way in ways]
         self.slices = 0
-        self._scans: dict[asyncio.Task[bool], SliceScan] = {}
+        self._slices: dict[asyncio.Task[bool], _UnderWay] = {}
         for link in self.links:
             link.on_optouts = self._heed
         self._scanner, self._spool, self._policy = scanner, spool, policy
-        self._folder, self._hits, self._keep, self._hour = folder, hits, keep, hour
+        self._folder, self._topics, self._keep, self._hour = folder, topics, keep, hour
         self._turn = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -122,11 +123,11 @@ class Agent:
                 given = await self._ask(stopping)
                 if given is not None:
                     await self._do(*given, stopping)
-            while self._scans:
+            while self._slices:
                 await self._ended(None)
             await self._flush()
         finally:
-            for task in (under_way := uploads | self._scans.keys()):
+            for task in (under_way := uploads | self._slices.keys()):
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
             for link in self.links:
@@ -171,11 +172,11 @@ class Agent:
     # --- one slice
 
     async def _do(self, link: Link, slice: Slice, stopping: asyncio.Event) -> None:
-        work = slice.work
+        work, policy = slice.work, self._policy
         try:
-            refusal = self._policy.refusal(work, parse_ports(work.ports, "ports") if work.ports else ())
+            refusal = policy.refusal(work, parse_ports(work.ports, "ports") if work.ports else ())
             digest = "" if refusal else await asyncio.to_thread(self._scanner.digest, work)
-            skipped = self._policy.skipped(work, slice.only)
+            skipped = policy.skipped(work, slice.only)
         except (ValueError, LonglineError) as error:
             refusal = str(error)
         try:
@@ -194,41 +195,48 @@ class Agent:
         if status != 200:
             log.warning("%s: slice %d is not begun: %s", link.url, slice.token, why(body))
             return
-        await self._scan(link, slice, stopping)
+        await self._scan(link, slice, policy, stopping)
 
-    async def _scan(self, link: Link, slice: Slice, stopping: asyncio.Event) -> None:
-        """Begin it, and come back when it has sent all."""
+    async def _scan(self, link: Link, slice: Slice, policy: LocalPolicy, stopping: asyncio.Event) -> None:
+        """Until it has sent all. `policy`: what was in force when it was said what is left out."""
         work, token = slice.work, slice.token
-        rate = self._policy.rate(slice.rate)
+        rate = policy.rate(slice.rate)
         checkpoint = self._folder / f"slice-{token}.checkpoint"
         checkpoint.unlink(missing_ok=True)
         log.info("%s: slice %d of %s: %d-%d at %g/s", link.url, token, work.scan, slice.first, slice.last, rate)
-        scan = self._scanner.scan(
-            slice,
-            rate=rate,
-            leave_alone=self._policy.masked(work, slice.only),
-            publisher=Spooling(self._spool, link.url, token, self._hits, self._keep),
-            checkpoint=checkpoint,
-        )
-        task = asyncio.create_task(self._watch(link, slice, scan, stopping), name=f"slice {token}")
-        self._scans[task] = scan
+        try:
+            scan = self._scanner.scan(
+                slice,
+                rate=rate,
+                leave_alone=policy.masked(work, slice.only),
+                publisher=Spooling(self._spool, link.url, token, self._topics, self._keep),
+                checkpoint=checkpoint,
+            )
+        except LonglineError as error:
+            log.error("slice %d of %s: %s", token, work.scan, error)
+            await self._shown(link, slice, slice.first, finished=True)
+            await _until(stopping, PAUSE)
+            return
+        under_way = _UnderWay(slice, policy, scan)
+        task = asyncio.create_task(self._watch(link, under_way, stopping), name=f"slice {token}")
+        self._slices[task] = under_way
         self._heed()
         failed = False
-        while task in self._scans and (scan.sending or len(self._scans) > LISTENING):
+        while task in self._slices and (scan.sending or len(self._slices) > LISTENING):
             failed = await self._ended(LOOK)
         if failed:
             await _until(stopping, PAUSE)
 
     async def _ended(self, seconds: float | None) -> bool:
         """Wait until a slice has ended, so long at most. Returns whether one of those that have ended failed."""
-        done, _ = await asyncio.wait(self._scans, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(self._slices, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            del self._scans[task]
+            del self._slices[task]
         return any([task.result() for task in done])
 
-    async def _watch(self, link: Link, slice: Slice, scan: SliceScan, stopping: asyncio.Event) -> bool:
+    async def _watch(self, link: Link, under_way: _UnderWay, stopping: asyncio.Event) -> bool:
         """One slice, from its first probe to its last word. Returns whether it failed."""
-        token = slice.token
+        scan, token = under_way.scan, under_way.slice.token
         task = asyncio.create_task(scan.run(), name=f"scan of slice {token}")
         failed = False
         try:
@@ -238,16 +246,16 @@ class Agent:
                 if stopping.is_set() or not ours or not self._policy.hours.contain(self._hour()):
                     scan.stop()
                 if token not in link.lost and not task.done():
-                    await self._show(link, slice, scan, finished=False)
+                    await self._show(link, under_way, finished=False)
             try:
                 task.result()
             except LonglineError as error:
                 failed = True
-                log.error("slice %d of %s: %s", token, slice.work.scan, error)
+                log.error("slice %d of %s: %s", token, under_way.slice.work.scan, error)
             if token in link.lost:
                 await self._spool.drop(link.url, token)
             else:
-                await self._show(link, slice, scan, finished=True)
+                await self._show(link, under_way, finished=True)
         finally:
             if not task.done():
                 task.cancel()
@@ -259,22 +267,39 @@ class Agent:
         self.slices += 1
         return failed
 
+    def forbid(self, networks: NetSet) -> None:
+        """The agent's own lists have changed: these are left alone from now on, by the slices under way too."""
+        self._policy = replace(self._policy, forbidden=networks)
+        self._heed()
+
     def _heed(self) -> None:
-        """Who told one coordinator to be left alone is left alone by us, whoever asks."""
-        alone = NetSet()
+        """Who told one coordinator to be left alone is left alone by us, whoever asks; and whom our own lists name."""
+        alone = self._policy.forbidden
         for link in self.links:
             alone = alone.union(link.optouts)
-        for scan in self._scans.values():
-            scan.leave_alone(alone)
+        for under_way in self._slices.values():
+            under_way.leave_alone(alone, self._policy)
 
-    async def _show(self, link: Link, slice: Slice, scan: SliceScan, *, finished: bool) -> None:
-        position = max(slice.first, min(scan.position, slice.last))
+    async def _show(self, link: Link, under_way: _UnderWay, *, finished: bool) -> None:
+        scan = under_way.scan
+        await self._shown(
+            link,
+            under_way.slice,
+            under_way.position,
+            sent=scan.sent,
+            rate=0.0 if finished else scan.rate,
+            finished=finished,
+        )
+
+    async def _shown(
+        self, link: Link, slice: Slice, position: int, *, finished: bool, sent: int = 0, rate: float = 0.0
+    ) -> None:
         progress = messages.Progress(
             token=slice.token,
             position=position,
             proof=proof(slice.work.digest, slice.first, position, slice.only),
-            sent=scan.sent,
-            rate=0.0 if finished else scan.rate,
+            sent=sent,
+            rate=rate,
             pending=self._spool.bytes,
             finished=finished,
         )
@@ -287,6 +312,30 @@ class Agent:
                 for link in self.links:
                     if not link.gone:
                         await self._spool.emptied(link.url)
+
+
+class _UnderWay:
+    """A slice that is scanned now."""
+
+    def __init__(self, slice: Slice, policy: LocalPolicy, scan: SliceScan) -> None:
+        self.slice, self.scan = slice, scan
+        self._policy = policy  #: in force when it was said what is left out
+        self._end = slice.last
+
+    @property
+    def position(self) -> int:
+        """All before it is done."""
+        return max(self.slice.first, min(self.scan.position, self._end))
+
+    def leave_alone(self, networks: NetSet, policy: LocalPolicy) -> None:
+        """From now on. What the agent's own lists forbid besides, others may do: of what is left of the slice nobody
+        was told that it is left out, so it ends where it was before, and the rest goes back."""
+        work, only = self.slice.work, self.slice.only
+        wanted = work.networks() if only is None else NetSet.parse(only, "only")
+        if wanted.intersect(policy.forbidden.minus(self._policy.forbidden)):
+            self._end = self.position
+            self.scan.stop()
+        self.scan.leave_alone(networks)
 
 
 async def _until(event: asyncio.Event, seconds: float) -> None:

@@ -43,6 +43,9 @@ TOKEN_SECONDS: Final = 7 * 86_400.0
 ALIAS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII).fullmatch
 _TOKEN: Final = re.compile(r"ll1\.([A-Z2-7]{32})\.([0-9a-f]{64})", re.ASCII).fullmatch
 
+#: The name in the request of an agent that lets its token say what it is called.
+ANY_ALIAS: Final = "agent"
+
 KEY, CERTIFICATE, AUTHORITY = "key.pem", "certificate.pem", "authority.pem"
 
 
@@ -183,6 +186,14 @@ def fingerprint(pem: bytes) -> str:
     return x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
 
 
+def alias_asked(request: bytes) -> str:
+    """The name in a signing request. Raises ValueError."""
+    try:
+        return str(x509.load_pem_x509_csr(request).subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    except (ValueError, TypeError, IndexError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"not a signing request with a name: {error}") from None
+
+
 def serial_of(certificate: x509.Certificate) -> str:
     return f"{certificate.serial_number:x}"
 
@@ -199,6 +210,15 @@ def alias_in(identity: Identity) -> str:
         return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
     except (OSError, ValueError, IndexError) as error:
         raise UsageError("--folder", str(identity.folder), f"its certificate cannot be read: {error}") from None
+
+
+def ended(identity: Identity, now: dt.datetime) -> str:
+    """When its certificate ended, as a date; empty while it is good. Raises UsageError."""
+    try:
+        ends = x509.load_pem_x509_certificate(identity.certificate.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        raise UsageError("--folder", str(identity.folder), f"its certificate cannot be read: {error}") from None
+    return f"{ends:%Y-%m-%d}" if ends <= now else ""
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -20,10 +20,10 @@ from stages import __version__
 from stages.core.bus.base import Output, Publisher, Topics
 from stages.core.errors import RecordError, Unavailable, UsageError
 from stages.core.netset import NetSet
-from stages.core.records import MAX_RECORD_BYTES, Hit, Scan, parse, prefix_key
-from stages.fleet import ca, messages
+from stages.core.records import MAX_RECORD_BYTES, Banner, Hit, Scan, Tls, parse, prefix_key
+from stages.fleet import ca, grabs, messages
 from stages.fleet.ledger import Fenced, Ledger, Wrong
-from stages.fleet.messages import MAX_RESULTS, PROTOCOL, Order
+from stages.fleet.messages import MAX_RESULTS, PROTOCOL, SKEW, Order
 from stages.fleet.metrics import FleetMetrics
 from stages.fleet.state import State
 from stages.fleet.things import Held, Job
@@ -81,6 +81,8 @@ class Coordinator:
         self._clock = clock
         self._metrics = metrics
         self._good: dict[str, str] = {}
+        self._ended: dict[str, str] = {}
+        self._told: set[str] = set()  #: serial numbers of ended certificates of which the log has heard
         self._layouts: dict[str, Layout] = {}
         self._optouts = messages.Optouts(version="", networks=())
         self._routes: Mapping[str, Callable[[str, bytes], Strict]] = {
@@ -97,7 +99,7 @@ class Coordinator:
         """Read what was kept. Raises HostError, Unavailable."""
         self.ledger.restore(self._state.things("jobs", "parts", "leases", "agents", "done", "meta"))
         self.ledger.restarted(self._clock())
-        self._good = await self._state.good()
+        self._good, self._ended = await self._state.enrolled(self._clock())
         self._metrics.watch(self.ledger, self._clock)
 
     def leave_alone(self, networks: Sequence[str]) -> None:
@@ -108,17 +110,19 @@ class Coordinator:
             log.info("%d networks want to be left alone", len(networks))
 
     async def tick(self) -> frozenset[str]:
-        """What time brings. Returns the serial numbers of certificates that have just been revoked."""
+        """What time brings. Returns the serial numbers of certificates that have just been revoked, or ended."""
         now = self._clock()
         self.ledger.expire(now)
         taken = []
         for number, what, body in await self._state.asked():
             taken.append(number)
             self._asked(what, body, now)
-        good = await self._state.good()
+        good, self._ended = await self._state.enrolled(now)
         gone = self._good.keys() - good.keys()
-        for alias in {self._good[serial] for serial in gone} - set(good.values()):
-            self.ledger.forget(alias, now, "its certificate was revoked")
+        for serial in gone:
+            if (alias := self._good[serial]) not in good.values():
+                why = "has ended" if serial in self._ended else "was revoked"
+                self.ledger.forget(alias, now, f"its certificate {why}")
         self._good = good
         await self._tell(now)
         await self._state.keep(self.ledger.take_changes(), taken)
@@ -159,6 +163,11 @@ class Coordinator:
         if serial is None:
             raise _Refused(401, "no certificate: enrol first (longline agent --token)")
         alias = self._good.get(serial)
+        if alias is None and (alias := self._ended.get(serial)) is not None:
+            if serial not in self._told:
+                self._told.add(serial)
+                log.warning("agent %s cannot come: its certificate has ended; longline fleet enrol %s", alias, alias)
+            raise _Refused(403, f"the certificate of {alias} has ended: enrol again (longline agent --token)")
         if alias is None:
             raise _Refused(403, "this certificate was revoked, or is not one of ours")
         self.ledger.seen(alias, self._clock())
@@ -171,26 +180,36 @@ class Coordinator:
     # --- requests
 
     async def _enrol(self, body: bytes) -> messages.Enrolled:
+        _same_protocol(body)
         wanted = messages.parse(messages.Enrol, body)
-        _same_protocol(wanted.protocol)
         now = self._clock()
         hashed = ca.hash_of(wanted.token)
         alias = await self._state.alias_of(hashed, now)
         if alias is None:
             raise _Refused(403, "token: unknown, used already, or too old")
+        asked = ca.alias_asked(wanted.request.encode())
+        if asked not in (alias, ca.ANY_ALIAS):
+            log.warning("agent %s: somebody would be called %.63r with its token", alias, asked)
+            raise _Refused(409, f"the token is of the alias {alias}; {asked[:63]!r} takes a token of its own")
         moment = dt.datetime.fromtimestamp(now, dt.UTC)
         certificate, serial, ends = self._authority.agent(wanted.request.encode(), alias, moment)
         if await self._state.spend_token(hashed, now, serial, ends) != alias:
             raise _Refused(403, "token: used already")
-        self._good = await self._state.good()
+        self._good, self._ended = await self._state.enrolled(now)
         log.info("agent %s is enrolled", alias)
         return messages.Enrolled(certificate=certificate.decode(), authority=self._authority.pem.decode())
 
     def _hello(self, alias: str, body: bytes) -> Strict:
+        try:
+            _same_protocol(body)
+        except _Refused as refused:
+            log.warning("agent %s is not taken: %s", alias, refused)
+            raise
         hello = messages.parse(messages.Hello, body)
-        _same_protocol(hello.protocol)
         now = self._clock()
         agent = self.ledger.hello(alias, hello.capabilities, hello.clock, hello.holds, now)
+        if abs(agent.skew) > SKEW:
+            log.warning("agent %s: its clock is %+.1f s off ours", alias, agent.skew)
         welcome = messages.Welcome(
             protocol=PROTOCOL,
             optout=self._optouts.version,
@@ -257,26 +276,31 @@ class Coordinator:
         if len(line) > MAX_RECORD_BYTES:
             raise ValueError(f"a record of {len(line)} bytes")
         try:
-            hit = parse(line)
+            record = parse(line)
         except RecordError as error:
             raise ValueError(f"a record: {error}") from None
-        if not isinstance(hit, Hit):
-            raise ValueError("a record that is no hit")
+        if isinstance(record, Scan):
+            raise ValueError("a record that is no hit and no grab")
         job = self.ledger.jobs[held.scan]
-        if (hit.scan, hit.vantage, hit.probe) != (held.scan, alias, job.work.probe):
-            raise Wrong("a record of another scan, agent or probe")
-        at = self._place(job).position(hit.ip, hit.port)
+        if (record.scan, record.vantage) != (held.scan, alias):
+            raise Wrong("a record of another scan or agent")
+        at = self._place(job).position(record.ip, record.port)
         if at is None or not held.first <= at < held.last:
-            raise Wrong(f"a record of {hit.ip} port {hit.port}, which is not in the slice")
-        if held.only is not None and hit.ip not in _networks(held.only):
-            raise Wrong(f"a record of {hit.ip}, which was not asked for")
-        made = Hit(
-            scan=hit.scan, ts=hit.ts, ip=hit.ip, port=hit.port, transport=hit.transport, name=hit.name, probe=hit.probe
-        )
-        if hit.id != made.id:
+            raise Wrong(f"a record of {record.ip} port {record.port}, which is not in the slice")
+        if held.only is not None and record.ip not in _networks(held.only):
+            raise Wrong(f"a record of {record.ip}, which was not asked for")
+        key = prefix_key(record.ip)
+        if not isinstance(record, Hit):
+            if why := grabs.wrong(record, job.work.bare() if held.check else job.work):
+                raise Wrong(why)
+            topic = self._topics.banners if isinstance(record, Banner) else self._topics.tls
+            return -1, Output(topic, key, _written(record))
+        if record.probe != job.work.probe or record.name is not None:
+            raise Wrong("a record of another probe")
+        if record.id != grabs.made_by(record):
             raise Wrong("a record whose id is another's")
-        counts = not held.apart or hit.ip not in _networks(held.apart)
-        return at if counts else -1, Output(self._topics.hits, prefix_key(hit.ip), line)
+        counts = not held.apart or record.ip not in _networks(held.apart)
+        return at if counts else -1, Output(self._topics.hits, key, line)
 
     def _place(self, job: Job) -> Layout:
         scan = job.work.scan
@@ -322,11 +346,24 @@ def _record(job: Job, event: str, at: float, topics: Topics) -> Output:
     return Output(topics.scans, work.scan.encode(), record.dump())
 
 
+def _written(record: Banner | Tls) -> bytes:
+    """Raises ValueError: what was read as a number, or as text, need not be one that can be written."""
+    try:
+        line = record.dump()
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f"a record: {error}") from None
+    if len(line) > MAX_RECORD_BYTES:
+        raise ValueError(f"a record of {len(line)} bytes")
+    return line
+
+
 def _networks(only: tuple[str, ...]) -> NetSet:
     return netset(only, "only")
 
 
-def _same_protocol(theirs: int) -> None:
-    if theirs != PROTOCOL:
+def _same_protocol(body: bytes) -> None:
+    """Of a greeting of another version nothing else need be as we know it."""
+    theirs = messages.protocol_of(body)
+    if theirs is not None and theirs != PROTOCOL:
         older = "agent" if theirs < PROTOCOL else "coordinator"
         raise _Refused(426, f"protocol {theirs} of the agent, {PROTOCOL} of the coordinator: the {older} is too old")

@@ -121,7 +121,7 @@ class Ledger:
         if agent is None:
             agent = self.agents[alias] = Agent(alias, now, now)
         agent.version, agent.engine, agent.privileged = can.version, can.engine, can.privileged
-        agent.probes, agent.max_rate = can.probes, can.rate
+        agent.probes, agent.grabs, agent.max_rate = can.probes, can.grabs, can.rate
         agent.started = agent.last_seen = now
         agent.skew = clock - now
         agent.rate, agent.pending = 0.0, 0
@@ -280,6 +280,19 @@ class Ledger:
         held = (h for h in self.leases.values() if h.scan == scan and h.only is None and not h.check)
         return self.jobs[scan].positions + sum(h.at - h.first for h in held)
 
+    def waits_for(self, scan: str, now: float) -> str:
+        """What none of the agents that are here can do of it; empty while one can, and when all is given away."""
+        parts = [part for part in self.parts.values() if part.scan == scan and not part.check]
+        if not parts or self.jobs[scan].ended:
+            return ""
+        here = [agent for agent in self.agents.values() if self.status(agent, now) != "offline" and agent.aside <= now]
+        if not here:
+            return "an agent"
+        lacking = [[self._unfit(agent, part) for agent in here] for part in parts]
+        if not all(all(whys) for whys in lacking):
+            return ""
+        return f"an agent that {' or '.join(sorted({why for whys in lacking for why in whys}))}"
+
     def take_changes(self) -> list[Change]:
         """What is to be kept since the last call, each thing as it is now."""
         changes, self._changes = list(self._changes.values()), {}
@@ -302,14 +315,23 @@ class Ledger:
 
     def _fitting(self, agent: Agent) -> Part | None:
         for part in sorted(self.parts.values(), key=lambda part: not part.check):  # samples while the slice is fresh
-            job = self.jobs[part.scan]
-            if job.ended or agent.alias in part.refused or job.work.probe not in agent.probes:
-                continue
-            return part
+            if not self.jobs[part.scan].ended and not self._unfit(agent, part):
+                return part
         return None
+
+    def _unfit(self, agent: Agent, part: Part) -> str:
+        """What it takes to have it that this agent has not; empty if it can have it."""
+        work = self.jobs[part.scan].work
+        if work.probe not in agent.probes:
+            return f"does probe module {work.probe}"
+        # A sample is scanned again and not grabbed again: who is looked at twice is spoken to once.
+        if not part.check and (missing := [grab for grab in work.grabs if grab not in agent.grabs]):
+            return f"grabs {missing[0]}"
+        return "may scan it" if agent.alias in part.refused else ""
 
     def _slice_of(self, held: Held) -> Slice:
         work = self.jobs[held.scan].work
+        work = work.bare() if held.check else work
         return Slice(token=held.token, work=work, first=held.first, last=held.last, only=held.only, rate=held.rate)
 
     def _slice(self, part: Part, rate: float, now: float) -> int:
@@ -449,7 +471,9 @@ class Ledger:
                 body["skipped"], body["apart"] = tuple(body["skipped"]), tuple(body["apart"])
                 self.leases[int(key)] = Held(**{**body, "only": _tuple(body["only"])})
             elif table == "agents":
-                self.agents[key] = Agent(**{**body, "probes": tuple(body["probes"])})
+                self.agents[key] = Agent(
+                    **{**body, "probes": tuple(body["probes"]), "grabs": tuple(body.get("grabs", ()))}
+                )
             elif table == "meta":
                 self.serial = body["value"]
         for table, _, body in kept:

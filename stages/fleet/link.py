@@ -14,7 +14,7 @@ from stages.core.errors import ListError, Unavailable, UsageError
 from stages.core.netset import NetSet
 from stages.core.pacing import backoff
 from stages.fleet import messages
-from stages.fleet.messages import PROTOCOL, Capabilities, Order, Slice
+from stages.fleet.messages import PROTOCOL, SKEW, Capabilities, Order, Slice
 from stages.fleet.spool import Item, Spool
 from stages.fleet.work import Strict, netset
 
@@ -28,9 +28,6 @@ RETRY_CEILING: Final = 10.0
 
 #: Times that a message is sent which is not worth waiting for longer.
 TRIES: Final = 5
-
-#: Seconds that our clock may differ from a coordinator's before it is told.
-SKEW: Final = 2.0
 
 
 class Way(Protocol):
@@ -56,6 +53,7 @@ class Link:
         self._optout = ""
         self.gone = ""  #: why this coordinator is given up
         self.greeted = False
+        self._greeting = asyncio.Lock()
         self.lost: set[int] = set()  #: tokens of leases that are not ours any more
         self.stopped: set[int] = set()  #: and of those that are, and are to end
         self._way, self._spool, self._can, self._clock = way, spool, can, clock
@@ -85,7 +83,12 @@ class Link:
         return await self.say(path, message)
 
     async def hello(self) -> None:
-        """Greet it. Raises as `say`."""
+        """Greet it, once: a second greeting would give back what came after the first. Raises as `say`."""
+        async with self._greeting:
+            if not self.greeted:
+                await self._greet()
+
+    async def _greet(self) -> None:
         holds = await self._spool.tokens(self.url)
         began = self._clock()
         hello = messages.Hello(protocol=PROTOCOL, capabilities=self._can, holds=holds, clock=began)

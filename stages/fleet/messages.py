@@ -9,10 +9,13 @@ from typing import Annotated, Final, Literal, TypeVar
 
 import pydantic
 
-from stages.fleet.work import Digest, Network, Position, Strict, Work
+from stages.fleet.work import Digest, Grab, Network, Position, Strict, Work
 
 #: Of the protocol. It changes when an old side could misunderstand a new one.
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
+
+#: Seconds that the two clocks may differ before both sides tell of it.
+SKEW: Final = 2.0
 
 #: Bytes of a message, at most; of results at once, at most.
 MAX_MESSAGE: Final = 4 << 20
@@ -40,6 +43,7 @@ class Capabilities(Strict):
     privileged: bool
     probes: Annotated[tuple[Annotated[str, pydantic.Field(max_length=40)], ...], pydantic.Field(max_length=100)]
     rate: Annotated[float, pydantic.Field(gt=0, le=1e9)]  #: probes/s that it gives, at most
+    grabs: Annotated[tuple[Grab, ...], pydantic.Field(max_length=2)] = ()  #: that it does, if its user lets it
 
 
 class Enrol(Strict):
@@ -144,7 +148,22 @@ class Problem(Strict):
     error: Words
 
 
+class _Spoken(pydantic.BaseModel):
+    """What every version has said."""
+
+    protocol: int = 0
+
+
 M = TypeVar("M", bound=Strict)
+
+
+def protocol_of(body: bytes) -> int | None:
+    """The version of the protocol that a greeting is of, whatever else is in it: of another version we can know no
+    more. None: it says none."""
+    try:
+        return _Spoken.model_validate_json(body[:MAX_MESSAGE]).protocol or None
+    except pydantic.ValidationError:
+        return None
 
 
 def parse(kind: type[M], body: bytes) -> M:

@@ -1,9 +1,9 @@
 """What an agent lets itself be given. Its own word always wins over the work's. Pure.
 
-A slice is refused as a whole for a probe or a port that the agent does not do, for a rate that it may not be forced to,
-and outside of its hours. Networks that its lists forbid are left out of the slice and given back: another agent may do
-them. Special-purpose ranges (the agent's own network, as a rule) are forbidden unless its own allowlist names them,
-whatever the work says.
+A slice is refused as a whole for a probe, a grab or a port that the agent does not do, for a rate that it may not be
+forced to, and outside of its hours. Networks that its lists forbid are left out of the slice and given back: another
+agent may do them. Special-purpose ranges (the agent's own network, as a rule) are forbidden unless its own allowlist
+names them, whatever the work says.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from stages.core.errors import UsageError
 from stages.core.netset import NetSet, range_texts
+from stages.core.routing import Routing
 from stages.fleet.messages import MAX_SKIPPED
 from stages.fleet.work import Work
 
@@ -51,6 +52,7 @@ class LocalPolicy:
     ports: frozenset[int] | None = None  #: None: all
     syn_per_target: int = DEFAULT_SYN_PER_TARGET
     hours: Hours = Hours()
+    grabs: frozenset[str] = frozenset()  #: of `work.Grab`
 
     def refusal(self, work: Work, ports: Collection[int]) -> str:
         """Why it does not do this work; empty if it does."""
@@ -58,9 +60,15 @@ class LocalPolicy:
             return f"probe module {work.probe} is not done here"
         if self.ports is not None and (wrong := sorted(set(ports) - self.ports)):
             return f"port {wrong[0]} is not scanned from here"
+        if unwanted := [grab for grab in work.grabs if grab not in self.grabs]:
+            return f"{unwanted[0]} is not grabbed from here"
         syns = work.probes * (1 + work.retries)
         if syns > self.syn_per_target:
             return f"{syns} probes to one target, at most {self.syn_per_target} from here"
+        connections = max((connections_of(work, port) for port in ports), default=0)
+        if syns + connections > self.syn_per_target:
+            both = f"{syns} probes and {connections} connections to one target"
+            return f"{both}, at most {self.syn_per_target} from here"
         return ""
 
     def skipped(self, work: Work, only: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -80,3 +88,13 @@ class LocalPolicy:
     def rate(self, asked: float) -> float:
         """Probes per second: as asked for, but never more than it gives."""
         return min(asked, self.max_rate)
+
+
+def connections_of(work: Work, port: int) -> int:
+    """That the grabs of a work open to one target on this port, at most."""
+    count = 0
+    if work.banner is not None and Routing.for_banners(work.banner.ports, shared=True).takes(port):
+        count += 1
+    if work.tls is not None and Routing.for_tls(work.tls.ports, shared=True).takes(port):
+        count += work.tls.max_connections if work.tls.mode == "certificate" else 1
+    return count

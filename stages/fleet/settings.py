@@ -18,6 +18,9 @@ NOWHERE: Final = "none"
 #: Seconds of silence after which a slice goes to another agent: some thirty signs of life that did not come.
 DEFAULT_AGENT_TIMEOUT: Final = 60.0
 
+#: Connections of an agent's grabs open at once: a home's router keeps track of some thousand.
+DEFAULT_CONCURRENT: Final = 500
+
 
 class FleetSettings(Section):
     """Fleet: the coordinator's files"""
@@ -91,7 +94,17 @@ class AgentSettings(Section):
         1_000.0, "--max-rate", metavar="PPS", help="probes per second, at most, whoever asks for more", gt=0
     )
     syn_per_target: int = opt(
-        DEFAULT_SYN_PER_TARGET, "--max-syn-per-target", metavar="N", help="probes that a target gets, at most", ge=1
+        DEFAULT_SYN_PER_TARGET,
+        "--max-syn-per-target",
+        metavar="N",
+        help="probes, and connections of grabs, that a target gets, at most",
+        ge=1,
+    )
+    grab: str = opt(
+        "none", "--grab", metavar="NAMES", help="what may be done with open ports from here: banner, tls, both, or none"
+    )
+    concurrent: int = opt(
+        DEFAULT_CONCURRENT, "--grab-concurrent", metavar="N", help="connections of grabs open at once, at most", ge=1
     )
     modules: str | None = opt(
         None, "--probe-modules", metavar="NAME[,NAME]", help="probe modules that are done here; default: all"

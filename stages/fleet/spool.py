@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Literal
@@ -147,20 +147,23 @@ class Spool:
 
 
 class Spooling:
-    """The scanner's publisher: hits go to the spool, and to a file of the agent's own if it wants one."""
+    """Where a slice's scan and grabs publish: what they find goes to the spool, and to a file of the agent's own if it
+    wants one."""
 
     ready = True
 
-    def __init__(self, spool: Spool, coordinator: str, token: int, hits: str, keep: IO[bytes] | None = None) -> None:
-        """`hits`: the topic whose records count; the scanner's records of its own scan are of one slice only."""
+    def __init__(
+        self, spool: Spool, coordinator: str, token: int, topics: Collection[str], keep: IO[bytes] | None = None
+    ) -> None:
+        """`topics`: those whose records count; the scanner's records of its own scan are of one slice only."""
         self._spool, self._coordinator, self._token = spool, coordinator, token
-        self._hits, self._keep = hits, keep
+        self._topics, self._keep = topics, keep
 
     async def start(self) -> None:
         """Nothing to do."""
 
     async def publish(self, outputs: Sequence[Output]) -> None:
-        lines = [output.value for output in outputs if output.topic == self._hits]
+        lines = [output.value for output in outputs if output.topic in self._topics]
         batch: list[bytes] = []
         size = 0
         for line in lines:
@@ -183,6 +186,8 @@ class Spooling:
         self, outputs: Sequence[Output], source: Source | None, positions: Mapping[Partition, int]
     ) -> None:
         await self.publish(outputs)
+        if source is not None and positions:
+            await source.commit(positions)
 
     async def close(self) -> None:
         """Nothing is held."""

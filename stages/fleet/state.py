@@ -199,11 +199,16 @@ class State:
 
         return self.file.write_sync(write)
 
-    async def good(self) -> dict[str, str]:
-        """serial -> alias of the certificates that may come."""
+    async def enrolled(self, now: float) -> tuple[dict[str, str], dict[str, str]]:
+        """serial -> alias of the certificates that may come, and of those that might, had their time not ended."""
 
-        def read(connection: sqlite3.Connection) -> dict[str, str]:
-            return dict(connection.execute("SELECT serial, alias FROM fleet_certificates WHERE revoked IS NULL"))
+        def read(connection: sqlite3.Connection) -> tuple[dict[str, str], dict[str, str]]:
+            rows = connection.execute("SELECT serial, alias, ends FROM fleet_certificates WHERE revoked IS NULL")
+            good: dict[str, str] = {}
+            ended: dict[str, str] = {}
+            for serial, alias, ends in rows:
+                (good if ends > now else ended)[serial] = alias
+            return good, ended
 
         return await self.file.read(read)
 

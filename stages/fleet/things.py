@@ -62,6 +62,7 @@ class Agent:
     engine: str = ""
     privileged: bool = False
     probes: tuple[str, ...] = ()
+    grabs: tuple[str, ...] = ()
     max_rate: float = 1.0
     started: float = 0.0  #: its last hello
     skew: float = 0.0

@@ -22,4 +22,16 @@ def read(file: str) -> bytes:
     except FileNotFoundError:
         if file not in NAMES:
             raise
-        return (_FOLDER / file).read_bytes()
+        return read_shipped(file)
+
+
+def shipped(name: str) -> Path:
+    """The file of that name that comes with the program, whatever lies in our own folder. Raises KeyError."""
+    if name not in NAMES:
+        raise KeyError(name)
+    return _FOLDER / name
+
+
+def read_shipped(name: str) -> bytes:
+    """Its bytes. Raises KeyError."""
+    return shipped(name).read_bytes()

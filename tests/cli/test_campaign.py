@@ -7,6 +7,7 @@ import pytest
 from stages.cli.campaign import submit, works
 from stages.core.errors import LonglineError
 from stages.fleet.state import State
+from stages.fleet.work import BannerGrab, TlsGrab
 from tests.cli.command import longline
 
 SCAN = '[scanner]\ntargets = ["10.0.0.0/28"]\ntarget_ports = "80"\nscan = "town"\n'
@@ -20,6 +21,18 @@ def test_a_file_becomes_a_work_and_the_same_file_is_the_same_one(tmp_path: Path)
     assert works(state) == {"town": work}
     assert len(state.waiting()) == 1
     file.write_text(SCAN.replace("/28", "/27"))
+    with pytest.raises(LonglineError, match="another one"):
+        submit(state, str(file))
+    state.close()
+
+
+def test_sections_of_the_grab_stages_ask_for_grabs(tmp_path: Path) -> None:
+    file, state = tmp_path / "scan.toml", State(tmp_path / "fleet.db")
+    file.write_text(SCAN + '[bannergrab]\ntalk = "ssh"\n[tlsgrab]\n')
+    [work] = submit(state, str(file))
+    assert (work.banner, work.tls) == (BannerGrab(say="ssh", wait=0.0), TlsGrab())
+    assert submit(state, str(file)) == [work]
+    file.write_text(SCAN)
     with pytest.raises(LonglineError, match="another one"):
         submit(state, str(file))
     state.close()
@@ -57,6 +70,9 @@ def test_submitted_looked_at_and_stopped(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("[scanner]\nscan = = 1", "line 2"),
+        (SCAN + "[bannergrab]\ndata = 'my.payload'", "bannergrab.data: 'my.payload'"),
+        (SCAN + "[tlsgrab]\nmode = 'jarm'", "tlsgrab.mode: 'jarm'"),
+        (SCAN + "[tlsgrab]\nmodes = 'full'", "tlsgrab.modes"),
         ("[scaner]\nx = 1", "'scaner'"),
         ("[scanner]\ntarget_port = 1", "target_ports"),
         ("[scanner]\ntargets = ['10.0.0.0/33']\ntarget_ports='80'\nscan='s'", "10.0.0.0/33"),

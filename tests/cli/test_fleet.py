@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from stages.fleet.state import State
 from tests.cli.command import longline
 
 
@@ -55,3 +57,24 @@ def test_an_empty_fleet_is_shown(tmp_path: Path) -> None:
     seen = json.loads(longline("fleet", "top", "--json", cwd=tmp_path).stdout)
     assert seen["agents"] == {"online": 0, "executing": 0, "storing": 0, "offline": 0}
     assert "agents: 0 online" in longline("fleet", "top", "--once", cwd=tmp_path).stdout
+
+
+def test_the_list_says_which_certificates_are_good(tmp_path: Path) -> None:
+    longline("fleet", "init", cwd=tmp_path)
+    state, now = State(tmp_path / "fleet.db"), time.time()
+    rows = (
+        ("a", "alice", now + 99, None),
+        ("b", "bob", now - 1, None),
+        ("c", "carol", now + 99, now),
+        ("d", "dan", 0, 0),
+    )
+    for serial, alias, ends, revoked in rows:
+        row = (serial, alias, 0, ends, revoked)
+        state.file.write_sync(
+            lambda c, row=row: c.execute("INSERT INTO fleet_certificates VALUES (?, ?, ?, ?, ?)", row)
+        )
+    state.close()
+    shown = [json.loads(line) for line in longline("fleet", "list", "--json", cwd=tmp_path).stdout.splitlines()]
+    assert {row["alias"]: row["state"] for row in shown} == {
+        "alice": "good", "bob": "ended", "carol": "revoked", "dan": "revoked"
+    }  # fmt: skip

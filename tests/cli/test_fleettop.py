@@ -17,7 +17,7 @@ async def state(tmp_path: Path) -> State:
     books = Ledger(timeout=60.0, slice_seconds=20.0)
     books.submit(work(), NOW - 100)
     for alias in ("bob", "alice"):
-        books.hello(alias, can(), NOW - 60, (), NOW - 60)
+        books.hello(alias, can(grabs=("tls",) if alias == "bob" else ()), NOW - 60, (), NOW - 60)
     given = books.lease("alice", NOW)
     assert isinstance(given, Slice)
     books.begin("alice", given.token, DIGEST, (), NOW)
@@ -34,6 +34,8 @@ async def test_the_table_is_what_is_kept(state: State) -> None:
     assert set(seen["table"][0]) == set(COLUMNS)
     [scan] = seen["scans"]
     assert (scan["done"], scan["targets"], scan["elapsed"], scan["state"]) == (50, 1_024, 100, "under way")
+    assert scan["waits_for"] == ""
+    assert [row["grabs"] for row in seen["table"]] == ["", "tls"]
     assert scan["eta"] == round((1_024 - 50) / 10.0)
     state.close()
 
@@ -51,6 +53,6 @@ async def test_what_a_person_sees(state: State) -> None:
     console = Console(width=400, record=True, file=StringIO())
     console.print(table(look(state, NOW, "alias")))
     text = console.export_text()
-    for word in ("alice", "executing", "under way", "4.9 %", "0:01:37", *COLUMNS.values()):
+    for word in ("alice", "executing", "Waits for", "under way", "4.9 %", "0:01:37", *COLUMNS.values()):
         assert word in text
     state.close()

@@ -1,17 +1,26 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from stages.cli.slices import CARRIED, Layout, prepared_of, settings_of, work_of
+from stages.cli.slicegrabs import Grabbing
+from stages.cli.slices import CARRIED, FleetScanner, Layout, SliceOfScan, prepared_of, settings_of, work_of
+from stages.core.bus.base import Output, Topics
 from stages.core.errors import UsageError
-from stages.core.settings import ListSettings
+from stages.core.netset import NetSet
+from stages.core.records import Banner, Hit, Scan, parse
+from stages.core.settings import ListSettings, PolitenessSettings
 from stages.core.whoami import operator
-from stages.fleet.work import Work
+from stages.fleet.messages import Capabilities, Slice
+from stages.fleet.work import BannerGrab, TlsGrab, Work
 from stages.scanner.permutation import Permutation
 from stages.scanner.settings import ScannerSettings
+from tests.fleet.house import Logbook
+from tests.servers.talkers import say, talker
 
 NO_LISTS = ListSettings()
 
@@ -61,6 +70,65 @@ def test_every_target_stands_at_its_position_and_nothing_else_does() -> None:
         assert layout.position(ip, port) == position
     for ip, port in (("10.0.0.16", 80), ("10.0.0.0", 81), ("9.255.255.255", 80), ("2001:db8::1", 80)):
         assert layout.position(ip, port) is None
+
+
+def test_what_is_to_be_grabbed_goes_with_it_and_changes_no_position() -> None:
+    plain, grabbed = work_of(asked(), NO_LISTS), work_of(asked(), NO_LISTS, BannerGrab(), TlsGrab())
+    assert grabbed.grabs == ("banner", "tls")
+    assert grabbed.bare() == plain
+    with pytest.raises(UsageError, match="icmp_echoscan"):
+        work_of(asked(probe_module="icmp_echoscan", target_ports=None), NO_LISTS, tls=TlsGrab())
+
+
+class Book(Logbook):
+    async def settle(self, outputs: list[Output], source: Any, positions: Any) -> None:
+        await self.publish(outputs)
+        await source.commit(positions)
+
+
+def begun(work: Work, publisher: Any, folder: Path, leave_alone: NetSet) -> SliceOfScan:
+    can = Capabilities(version="0", engine="connect", privileged=False, probes=("tcp_synscan",), rate=100.0)
+    scanner = FleetScanner("alice", can, Topics(), None, Grabbing(5, PolitenessSettings()))
+    slice = Slice(token=1, work=work, first=0, last=work.size, rate=100.0)
+    return scanner.scan(slice, rate=100.0, leave_alone=leave_alone, publisher=publisher, checkpoint=folder / "c")
+
+
+async def test_a_slice_is_scanned_and_grabbed(tmp_path: Path) -> None:
+    with talker(say(b"220 there\r\n")) as (ip, port):
+        work = work_of(
+            asked(targets=(f"{ip}/31",), target_ports=str(port), cooldown_time=1), NO_LISTS,
+            BannerGrab(say="wait", ports="*"),
+        )  # fmt: skip
+        book = Book()
+        slice = begun(work, book, tmp_path, NetSet())
+        assert slice.position == 0
+        await asyncio.wait_for(slice.run(), 60)
+        assert (slice.position, slice.sent) == (2, 2)
+    found = [parse(output.value) for output in book.outputs if output.topic != Topics().scans]
+    assert [(type(one), one.ip, one.port) for one in found if not isinstance(one, Scan)] == [
+        (Hit, ip, port), (Banner, ip, port)
+    ]  # fmt: skip
+    assert isinstance(found[1], Banner)
+    assert (found[1].data, found[1].vantage) == (b"220 there\r\n", "alice")
+
+
+async def test_whom_a_slice_leaves_alone_its_grabs_leave_alone(tmp_path: Path) -> None:
+    work = work_of(asked(), NO_LISTS, BannerGrab())
+    slice = begun(work, Book(), tmp_path, NetSet.parse(["10.0.0.1"], "test"))
+    [policy] = slice._policies
+    assert [policy.blocked(f"10.0.0.{n}") for n in (1, 2, 3)] == [True, False, False]
+    slice.leave_alone(NetSet.parse(["10.0.0.2"], "test"))
+    assert [policy.blocked(f"10.0.0.{n}") for n in (1, 2, 3)] == [True, True, False]
+
+
+async def test_a_slice_with_grabs_is_not_begun_where_none_are_done(tmp_path: Path) -> None:
+    work = work_of(asked(), NO_LISTS, BannerGrab())
+    can = Capabilities(version="0", engine="connect", privileged=False, probes=("tcp_synscan",), rate=9.0)
+    slice = Slice(token=1, work=work, first=0, last=5, rate=9.0)
+    scanner = FleetScanner("alice", can, Topics(), None)
+    publisher: Any = None
+    with pytest.raises(UsageError, match="none are done here"):
+        scanner.scan(slice, rate=9.0, leave_alone=NetSet(), publisher=publisher, checkpoint=tmp_path / "c")
 
 
 def test_a_probe_without_ports() -> None:

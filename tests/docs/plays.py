@@ -123,6 +123,13 @@ PLAYS: Final[Mapping[str, Play]] = {
         servers=True,
         seen=seen.friends_have_shared_by_a_broker,
     ),
+    "docs/fleet.md: Grabs": Play(
+        "simnet",
+        {"coordinator.example": "127.0.0.1"},
+        {"LONGLINE_LISTS_DEFAULT_BLOCKLIST": "false", "LONGLINE_POLITENESS_PER_PREFIX": "0"},
+        file=("scan.toml", "toml"),
+        seen=seen.friends_have_grabbed_too,
+    ),
     "docs/fleet.md: Who wants to be left alone": Play("here", seen=seen.somebody_is_left_alone),
     "docs/fleet.md: The operator": Play("here", seen=seen.nobody_is_in_the_fleet_yet),
     "docs/notice.md: The notice page": Play(

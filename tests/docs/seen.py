@@ -111,6 +111,21 @@ def _have_shared(stage: Stage, name: str, alias: str, *ports: int) -> None:
     assert (stage.folder / f"{alias}.token").read_text().startswith("ll1.")
 
 
+def friends_have_grabbed_too(stage: Stage) -> None:
+    """Every open service is stored, each with its conversation."""
+    wanted = _open(stage, "10.0.", 22, 80, 443)
+
+    def complete() -> bool:
+        services = stage.documents("services", "sqlite:scan.db")
+        there = {(s["ip"], s["port"]) for s in services}
+        assert there <= wanted
+        return there == wanted and all(("tls" if s["port"] == 443 else "banner") in s for s in services)
+
+    stage.until(complete, f"{len(wanted)} services are stored")
+    [agent] = json.loads(stage.run("longline fleet top --json").out)["table"]
+    assert (agent["alias"], agent["grabs"]) == ("alice", "banner,tls")
+
+
 def somebody_is_left_alone(stage: Stage) -> None:
     """With the reason, in the table and in the file."""
     assert "the owner asked" in stage.said[1].out

@@ -135,6 +135,7 @@ class Scans:
         self.listening = 0
         self.most_sending = self.sending = 0
         self.fails = False
+        self.lingers = 0  #: batches that still come after it was told to stop
 
     def digest(self, work: Work) -> str:
         return self._digest
@@ -174,7 +175,8 @@ class SliceOf:
             await scans.cooldown.wait()
 
     async def _send(self) -> None:
-        while self.position < self._slice.last and not self._stopped:
+        while self.position < self._slice.last and (not self._stopped or self._scans.lingers):
+            self._scans.lingers -= self._stopped
             upto = min(self.position + self._scans.batch, self._slice.last)
             found = []
             for at in range(self.position, upto):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable
@@ -17,9 +18,12 @@ from stages.fleet import agent as agents
 from stages.fleet import ca
 from stages.fleet import link as links
 from stages.fleet.agent import Agent
-from stages.fleet.link import enrol
+from stages.fleet.https import Client, Server
+from stages.fleet.link import Link, Way, enrol
+from stages.fleet.messages import Capabilities
 from stages.fleet.policy import Hours, LocalPolicy
 from stages.fleet.spool import Spool
+from stages.fleet.work import BannerGrab
 from tests.fleet.house import House, InHouse, Scans
 from tests.fleet.material import NOW, can, work
 
@@ -28,6 +32,7 @@ def odd(position: int) -> bool:
     return position % 3 == 1
 
 
+CAN = can()
 TRUTH = {n for n in range(1_024) if odd(n)}
 
 
@@ -67,19 +72,20 @@ class Hand:
     def __init__(
         self,
         folder: Path,
-        *ways: InHouse,
+        *ways: Way,
         alias: str = "alice",
         policy: LocalPolicy | None = None,
         scans: Scans | None = None,
         hour: Callable[[], int] = lambda: 12,
         clock: Callable[[], float] = lambda: NOW,
+        can: Capabilities = CAN,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.scans = scans or Scans(alias, odd)
         self.spool = Spool(folder / "spool.db")
         self.agent = Agent(
-            alias, ways, self.scans, self.spool, policy or LocalPolicy(10.0, probes=frozenset({"tcp_synscan"})), can(),
-            folder=folder, hits="t.hits.v1", clock=clock, hour=hour,
+            alias, ways, self.scans, self.spool, policy or LocalPolicy(10.0, probes=frozenset({"tcp_synscan"})), can,
+            folder=folder, topics=("t.hits.v1",), clock=clock, hour=hour,
         )  # fmt: skip
         self.stopping = asyncio.Event()
         self.task = asyncio.create_task(self.agent.run(self.stopping))
@@ -178,6 +184,16 @@ async def test_a_line_that_fails_before_and_after_loses_nothing(house: House, tm
     finally:
         await hand.kill()
     assert set(found(house)) == TRUTH
+
+
+async def test_a_coordinator_is_greeted_once(house: House, tmp_path: Path) -> None:
+    """Whoever comes first, who asks or who hands over: a second greeting would give back what came after the first."""
+    way, spool = InHouse(house, "alice"), Spool(tmp_path / "s.db")
+    link = Link(way, spool, CAN, lambda: NOW)
+    await asyncio.gather(link.hello(), link.hello(), link.lease())
+    said = [change.body["event"] for change in house.state.things("trace") if change.body]
+    assert (said.count("hello"), said.count("leased"), said.count("returned")) == (1, 1, 0)
+    spool.close()
 
 
 async def test_a_coordinator_that_is_killed_again_and_again(house: House, tmp_path: Path) -> None:
@@ -374,6 +390,104 @@ async def test_who_opts_out_is_left_alone_by_the_slice_under_way_and_by_those_to
     await hand.stop()
 
 
+async def test_its_own_lists_hold_at_once_and_what_they_name_is_given_to_another(house: House, tmp_path: Path) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    hand.scans.hold = asyncio.Event()
+    await until(lambda: hand.scans.probed)
+    assert max(hand.scans.probed) < 20
+    hand.scans.lingers = 2  # what it leaves out of these, nobody was told of
+    hand.agent.forbid(NetSet.parse(["10.0.0.20-10.0.1.255"], "test"))
+    await until(lambda: house.coordinator.ledger.jobs["town"].positions == 1_024)
+    assert set(hand.scans.probed) == {n for n in range(1_024) if not 20 <= n < 512}
+    ends = [change.body["event"] for change in house.state.things("trace") if change.body]
+    assert "returned" in ends, "the slice under way ends where nobody had been told of it"
+    assert not house.coordinator.ledger.jobs["town"].ended
+    hand.agent.forbid(NetSet())
+    other = Hand(tmp_path / "b", InHouse(house, "bob"), alias="bob")
+    await complete(house)
+    assert sorted(other.scans.probed) == list(range(20, 512))
+    for one in (hand, other):
+        await one.stop()
+    assert set(found(house)) == TRUTH
+
+
+async def test_lists_that_name_nobody_of_the_slice_do_not_end_it(house: House, tmp_path: Path) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    hand.scans.hold = asyncio.Event()
+    await until(lambda: hand.scans.probed)
+    hand.agent.forbid(NetSet.parse(["192.0.2.0/24"], "test"))
+    hand.scans.hold.set()
+    await complete(house)
+    await hand.stop()
+    assert sorted(hand.scans.probed) == list(range(1_024))
+    assert sorted(found(house)) == sorted(TRUTH)
+    ends = [change.body["event"] for change in house.state.things("trace") if change.body]
+    assert "returned" not in ends
+
+
+async def test_a_work_with_grabs_that_it_was_given_all_the_same_goes_back_with_the_reason(
+    tmp_path: Path, authority: ca.Authority
+) -> None:
+    house = House(tmp_path, authority)
+    await house.begin("alice", "bob", work=work(banner=BannerGrab()))
+    liar = Hand(tmp_path / "a", InHouse(house, "alice"), can=can(grabs=("banner",)))
+    await until(lambda: any(part.refused for part in house.coordinator.ledger.parts.values()))
+    may = LocalPolicy(10.0, probes=frozenset({"tcp_synscan"}), grabs=frozenset({"banner"}))
+    other = Hand(tmp_path / "b", InHouse(house, "bob"), alias="bob", policy=may, can=can(grabs=("banner",)))
+    await complete(house)
+    said = [change.body for change in house.state.things("trace") if change.body and change.body["event"] == "refused"]
+    assert "banner is not grabbed from here" in said[0]["detail"]
+    assert (liar.scans.probed, sorted(other.scans.probed)) == ([], list(range(1_024)))
+    for one in (liar, other):
+        await one.stop()
+    house.state.close()
+
+
+async def test_a_slice_that_cannot_be_begun_here_is_given_back(house: House, tmp_path: Path) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    good = hand.scans.scan
+    tries = []
+
+    def scan(*args: object, **more: object) -> object:
+        tries.append(1)
+        if len(tries) < 3:
+            raise UsageError("work", None, "not here")
+        return good(*args, **more)  # type: ignore[arg-type]
+
+    hand.scans.scan = scan  # type: ignore[method-assign,assignment]
+    await complete(house)
+    await hand.stop()
+    assert set(found(house)) == TRUTH
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_over_real_tls_an_agent_of_another_version_and_one_whose_certificate_has_ended(
+    tmp_path: Path, authority: ca.Authority, monkeypatch: pytest.MonkeyPatch, over: bool
+) -> None:
+    house = House(tmp_path, authority)
+    house.now = dt.datetime.now(dt.UTC).timestamp()
+    identity = ca.Identity(tmp_path / "alice")
+    key, request = ca.request("alice")
+    made = dt.datetime.fromtimestamp(house.now, dt.UTC) - dt.timedelta(days=ca.CERTIFICATE_DAYS if over else 0)
+    pem, serial, ends = authority.agent(request, "alice", made)
+    for path, content in ((identity.key, key), (identity.certificate, pem), (identity.authority, authority.pem)):
+        ca.write_private(path, content)
+    row = (serial, "alice", made.timestamp(), ends)
+    house.state.file.write_sync(lambda c: c.execute("INSERT INTO fleet_certificates VALUES (?, ?, ?, ?, NULL)", row))
+    await house.begin(work=work())
+    monkeypatch.setattr(links, "PROTOCOL", links.PROTOCOL if over else 1)
+    server = Server(house.coordinator.handle, ca.Identity(authority.folder), "127.0.0.1", 0)
+    way = Client(f"https://localhost:{await server.start()}", identity)
+    hand = Hand(tmp_path / "a", way)
+    said = "certificate of alice has ended: enrol again" if over else "the agent is too old"
+    with pytest.raises(HostError, match=said):
+        await asyncio.wait_for(hand.task, 30)
+    assert hand.scans.probed == []
+    hand.spool.close()
+    await server.close()
+    house.state.close()
+
+
 async def test_a_coordinator_that_speaks_nonsense_does_no_harm(
     house: House, tmp_path: Path, authority: ca.Authority
 ) -> None:
@@ -413,7 +527,7 @@ async def test_enrolling(house: House, authority: ca.Authority) -> None:
     house.state.add_token(hashed, "carol", NOW + 10)
     way = InHouse(house, "")
     way.alias = None  # type: ignore[assignment]
-    _, request = ca.request("x")
+    _, request = ca.request("carol")
     assert (await enrol(way, token, request)).certificate.startswith("-----BEGIN CERTIFICATE")
     with pytest.raises(UsageError, match="used already"):
         await enrol(way, token, request)

@@ -51,6 +51,24 @@ def test_openssl_takes_the_chain_and_the_name(folder: Path, tmp_path: Path) -> N
     assert done.returncode != 0, "an agent could play the coordinator"
 
 
+def test_the_name_that_was_asked_for(folder: Path) -> None:
+    assert ca.alias_asked(ca.request("bob")[1]) == "bob"
+    for wrong in (b"", b"rubbish", ca.Authority(folder).pem):
+        with pytest.raises(ValueError, match="signing request"):
+            ca.alias_asked(wrong)
+
+
+def test_a_certificate_that_has_ended_says_when(folder: Path, tmp_path: Path) -> None:
+    identity = ca.Identity(tmp_path)
+    pem, _, _ = ca.Authority(folder).agent(ca.request("alice")[1], "alice", NOW)
+    ca.write_private(identity.certificate, pem)
+    assert ca.ended(identity, NOW) == ""
+    end = NOW + dt.timedelta(days=ca.CERTIFICATE_DAYS)
+    assert ca.ended(identity, end) == f"{end:%Y-%m-%d}"
+    with pytest.raises(UsageError, match="cannot be read"):
+        ca.ended(ca.Identity(tmp_path / "none"), NOW)
+
+
 def test_the_alias_is_the_tokens_and_not_what_the_request_says(folder: Path) -> None:
     key, request = ca.request("root")
     pem, serial, ends = ca.Authority(folder).agent(request, "alice", NOW)

@@ -43,10 +43,11 @@ def why(answer: Answer) -> str:
     return messages.parse(messages.Problem, answer.body).error
 
 
-async def test_the_skew_of_a_clock_is_told(house: House) -> None:
+async def test_the_skew_of_a_clock_is_told(house: House, caplog: pytest.LogCaptureFixture) -> None:
     hello = messages.Hello(protocol=PROTOCOL, capabilities=can(), clock=NOW + 3)
     welcome = messages.parse(messages.Welcome, (await house.say("alice", "hello", hello)).body)
     assert (welcome.skew, welcome.timeout) == (3.0, 60.0)
+    assert "agent alice: its clock is +3.0 s off ours" in caplog.text
 
 
 async def test_results_come_to_the_log_before_they_are_acknowledged(house: House) -> None:
@@ -214,10 +215,57 @@ async def test_another_protocol_is_refused_and_the_older_side_named(house: House
         assert f"the {older} is too old" in why(answer)
 
 
+async def test_of_a_greeting_of_another_version_only_the_version_is_read(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = b'{"protocol": 99, "capabilities": {"telepathy": true}, "more": []}'
+    answer = await house.say("alice", "hello", body)
+    assert (answer.status, why(answer)) == (
+        426, f"protocol 99 of the agent, {PROTOCOL} of the coordinator: the coordinator is too old"
+    )  # fmt: skip
+    assert "agent alice is not taken: protocol 99" in caplog.text
+    assert (await house.say(None, "enrol", body)).status == 426
+    assert (await house.say("alice", "hello", b'{"capabilities": 1}')).status == 400
+
+
+async def test_an_alias_that_is_another_agents(
+    house: House, authority: ca.Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    token, hashed = ca.new_token(authority.fingerprint)
+    house.state.add_token(hashed, "carol", NOW + 10)
+    for name, status in (("alice", 409), ("carol", 200)):
+        _, request = ca.request(name)
+        answer = await house.say(
+            None, "enrol", messages.Enrol(protocol=PROTOCOL, token=token, request=request.decode())
+        )
+        assert answer.status == status, "the token is not spent by the wrong one"
+        if status == 409:
+            assert why(answer) == "the token is of the alias carol; 'alice' takes a token of its own"
+    assert "somebody would be called 'alice' with its token" in caplog.text
+
+
+async def test_an_agent_whose_certificate_has_ended_is_cut_off_and_both_sides_say_why(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    slice = await leased(house, "alice")
+    house.state.file.write_sync(
+        lambda c: c.execute("UPDATE fleet_certificates SET ends = ? WHERE alias = 'alice'", (NOW + 5,))
+    )
+    assert await house.coordinator.tick() == frozenset()
+    house.now += 5
+    assert await house.coordinator.tick() == {"alice"}
+    assert slice.token not in house.coordinator.ledger.leases
+    for _ in range(2):
+        answer = await progress(house, "alice", slice, slice.last)
+        assert answer.status == 403
+        assert why(answer) == "the certificate of alice has ended: enrol again (longline agent --token)"
+    assert caplog.text.count("its certificate has ended; longline fleet enrol alice") == 1
+
+
 async def test_a_token_makes_a_certificate_once(house: House, authority: ca.Authority) -> None:
     token, hashed = ca.new_token(authority.fingerprint)
     house.state.add_token(hashed, "carol", NOW + 10)
-    key, request = ca.request("anything")
+    key, request = ca.request(ca.ANY_ALIAS)
     enrol = messages.Enrol(protocol=PROTOCOL, token=token, request=request.decode())
     answer = await house.say(None, "enrol", enrol)
     assert answer.status == 200

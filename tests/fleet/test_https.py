@@ -91,6 +91,21 @@ async def test_a_certificate_of_another_authority_does_not_come_in(
     await client.close()
 
 
+async def test_a_certificate_of_ours_that_has_ended_is_for_the_coordinator_to_refuse(
+    server: Server, heard: Heard, authority: ca.Authority, tmp_path: Path
+) -> None:
+    """In words: a handshake that breaks says nothing to either side."""
+    identity = ca.Identity(tmp_path)
+    key, request = ca.request("alice")
+    pem, serial, _ = authority.agent(request, "alice", dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+    for path, content in ((identity.key, key), (identity.certificate, pem), (identity.authority, authority.pem)):
+        ca.write_private(path, content)
+    client = Client(f"https://localhost:{server.port}", identity)
+    assert (await client.post("/v1/x", b""))[0] == 200
+    assert heard.requests[0][1] == serial
+    await client.close()
+
+
 async def test_who_is_not_our_coordinator_is_told_nothing(server: Server, heard: Heard, tmp_path: Path) -> None:
     other = ca.Authority.make(tmp_path / "other", dt.datetime.now(dt.UTC))
     identity, _ = enrolled(other, tmp_path / "alice")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stages.fleet.ledger import ASIDE_SECONDS, LOSSES, PRESENT, Fenced, Ledger, Wrong
 from stages.fleet.messages import Slice
 from stages.fleet.things import Change
+from stages.fleet.work import BannerGrab, TlsGrab
 from tests.fleet.material import DIGEST, NOW, can, shown, work
 
 TIMEOUT = 60.0
@@ -449,3 +450,63 @@ def test_whatever_agents_do_the_union_is_exact_and_nothing_is_done_twice(seed: i
     assert job.ended
     assert job.coverage().complete
     assert job.coverage().twice == 0
+
+
+def test_a_scan_that_wants_grabs_goes_to_who_may_grab() -> None:
+    books = ledger(banner=BannerGrab(), tls=TlsGrab())
+    assert books.waits_for("town", NOW) == "an agent"
+    for alias, may in (("alice", ()), ("bob", ("banner",))):
+        books.hello(alias, can(grabs=may), NOW, (), NOW)
+        assert books.lease(alias, NOW) == "nothing that fits"
+    assert books.waits_for("town", NOW) == "an agent that grabs banner or grabs tls"
+    books.hello("carol", can(grabs=("banner", "tls")), NOW, (), NOW)
+    assert books.waits_for("town", NOW) == ""
+    assert leased(books, "carol").work.grabs == ("banner", "tls")
+    assert books.waits_for("town", NOW + PRESENT + TIMEOUT) == "an agent", "who was not heard for long is not here"
+
+
+def test_what_a_scan_waits_for() -> None:
+    books = ledger(probe="udp")
+    books.hello("alice", can(), NOW, (), NOW)
+    assert books.waits_for("town", NOW) == "an agent that does probe module udp"
+    books.hello("bob", can(probes=("udp",)), NOW, (), NOW)
+    assert books.waits_for("town", NOW) == ""
+    books.refuse("bob", leased(books, "bob").token, "not here", NOW)
+    assert books.waits_for("town", NOW) == "", "of what it has not refused there is more"
+    while not isinstance(given := books.lease("bob", NOW), str):
+        books.refuse("bob", given.token, "not here", NOW)
+    assert books.waits_for("town", NOW) == "an agent that does probe module udp or may scan it"
+    books.agents["bob"].aside = NOW + 1
+    assert books.waits_for("town", NOW) == "an agent that does probe module udp"
+    books.stop("town", "enough", NOW)
+    assert books.waits_for("town", NOW) == ""
+
+
+def test_a_sample_goes_to_who_may_not_grab_too_and_is_only_scanned() -> None:
+    books = ledger(banner=BannerGrab())
+    books._rng = random.Random(1)
+    books.hello("alice", can(grabs=("banner",)), NOW, (), NOW)
+    books.hello("bob", can(), NOW, (), NOW)
+    slice = leased(books, "alice")
+    at(books, "alice", slice, slice.last)
+    sample = leased(books, "bob")
+    assert books.leases[sample.token].check == "alice"
+    assert sample.work == slice.work.bare()
+    assert books.lease("bob", NOW) == "nothing that fits"
+
+
+def test_what_an_agent_may_grab_is_kept_and_an_old_file_is_read() -> None:
+    books = ledger()
+    books.hello("alice", can(grabs=("tls",)), NOW, (), NOW)
+    kept = books.take_changes()
+    again = Ledger(timeout=TIMEOUT)
+    again.restore(kept)
+    assert again.agents["alice"].grabs == ("tls",)
+    old = Ledger(timeout=TIMEOUT)
+    for change in kept:
+        if change.table == "agents" and change.body is not None:
+            del change.body["grabs"]
+        if change.table == "jobs" and change.body is not None:
+            del change.body["work"]["banner"], change.body["work"]["tls"]
+    old.restore(kept)
+    assert (old.agents["alice"].grabs, old.jobs["town"].work) == ((), work())

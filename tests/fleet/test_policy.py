@@ -4,10 +4,12 @@ import pytest
 
 from stages.core.errors import UsageError
 from stages.core.netset import NetSet
-from stages.fleet.policy import Hours, LocalPolicy
+from stages.fleet.policy import Hours, LocalPolicy, connections_of
+from stages.fleet.work import BannerGrab, TlsGrab
 from tests.fleet.material import work
 
 TCP = frozenset({"tcp_synscan"})
+BOTH = frozenset({"banner", "tls"})
 
 
 def nets(*texts: str) -> NetSet:
@@ -39,6 +41,13 @@ def test_no_hours(text: str) -> None:
         (LocalPolicy(9.0, probes=TCP, ports=frozenset({80})), {}, ""),
         (LocalPolicy(9.0, probes=TCP, syn_per_target=3), {"retries": 2}, ""),
         (LocalPolicy(9.0, probes=TCP, syn_per_target=3), {"retries": 1, "probes": 2}, "4 probes to one target"),
+        (LocalPolicy(9.0, probes=TCP), {"banner": BannerGrab()}, "banner is not grabbed from here"),
+        (LocalPolicy(9.0, probes=TCP, grabs=BOTH), {"banner": BannerGrab(), "tls": TlsGrab()}, ""),
+        (
+            LocalPolicy(9.0, probes=TCP, grabs=BOTH, syn_per_target=2),
+            {"banner": BannerGrab(ports="*"), "tls": TlsGrab(ports="80")},
+            "1 probes and 3 connections to one target, at most 2",
+        ),
     ],
 )
 def test_what_is_refused_and_why(policy: LocalPolicy, asked: dict[str, object], said: str) -> None:
@@ -70,3 +79,18 @@ def test_more_networks_than_can_be_said() -> None:
     policy = LocalPolicy(9.0, nets(*(f"10.{n >> 7}.{n & 127}.1" for n in range(10_001))), TCP)
     with pytest.raises(ValueError, match="10001 networks"):
         policy.skipped(work(ranges=("10.0.0.0/8",)), None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "port", "count"),
+    [
+        ({}, 80, 0),
+        ({"banner": BannerGrab()}, 80, 1),
+        ({"banner": BannerGrab()}, 443, 0),
+        ({"tls": TlsGrab()}, 443, 2),
+        ({"tls": TlsGrab(mode="full")}, 443, 1),
+        ({"tls": TlsGrab(max_connections=4), "banner": BannerGrab(ports="443")}, 443, 5),
+    ],
+)
+def test_connections_to_one_port(asked: dict[str, object], port: int, count: int) -> None:
+    assert connections_of(work(**asked), port) == count

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.bus.base import Output
+from stages.core.bus.memory import MemoryBus
 from stages.fleet.spool import Spool, Spooling
 
 HERE, THERE = "https://here:1", "https://there:1"
@@ -106,9 +107,9 @@ async def test_the_scanners_hits_are_spooled_in_bounded_batches(
 ) -> None:
     monkeypatch.setattr("stages.fleet.spool.MAX_RESULTS", 10)
     spool, kept = Spool(tmp_path / "s.db"), io.BytesIO()
-    publisher = Spooling(spool, HERE, 7, "t.hits.v1", kept)
+    publisher = Spooling(spool, HERE, 7, ("t.hits.v1", "t.tls.v1"), kept)
     await publisher.start()
-    lines = [Output("t.hits.v1", b"", b"abcd"), Output("t.scans.v1", b"", b"start"), Output("t.hits.v1", b"", b"efgh")]
+    lines = [Output("t.hits.v1", b"", b"abcd"), Output("t.scans.v1", b"", b"start"), Output("t.tls.v1", b"", b"efgh")]
     await publisher.publish([*lines, Output("t.hits.v1", b"", b"ijkl")])
     await publisher.settle([Output("t.scans.v1", b"", b"end")], None, {})
     await publisher.close()
@@ -116,4 +117,25 @@ async def test_the_scanners_hits_are_spooled_in_bounded_batches(
     await spool.done(await spool.wait(HERE))
     assert (await spool.wait(HERE)).body == b"ijkl"
     assert kept.getvalue() == b"abcd\nefgh\nijkl\n"
+    spool.close()
+
+
+async def test_a_grab_commits_what_is_spooled_and_not_before(tmp_path: Path) -> None:
+    spool, bus = Spool(tmp_path / "s.db", most=10), MemoryBus(partitions=1)
+    source = bus.source(["t.hits.v1"], "grab")
+
+    async def nothing(_: object) -> None: ...
+
+    await source.start(nothing)
+    publisher = Spooling(spool, HERE, 7, ("t.banners.v1",))
+    await publisher.settle([Output("t.banners.v1", b"", b"x" * 8)], source, {("t.hits.v1", 0): 1})
+    assert bus.committed("grab") == {("t.hits.v1", 0): 1}
+    settling = asyncio.create_task(
+        publisher.settle([Output("t.banners.v1", b"", b"y" * 8)], source, {("t.hits.v1", 0): 2})
+    )
+    await asyncio.sleep(0.1)
+    assert bus.committed("grab") == {("t.hits.v1", 0): 1}, "the spool is full"
+    await spool.done(await spool.wait(HERE))
+    await settling
+    assert bus.committed("grab") == {("t.hits.v1", 0): 2}
     spool.close()

@@ -41,7 +41,8 @@ async def test_a_token_is_good_once_and_for_a_while(tmp_path: Path) -> None:
     assert await state.spend_token("h1", NOW + 11, "a0", NOW + 100) is None
     assert await state.spend_token("h1", NOW, "a1", NOW + 100) == "alice"
     assert await state.spend_token("h1", NOW, "a2", NOW + 100) is None
-    assert await state.good() == {"a1": "alice"}
+    assert await state.enrolled(NOW) == ({"a1": "alice"}, {})
+    assert await state.enrolled(NOW + 100) == ({}, {"a1": "alice"})
     state.close()
 
 
@@ -54,7 +55,7 @@ async def test_an_alias_is_taken_while_its_certificate_is_good(tmp_path: Path) -
     with pytest.raises(UsageError, match="alice"):
         state.add_token("h3", "alice", NOW + 10)
     assert state.revoke("alice", NOW + 1) == 1
-    assert await state.good() == {}
+    assert await state.enrolled(NOW) == await state.enrolled(NOW + 1_000) == ({}, {})
     state.add_token("h3", "alice", NOW + 10)
     assert state.revoke("nobody", NOW) == 0
     [row] = state.certificates()

@@ -7,7 +7,7 @@ import pytest
 
 from stages.core.errors import ListError
 from stages.core.netset import range_texts
-from stages.fleet.work import Work, netset, proof
+from stages.fleet.work import BannerGrab, TlsGrab, Work, netset, proof
 from tests.fleet.material import DIGEST, work
 
 
@@ -17,6 +17,13 @@ def test_it_comes_back_from_json_as_it_was() -> None:
     assert w.networks().size == 1_024
 
 
+def test_what_is_grabbed_comes_back_too_and_can_be_left_out() -> None:
+    w = work(banner=BannerGrab(say="ssh", ports="22"), tls=TlsGrab(mode="full"))
+    assert Work.model_validate_json(w.model_dump_json()) == w
+    assert w.grabs == ("banner", "tls")
+    assert (w.bare(), w.bare().grabs) == (work(), ())
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -24,7 +31,12 @@ def test_it_comes_back_from_json_as_it_was() -> None:
         ("ranges", ()), ("ranges", ("$(reboot)",)), ("ranges", ("10.0.0.0/8;",)), ("ports", "80;reboot"),
         ("probe", "../x"), ("probe", "a" * 41), ("probe_args", "x" * 5_000), ("seed", -1), ("seed", 1 << 64),
         ("seed", "1"), ("size", 0), ("size", 1 << 49), ("digest", "zz"), ("max_rate", 0.0), ("max_rate", float("nan")),
-        ("cooldown", 1e9), ("command", "nmap"),
+        ("cooldown", 1e9), ("command", "nmap"), ("banner", {"say": "rm -rf"}), ("banner", {"say": "./payload"}),
+        ("banner", {"data": "x"}), ("banner", {"ports": "80;reboot"}), ("banner", {"ports": "99999"}),
+        ("banner", {"ports": "9-1"}), ("banner", {"total_timeout": 61.0}), ("banner", {"read_timeout": 0.0}),
+        ("banner", {"max_bytes": 65_537}), ("tls", {"mode": "jarm"}), ("tls", {"max_connections": 5}),
+        ("tls", {"starttls": "telnet"}), ("tls", {"max_bytes": 1 << 20}), ("tls", {"rules": ["x"]}), ("tls", "yes"),
+        ("banner", {"ports": "1-65535," * 100}),
         ("approval", "a\nb"), ("operator", "\x1b[31m"), ("approval", "x" * 501),
     ],
 )  # fmt: skip

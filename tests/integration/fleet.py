@@ -90,13 +90,14 @@ class Ground:
         agent = Worker(self.town, self.folder, "agent", url, *more, name=alias, metrics=False, env=env, wrap=wrap)
         return self.crew.hire(agent).start()
 
-    def submit(self, scan: str = "town", **more: Any) -> None:
+    def submit(self, scan: str = "town", *sections: str, **more: Any) -> None:
+        """`sections`: more of them, as TOML."""
         settings = {
             "targets": list(self.town.spec.targets), "target_ports": ",".join(map(str, self.town.spec.ports)),
             "scan": scan, "cooldown_time": 2, **more,
         }  # fmt: skip
         lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
-        (self.folder / f"{scan}.toml").write_text("\n".join(["[scanner]", *lines]))
+        (self.folder / f"{scan}.toml").write_text("\n".join(["[scanner]", *lines, *sections]))
         self.say("campaign", "submit", f"{scan}.toml")
 
     def seen(self) -> dict[str, Any]:

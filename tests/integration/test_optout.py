@@ -14,7 +14,7 @@ from stages.simnet.network import Simnet
 from stages.sink.store import Collection
 from tests.integration import plans
 from tests.integration.fleet import Ground
-from tests.integration.stored import documents
+from tests.integration.stored import against_truth, assert_true, documents
 from tests.integration.workers import Crew, Worker, until
 
 #: Who asks: half of the town, so that many of its targets are still to come.
@@ -105,3 +105,29 @@ def test_every_agent_of_a_fleet_leaves_them_alone_too(town: Simnet, crew: Crew, 
         ground.complete()
         assert counter.value == then, "who asked was met again"
     ground.end(agents)
+
+
+@pytest.mark.slow
+def test_an_agents_own_list_reaches_its_scan_and_its_grabs_while_they_run(
+    town: Simnet, crew: Crew, tmp_path: Path
+) -> None:
+    (tmp_path / "block").write_text("# nobody yet\n")
+    ground = Ground(town, crew, tmp_path)
+    may = ("--grab", "banner,tls", "--per-host", "4", "--per-prefix", "0")
+    alice = ground.agent("alice", "--blocklist-file", "block", *may, rate=400)
+    with Counter(town) as counter:
+        ground.submit("town", '[bannergrab]\ndata = "http-req"\nwait = 1', "[tlsgrab]")
+        until(lambda: counter.value > 200, "they are met")
+        (tmp_path / "block").write_text(f"{LEAVE}  # my neighbours\n")
+        time.sleep(WITHIN)
+        then = counter.value
+        assert ground.scan()["done"] < 12_288
+        until(lambda: ground.scan()["waits_for"], "alice has done what she may")
+        assert counter.value == then, "who is on her list was met again"
+        assert ground.scan()["waits_for"] == "an agent that may scan it"
+        bob = ground.agent("bob", *may)
+        ground.complete()
+        assert counter.value > then
+    until(lambda: not against_truth(town, ground.store), "all is stored")
+    assert_true(town, ground.store)
+    ground.end([alice, bob])

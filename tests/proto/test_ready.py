@@ -30,3 +30,13 @@ def test_no_other_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError):
         ready.read(name)
+
+
+def test_what_comes_with_the_program_whatever_lies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = ready.read_shipped("http-req")
+    monkeypatch.chdir(tmp_path)
+    Path("http-req").write_bytes(b"mine")
+    assert ready.read_shipped("http-req") == theirs == ready.shipped("http-req").read_bytes()
+    for name in ("none", "../ready/http-req", "/etc/passwd"):
+        with pytest.raises(KeyError):
+            ready.shipped(name)

@@ -1,4 +1,5 @@
-"""Logs in the memory of this process, with everything a broker does to its clients: for tests.
+"""Logs in the memory of this process, with everything a broker does to its clients: for tests, and where a process
+hands records to itself.
 
 A `MemoryBus` holds named logs of partitions, and consumer groups with members. Joining and leaving rebalance a group
 eagerly, as aiokafka does: every member is asked to give back all it owns (`on_revoke`), then partitions are dealt anew
@@ -9,7 +10,8 @@ without a word, `rebalance` moves the partitions at will.
     bus = MemoryBus.named("test")
     source, publisher = bus.source(["hits"], "grab"), bus.publisher()
 
-Records are kept for the life of the bus, so that a test can look at all of them.
+Records are kept for the life of the bus, so that a test can look at all of them; with `keep` False only until all
+groups have committed them.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from stages.core.bus.base import DEFAULT_PARTITIONS, Chunk, OnRevoke, Output, Partition, Source, partition_of
 from stages.core.bus.batching import Headers, by_partition, joined, split
@@ -38,6 +40,9 @@ class Message:
     key: bytes
     value: bytes
     headers: Headers | None
+
+
+_GONE: Final = Message(b"", b"", None)
 
 
 @dataclass(slots=True)
@@ -62,9 +67,11 @@ class MemoryBus:
 
     _named: ClassVar[dict[str, MemoryBus]] = {}
 
-    def __init__(self, partitions: int = DEFAULT_PARTITIONS, bound: int | None = None) -> None:
+    def __init__(self, partitions: int = DEFAULT_PARTITIONS, bound: int | None = None, *, keep: bool = True) -> None:
         self.partitions = partitions
         self.bound = bound
+        self._keep = keep
+        self._let_go: dict[Partition, int] = {}  # offset before which nothing is kept
         self._logs: dict[str, list[list[Message]]] = {}
         self._groups: dict[str, _Group] = {}
         self._faults: list[_Fault] = []
@@ -237,10 +244,22 @@ class MemoryBus:
         )
         return max(waiting) >= self.bound
 
+    def _forget(self, at: Partition) -> None:
+        """What every group has committed leaves its offset only."""
+        topic, number = at
+        readers = [group.committed.get(at, 0) for group in self._groups.values() if topic in group.topics]
+        first, last = self._let_go.get(at, 0), min(readers, default=0)
+        if last > first:
+            self.log(topic)[number][first:last] = [_GONE] * (last - first)
+            self._let_go[at] = last
+
     def _commit(self, group: str, positions: Mapping[Partition, int]) -> None:
         self._reach()
         self._trip("commit", after=False)
         self._group(group).committed.update(positions)
+        if not self._keep:
+            for at in positions:
+                self._forget(at)
         self._room.set()
         self._trip("commit", after=True)
 

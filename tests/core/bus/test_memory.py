@@ -166,3 +166,16 @@ async def test_an_error_in_on_revoke_does_not_stop_the_group(caplog: pytest.LogC
     await source.start(broken)
     await started(bus)
     assert "on_revoke failed" in caplog.text
+
+
+async def test_what_all_have_committed_is_let_go_if_nobody_looks_at_it_again() -> None:
+    bus = MemoryBus(partitions=1, keep=False)
+    fast, slow, publisher = await started(bus, "fast"), await started(bus, "slow"), bus.publisher()
+    await publisher.publish(some(5))
+    await fast.commit(ends(await read(fast, 5)))
+    assert len(bus.lines(HITS)) == 5, "slow has still to read them"
+    await slow.commit(ends((await slow.poll(3, 1.0))[:3]))
+    assert len(bus.lines(HITS)) == 2
+    await publisher.publish(some(1))
+    assert len(await read(slow, 3)) == 3
+    assert bus.lag("slow") == 3, "offsets stay as they were"
