@@ -72,4 +72,5 @@ class WayContract:
         _, request = ca.request(ca.ANY_ALIAS)
         enrolled = await link.enrol(ways.way(None, authority), token, request)
         assert enrolled.certificate.startswith("-----BEGIN CERTIFICATE")
-        assert "carol" in (await house.state.good()).values()
+        good, _ = await house.state.enrolled(house.now)
+        assert "carol" in good.values()
