@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("longline.cli.agent")
 
-SECTIONS = ("agent", "lists")
+SECTIONS = ("agent", "lists", "orders")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,9 +117,10 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
 
     from stages.cli.slices import FleetScanner
     from stages.core.bus.base import Topics
+    from stages.core.heed import Heed, files_of_host, heeding
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
-    from stages.core.settings import ListSettings
+    from stages.core.settings import ListSettings, OrdersSettings
     from stages.fleet import ca
     from stages.fleet.agent import Agent
     from stages.fleet.https import Client
@@ -159,7 +160,9 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
                 hour=lambda: dt.datetime.now().astimezone().hour,
                 keep=keep,
             )
-            await agent.run(life.stopping)
+            async with heeding(Heed(files_of_host(loaded.get("orders", OrdersSettings).file))) as heed:
+                heed.listen(agent.heed)
+                await agent.run(life.stopping)
         return 0
 
     return launch(main)

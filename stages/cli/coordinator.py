@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from stages.cli.sections import add_settings, load_settings
 from stages.core.errors import LonglineError, UsageError
+from stages.core.netset import NetSet, range_texts
 from stages.core.reload import Signature, signature
+from stages.fleet.messages import MAX_OPTOUTS
 
 if TYPE_CHECKING:
     from stages.core.settings import Loaded
@@ -41,6 +43,7 @@ def carry_out(loaded: Loaded) -> int:
     from pathlib import Path
 
     from stages.cli.assembly import started, topics_of, watched
+    from stages.cli.heeding import heed_of, orders_of
     from stages.cli.slices import Layout
     from stages.core.bus.urls import open_publisher
     from stages.core.lifecycle import Life, launch
@@ -71,6 +74,7 @@ def carry_out(loaded: Loaded) -> int:
         coordinator = Coordinator(
             state, authority, ledger, publisher, topics, layout=Layout, clock=time.time, metrics=FleetMetrics(metrics)
         )
+        heed = heed_of(loaded, metrics, reads=False, more=[orders_of(fleet.state)])
         server = Server(coordinator.handle, ca.Identity(Path(fleet.folder)), *settings.address)
         checks = {"log": lambda: publisher.ready}
         try:
@@ -78,11 +82,14 @@ def carry_out(loaded: Loaded) -> int:
                 if not await started(publisher, life):
                     return 0
                 await coordinator.start()
+                if not await started(heed, life):
+                    return 0
+                heed.listen(coordinator.heed)
                 log.info("agents are welcome on port %d", await server.start())
                 watching, optouts = Watched(settings.watch, state), Optouts(settings.optout)
                 while not life.stopping.is_set():
                     await asyncio.to_thread(watching.look)
-                    coordinator.leave_alone(await asyncio.to_thread(optouts.read))
+                    coordinator.leave_alone(await asyncio.to_thread(optouts.read, heed.standing.networks))
                     server.cut(await coordinator.tick())
                     if server.fault is not None and server.fault.done():
                         server.fault.result()
@@ -93,6 +100,7 @@ def carry_out(loaded: Loaded) -> int:
                         pass
                 return 0
         finally:
+            await heed.close()
             await server.close()
             await publisher.close()
             await asyncio.to_thread(state.close)
@@ -107,12 +115,15 @@ class Optouts:
         """Raises UsageError for a file that cannot be read now."""
         self._file = file
         self._seen: Signature = None
-        self._networks: list[str] = []
+        self._networks = NetSet()
+        self._besides = NetSet()
         if file is not None:
             self._networks = self._read(file)
+        self._told = range_texts(self._networks.ranges_v4())
 
-    def read(self) -> list[str]:
-        """Blocks."""
+    def read(self, besides: NetSet | None = None) -> list[str]:
+        """Those of the file, and of standing orders. Blocks."""
+        before = self._networks
         if self._file is not None:
             try:
                 seen = signature(self._file)
@@ -121,22 +132,26 @@ class Optouts:
                     self._networks = self._read(self._file)
             except LonglineError as error:
                 log.error("%s is not read again, the old list stays in force: %s", self._file, error)
-        return self._networks
+        besides = besides if besides is not None else NetSet()
+        if self._networks is not before or besides is not self._besides:
+            self._besides = besides
+            told = range_texts(self._networks.union(besides).ranges_v4())
+            if len(told) > MAX_OPTOUTS:
+                log.error("%d networks want to be left alone, agents hear of the first %d", len(told), MAX_OPTOUTS)
+            self._told = told[:MAX_OPTOUTS]
+        return self._told
 
     @staticmethod
-    def _read(file: str) -> list[str]:
+    def _read(file: str) -> NetSet:
         from pathlib import Path
-
-        from stages.core.netset import NetSet, range_texts
-        from stages.fleet.messages import MAX_OPTOUTS
 
         try:
             text = Path(file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError("--optout", file, str(error)) from None
-        networks = range_texts(NetSet.parse(text.splitlines(), file).ranges_v4())
-        if len(networks) > MAX_OPTOUTS:
-            raise UsageError("--optout", file, f"{len(networks)} networks, at most {MAX_OPTOUTS}")
+        networks = NetSet.parse(text.splitlines(), file)
+        if (number := len(networks.ranges_v4())) > MAX_OPTOUTS:
+            raise UsageError("--optout", file, f"{number} networks, at most {MAX_OPTOUTS}")
         return networks
 
 

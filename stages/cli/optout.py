@@ -11,10 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stages.cli.sections import add_settings, load_settings
 from stages.core.errors import HostError, UsageError
 
 if TYPE_CHECKING:
+    from stages.core.orders import Verb
+    from stages.core.settings import BusSettings
     from stages.fleet.optout import Optout
+
+SECTIONS: Final = ("bus",)
+
+#: Of the log only where it is, and what its topics are called.
+OMIT: Final = ("from_", "to", "group", "member", "dead", "batch_lines", "max_log_bytes")
 
 ACTIONS: Final = {
     "add": "leave PREFIX alone from now on",
@@ -32,13 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", metavar="TEXT", default="the owner asked", help="why, for the record")
     parser.add_argument("--source", metavar="WORD", default="mail", help="how it came: mail, form, phone")
     parser.add_argument("--json", action="store_true", help="list: one JSON object a line")
+    add_settings(parser, *SECTIONS, omit=OMIT)
 
 
 def run(args: argparse.Namespace) -> int:
+    from stages.core.settings import PIPE, BusSettings
     from stages.fleet.optout import made, read
 
     if (args.action == "list") == bool(args.what):
         raise UsageError("PREFIX|FILE", None, "which" if not args.what else "list is of all")
+    bus = load_settings(args, *SECTIONS).get("bus", BusSettings)
     file = Path(args.file)
     if args.action == "list":
         return _list(_entries(file), as_json=args.json)
@@ -56,7 +67,24 @@ def run(args: argparse.Namespace) -> int:
             entries[:] = [entry for entry in entries if entry.network not in args.what]
         else:
             entries += [entry for entry in new if entry.network not in known]
+    if bus.url != PIPE:
+        _tell(bus, new, remove=args.action == "remove")
     return 0
+
+
+def _tell(bus: BusSettings, entries: list[Optout], *, remove: bool) -> None:
+    """Everybody who reads or writes the log. What is in the file is told again too: it may not have come through."""
+    import asyncio
+    import time
+
+    from stages.cli import ordering
+    from stages.core.orders import made
+
+    verb: Verb = "remove" if remove else "optout"
+    by, now = ordering.who(), int(time.time())
+    orders = [made(verb, "prefix", e.network, reason=e.reason, by=by, at=now) for e in entries]
+    asyncio.run(ordering.publish(bus.url, bus, orders))
+    sys.stderr.write(f"longline optout: {len(orders)} told to {bus.url}\n")
 
 
 def _list(entries: list[Optout], *, as_json: bool) -> int:

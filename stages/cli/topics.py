@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from stages.cli.sections import add_settings, load_settings
+from stages.core.bus.topics import is_orders
 from stages.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ LATER: Final = ("bannergrab", "tlsgrab")
 _MILLISECONDS: Final = 1_000
 _FOR_EVER: Final = "-1"
 
+#: How the settings begin that are about what is deleted in time: of orders the last ones are kept.
+_RETENTION: Final = "retention."
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = "; ".join(f"{action}: {text}" for action, text in ACTIONS.items())
@@ -42,11 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def wanted_of(bus: BusSettings, topics: TopicSettings) -> dict[str, Shape]:
     """All topics of the pipeline."""
     from stages.cli.assembly import topics_of
-    from stages.core.bus.kafka_options import configs_of
+    from stages.core.bus.kafka_options import configs_of, partitions_of
     from stages.core.bus.topic_plan import Shape
 
     named = topics_of(bus)
-    names = [named.hits, named.banners, named.tls, named.scans, named.dead]
+    names = [named.hits, named.banners, named.tls, named.scans, named.dead, named.orders]
     names += [named.later(stage) for stage in LATER] + [named.hits_of(scanner) for scanner in topics.scanners]
     more: dict[str, str] = {}
     if topics.retention is not None:
@@ -55,7 +59,14 @@ def wanted_of(bus: BusSettings, topics: TopicSettings) -> dict[str, Shape]:
         more["retention.bytes"] = str(topics.retention_bytes) if topics.retention_bytes else _FOR_EVER
     if topics.min_insync is not None:
         more["min.insync.replicas"] = str(topics.min_insync)
-    return {name: Shape(bus.partitions, bus.replication, {**configs_of(name), **more}) for name in names}
+    return {
+        name: Shape(
+            partitions_of(name, bus.partitions),
+            bus.replication,
+            configs_of(name) | {k: v for k, v in more.items() if not is_orders(name) or not k.startswith(_RETENTION)},
+        )
+        for name in names
+    }
 
 
 def run(args: argparse.Namespace) -> int:
@@ -125,7 +136,8 @@ async def _repartition(keeper: Keeper, bus: BusSettings, topics: TopicSettings, 
     from stages.cli.assembly import topics_of
 
     found = await keeper.found(wanted_of(bus, topics))
-    found.pop(topics_of(bus).dead, None)  # nobody owns prefixes of it
+    for name in (topics_of(bus).dead, topics_of(bus).orders):
+        found.pop(name, None)  # nobody owns prefixes of it
     if number is None or number < 1:
         raise UsageError("N", number, "how many partitions each topic is to have")
     larger = {name: shape.partitions for name, shape in found.items() if shape.partitions > number}

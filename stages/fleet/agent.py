@@ -17,6 +17,7 @@ from typing import IO, Final, Protocol
 from stages.core.bus.base import Publisher
 from stages.core.errors import HostError, LonglineError, Unavailable
 from stages.core.netset import NetSet
+from stages.core.orders import Standing
 from stages.core.routing import parse_ports
 from stages.fleet import messages
 from stages.fleet.link import Gone, Link, Way, why
@@ -44,7 +45,10 @@ class SliceScan(Protocol):
         """To its end, or until it is stopped. Raises LonglineError."""
 
     def stop(self) -> None:
-        """Send nothing more, soon."""
+        """Begin nothing more, soon."""
+
+    def halt(self) -> None:
+        """Send nothing more at all, at once."""
 
     def leave_alone(self, networks: NetSet) -> None:
         """These besides, from now on."""
@@ -94,8 +98,11 @@ class Agent:
         self.links = [Link(way, spool, can, clock) for way in ways]
         self.slices = 0
         self._scanning: SliceScan | None = None
+        self._under_way: tuple[Link, Slice] | None = None
+        self._standing = Standing()
         for link in self.links:
             link.on_optouts = self._heed
+            link.on_stopped = self._heed
         self._scanner, self._spool, self._policy = scanner, spool, policy
         self._folder, self._hits, self._keep, self._hour = folder, hits, keep, hour
         self._turn = 0
@@ -133,7 +140,7 @@ class Agent:
         """Ask the coordinators in turn, once; wait a little when none has anything."""
         loop = asyncio.get_running_loop()
         open_ = [link for link in self.links if not link.gone]
-        asleep = not self._policy.hours.contain(self._hour())
+        asleep = not self._policy.hours.contain(self._hour()) or self._standing.everything is not None
         for _ in range(len(open_)):
             self._turn += 1
             link = open_[self._turn % len(open_)]
@@ -160,6 +167,8 @@ class Agent:
         work = slice.work
         try:
             refusal = self._policy.refusal(work, parse_ports(work.ports, "ports") if work.ports else ())
+            if (order := self._standing.against(work.scan)) is not None:
+                refusal = order.text()
             digest = "" if refusal else await asyncio.to_thread(self._scanner.digest, work)
             skipped = self._policy.skipped(work, slice.only)
         except (ValueError, LonglineError) as error:
@@ -195,7 +204,7 @@ class Agent:
             publisher=Spooling(self._spool, link.url, token, self._hits, self._keep),
             checkpoint=checkpoint,
         )
-        self._scanning = scan
+        self._scanning, self._under_way = scan, (link, slice)
         self._heed()
         task = asyncio.create_task(scan.run(), name=f"slice {token}")
         failed = False
@@ -223,19 +232,28 @@ class Agent:
             for left in self._folder.glob(f"slice-{token}.checkpoint*"):
                 with suppress(OSError):
                     left.unlink()
-        self._scanning = None
+        self._scanning = self._under_way = None
         link.stopped.discard(token)
         self.slices += 1
         if failed:
             await _until(stopping, PAUSE)
 
+    def heed(self, standing: Standing) -> None:
+        """Orders of this host's user."""
+        self._standing = standing
+        self._heed()
+
     def _heed(self) -> None:
-        """Who told one coordinator to be left alone is left alone by us, whoever asks."""
-        if self._scanning is not None:
-            alone = NetSet()
-            for link in self.links:
-                alone = alone.union(link.optouts)
-            self._scanning.leave_alone(alone)
+        """Who told one coordinator to be left alone is left alone by us, whoever asks; and who says stop is heard."""
+        if self._scanning is None or self._under_way is None:
+            return
+        alone = self._standing.networks
+        for link in self.links:
+            alone = alone.union(link.optouts)
+        self._scanning.leave_alone(alone)
+        link, slice = self._under_way
+        if slice.token in link.stopped or self._standing.against(slice.work.scan) is not None:
+            self._scanning.halt()
 
     async def _show(self, link: Link, slice: Slice, scan: SliceScan, *, finished: bool) -> None:
         position = max(slice.first, min(scan.position, slice.last))

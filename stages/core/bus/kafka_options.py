@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stages.core.bus.base import DEFAULT_PARTITIONS
-from stages.core.bus.topics import is_side
+from stages.core.bus.topics import is_orders, is_side
 from stages.core.errors import UsageError
 
 #: Most bytes of a message in a topic of ours: Kafka's own default (message.max.bytes), which a record of
@@ -29,8 +29,13 @@ def configs_of(topic: str) -> dict[str, str]:
     """What a topic of ours is made with: Kafka's names of settings, and their values."""
     return {
         "max.message.bytes": str(MAX_DEAD_BYTES if is_side(topic) else MAX_MESSAGE_BYTES),
-        "cleanup.policy": "delete",
+        "cleanup.policy": "compact" if is_orders(topic) else "delete",
     }
+
+
+def partitions_of(topic: str, wanted: int) -> int:
+    """How many partitions a topic of ours is made with: orders stand in one row."""
+    return 1 if is_orders(topic) else wanted
 
 
 @dataclass(slots=True, frozen=True)
