@@ -158,6 +158,9 @@ class SliceOf:
         if self._scans.hold is not None:
             self._scans.hold.set()
 
+    def halt(self) -> None:
+        self.stop()
+
     async def run(self) -> None:
         while self.position < self._slice.last and not self._stopped:
             upto = min(self.position + self._scans.batch, self._slice.last)

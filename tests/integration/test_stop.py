@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -243,7 +242,7 @@ def test_orders_by_the_log_reach_scanner_and_grabs(
         assert all(worker.running for worker in workers)
         late = crew.hire(Worker(town, tmp_path, *GRAB, *log.words, "--group", "late", name="late", env=by_log.heard))
         before = sent.value
-        until(lambda: late.start() and late.ready, "one that comes late is ready")
+        crew.all_ready([late.start()])
         time.sleep(1)
         assert sent.value == before, "and sends nothing either"
         assert late.stop() == 143

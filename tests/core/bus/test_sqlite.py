@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.bus.base import Output, Publisher, Source
+from stages.core.bus.base import Broadcast, Output, Publisher, Source
 from stages.core.bus.memory import MemoryBus
-from stages.core.bus.sqlite import SqlitePublisher, SqliteSource, expect, forget, look
+from stages.core.bus.sqlite import SqliteBroadcast, SqlitePublisher, SqliteSource, expect, forget, look
 from stages.core.errors import HostError, UsageError
 from stages.core.sqlitefile import SqliteFile
 from tests.core.bus.contract import BANNERS, DEADLINE, HITS, BusContract, Harness, ends, lines, never, read
@@ -27,6 +27,9 @@ class SqliteHarness(Harness):
 
     def make_source(self, topics: Sequence[str], group: str) -> Source:
         return SqliteSource(self.path, topics, group)
+
+    def make_broadcast(self, topic: str) -> Broadcast:
+        return SqliteBroadcast(self.path, topic)
 
     def make_publisher(self) -> Publisher:
         return SqlitePublisher(self.path)
