@@ -201,6 +201,69 @@ def test_a_grab_ends_what_is_under_way_with_a_stopped_prefix(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["packet", "connect"])
+def test_a_scan_that_talks_ends_its_conversations_and_has_them_again(
+    town: Simnet, crew: Crew, tmp_path: Path, host: Operator, engine: str
+) -> None:
+    """By user-space TCP, and where that cannot be by ordinary connections."""
+    words = ["scan", *plans.targets(town), "-r", "1200", "-c", "2", "-e", "1", "--engine", engine, "--grab", "http-req"]
+    words += ["--wait", "2", "--read-timeout", "4", "-O", "hits", "-o", "out.jsonl", "--checkpoint", "scan.checkpoint"]
+    scan = crew.hire(Worker(town, tmp_path, *words, env=host.heard))
+    with Sent(town, EVERYBODY) as sent:
+        scan.start()
+        sent.under_way(1_000)
+        host.stop("--all")
+        sent.last_within()
+        assert scan.wait() == ORDERED, scan.tail()
+    host.stop("--all", "--lift")
+    assert scan.start().wait() == 0, scan.tail()
+    assert "Traceback" not in scan.text
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert {(r["ip"], r["port"]) for r in records if r["kind"] == "banner"} == there(town)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [("--all",), ("--prefix", LEAVE)], ids=["all", "prefix"])
+def test_user_space_tcp_is_ended_too_and_what_may_go_on_does(
+    town: Simnet, crew: Crew, tmp_path: Path, host: Operator, order: tuple[str, ...]
+) -> None:
+    """The scan leaves its connections open, a grab goes on with them."""
+    scan = [
+        "scan",
+        *plans.targets(town),
+        "-r",
+        "1200",
+        "-c",
+        "2",
+        "-e",
+        "1",
+        "--hold",
+        "--hold-time",
+        "20",
+        "-O",
+        "hits",
+    ]
+    grab = ["bannergrab", "--via", "raw", "--max-hit-age", "60", "-d", "http-req", "--wait", "2", "--read-timeout", "4"]
+    first = crew.hire(Worker(town, tmp_path, *scan, env=host.heard))
+    then = crew.hire(Worker(town, tmp_path, *grab, "--per-host", "4", "--per-prefix", "0", env=host.heard))
+    with Sent(town, order[-1] if "--prefix" in order else EVERYBODY) as sent, (tmp_path / "out").open("wb") as out:
+        first.start(stdout=subprocess.PIPE)
+        then.start(stdin=first.process.stdout, stdout=out)
+        until(lambda: then.metric("longline_bannergrab_connections_open") > 3, "they are talked with")
+        host.stop(*order)
+        sent.last_within()
+        assert first.wait() == (ORDERED if "--all" in order else 0), first.tail()
+        host.stop(*order, "--lift")
+        assert then.wait() == 0, then.tail()
+    assert "continued" not in then.text, "all went by user-space TCP until the order came"
+    said = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    assert len(said) == len({(one["ip"], one["port"]) for one in said})
+    assert {one["via"] for one in said} >= {"raw"}
+    left = {one["outcome"] == "blocked" for one in said if 8 <= int(one["ip"].split(".")[2]) <= 15}
+    assert True in left if "--prefix" in order else left == {False}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["packet", "connect"])
 def test_the_coordinator_stops_every_agent(town: Simnet, crew: Crew, tmp_path: Path, engine: str) -> None:
     operator = Operator(town, tmp_path, crew, "--fleet-state", "fleet.db")
     ground = Ground(town, crew, tmp_path)
