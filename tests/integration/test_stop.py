@@ -247,7 +247,10 @@ def test_user_space_tcp_is_ended_too_and_what_may_go_on_does(
     then = crew.hire(Worker(town, tmp_path, *grab, "--per-host", "4", "--per-prefix", "0", env=host.heard))
     with Sent(town, order[-1] if "--prefix" in order else EVERYBODY) as sent, (tmp_path / "out").open("wb") as out:
         first.start(stdout=subprocess.PIPE)
-        then.start(stdin=first.process.stdout, stdout=out)
+        pipe = first.process.stdout
+        assert pipe is not None
+        then.start(stdin=pipe, stdout=out)
+        pipe.close()
         until(lambda: then.metric("longline_bannergrab_connections_open") > 3, "they are talked with")
         host.stop(*order)
         sent.last_within()
