@@ -20,10 +20,10 @@ import logging
 import select
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from time import monotonic, time
-from typing import Final
+from typing import Any, Final
 
 import asyncio_dgram
 
@@ -52,17 +52,16 @@ class UdpDialer:
         """`on_end` is called from the running loop with batches of ended conversations."""
         self._on_end = on_end
         self._home = asyncio.get_running_loop()
-        self._generation = 0  #: what was begun before the last `abort_all` is not handed over
-        self._open = 0
+        self._held: set[Conversation] = set()  #: what is not among them any more is not handed over
         self._worker = _Worker(self._deliver)
 
     @property
     def in_flight(self) -> int:
-        return self._open
+        return len(self._held)
 
     @property
     def open(self) -> int:
-        return self._open
+        return len(self._held)
 
     def dial(
         self, host: str, port: int, dialogue: Dialogue, tag: object, *, connect_timeout: float, max_bytes: int
@@ -76,24 +75,29 @@ class UdpDialer:
             raise ValueError(f"{host!r} is not an address") from None
         confine.check_address(host)
         conversation = Conversation(host, port, dialogue, tag, connect_timeout, max_bytes)
-        self._open += 1
-        self._worker.begin(conversation, self._generation)
+        self._held.add(conversation)
+        self._worker.begin(conversation)
 
-    def _deliver(self, ended: list[tuple[Conversation, int]]) -> None:
+    def _deliver(self, ended: list[Conversation]) -> None:
         """From the worker's thread."""
         with suppress(RuntimeError):  # the loop that asked is closed: nobody waits
             self._home.call_soon_threadsafe(self._hand_over, ended)
 
-    def _hand_over(self, ended: list[tuple[Conversation, int]]) -> None:
-        batch = [conversation for conversation, generation in ended if generation == self._generation]
+    def _hand_over(self, ended: list[Conversation]) -> None:
+        batch = [conversation for conversation in ended if conversation in self._held]
         if batch:
-            self._open -= len(batch)
+            self._held.difference_update(batch)
             self._on_end(batch)
 
     def abort_all(self) -> None:
-        self._generation += 1
-        self._open = 0
-        self._worker.cancel()
+        self.recall(lambda tag: True)
+
+    def recall(self, which: Callable[[Any], bool]) -> list[Any]:
+        """As `Dialer.recall`; datagrams need no RST."""
+        gone = [conversation for conversation in self._held if which(conversation.tag)]
+        self._held.difference_update(gone)
+        self._worker.cancel(gone)
+        return [conversation.tag for conversation in gone]
 
     async def close(self) -> None:
         self.abort_all()
@@ -103,22 +107,22 @@ class UdpDialer:
 class _Worker:
     """The thread with the plain loop."""
 
-    def __init__(self, deliver: Callable[[list[tuple[Conversation, int]]], None]) -> None:
+    def __init__(self, deliver: Callable[[list[Conversation]], None]) -> None:
         self._deliver = deliver
         self._loop = asyncio.SelectorEventLoop()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._ended: list[tuple[Conversation, int]] = []
+        self._tasks: dict[Conversation, asyncio.Task[None]] = {}
+        self._ended: list[Conversation] = []
         self._errors: _Errors | None = None
         self._thread = threading.Thread(target=self._run, name="longline udp", daemon=True)
         self._thread.start()
 
     # -- from any thread
 
-    def begin(self, conversation: Conversation, generation: int) -> None:
-        self._loop.call_soon_threadsafe(self._begin, conversation, generation)
+    def begin(self, conversation: Conversation) -> None:
+        self._loop.call_soon_threadsafe(self._begin, conversation)
 
-    def cancel(self) -> None:
-        self._loop.call_soon_threadsafe(self._cancel)
+    def cancel(self, conversations: Sequence[Conversation]) -> None:
+        self._loop.call_soon_threadsafe(self._cancel, conversations)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -134,20 +138,20 @@ class _Worker:
         try:
             self._loop.run_forever()
         finally:
-            self._cancel()
-            self._loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
+            self._cancel(list(self._tasks))
+            self._loop.run_until_complete(asyncio.gather(*self._tasks.values(), return_exceptions=True))
             if self._errors is not None:
                 self._errors.close()
             # Transports close their sockets in a callback of the next turn.
             self._loop.run_until_complete(asyncio.sleep(0))
             self._loop.close()
 
-    def _begin(self, conversation: Conversation, generation: int) -> None:
+    def _begin(self, conversation: Conversation) -> None:
         task = self._loop.create_task(self._converse(conversation), name=f"udp {conversation.host}")
-        self._tasks.add(task)
+        self._tasks[conversation] = task
 
         def ended(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
+            del self._tasks[conversation]
             if task.cancelled():
                 return
             error = task.exception()
@@ -155,7 +159,7 @@ class _Worker:
                 conversation.fault = error
             if not self._ended:
                 self._loop.call_soon(self._flush)
-            self._ended.append((conversation, generation))
+            self._ended.append(conversation)
 
         task.add_done_callback(ended)
 
@@ -163,9 +167,10 @@ class _Worker:
         ended, self._ended = self._ended, []
         self._deliver(ended)
 
-    def _cancel(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+    def _cancel(self, conversations: Iterable[Conversation]) -> None:
+        for conversation in conversations:
+            if (task := self._tasks.get(conversation)) is not None:
+                task.cancel()
 
     async def _converse(self, conversation: Conversation) -> None:
         conversation.started = int(time() * _MICROSECONDS)

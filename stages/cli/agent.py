@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("longline.cli.agent")
 
-SECTIONS = ("agent", "lists", "politeness")
+SECTIONS = ("agent", "lists", "politeness", "orders")
 
 #: The rate that is typed is that of probes; connections are bounded by their number, and by host and network.
 OMIT = ("rate",)
@@ -139,12 +139,13 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
     from stages.cli.slices import FleetScanner
     from stages.cli.ways import place, way_to
     from stages.core.bus.base import Topics
+    from stages.core.heed import Heed, files_of_host, heeding
     from stages.core.lifecycle import Life, launch
     from stages.core.lists import read_lists
     from stages.core.logs import set_up
     from stages.core.reload import Reloader
     from stages.core.resolving import resolver
-    from stages.core.settings import BusSettings, ListSettings, PolitenessSettings
+    from stages.core.settings import BusSettings, ListSettings, OrdersSettings, PolitenessSettings
     from stages.fleet import ca
     from stages.fleet.agent import Agent
     from stages.fleet.settings import AgentSettings
@@ -199,7 +200,9 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
             )
             reloader.start(named=read.named)
             try:
-                await agent.run(life.stopping)
+                async with heeding(Heed(files_of_host(loaded.get("orders", OrdersSettings).file))) as heed:
+                    heed.listen(agent.heed)
+                    await agent.run(life.stopping)
             finally:
                 await reloader.close()
         return 0

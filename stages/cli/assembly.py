@@ -11,8 +11,9 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
+from stages.cli.heeding import heed_of, heeded
 from stages.core import expiry
 from stages.core.bus.base import Publisher, Source, Topics
 from stages.core.bus.urls import open_publisher, open_source
@@ -22,6 +23,8 @@ from stages.core.lag import looked_up
 from stages.core.lifecycle import Life, fit_concurrency, raise_descriptor_limit
 from stages.core.lists import Lists, read_lists
 from stages.core.metrics import Metrics
+from stages.core.netset import NetSet
+from stages.core.orders import Standing
 from stages.core.policy import Policy
 from stages.core.politeness import Limits
 from stages.core.reload import Reloader, counted
@@ -61,18 +64,25 @@ def limits_of(politeness: PolitenessSettings) -> Limits:
 
 
 class Guard:
-    """The address policies of this process; a reload of the lists reaches all of them."""
+    """The address policies of this process; a reload of the lists, and an order, reach all of them."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy  #: of stages whose records name single addresses
         self._all = [policy]
         self._newest: Lists | None = None
+        self._besides = NetSet()
 
     def also(self, policy: Policy) -> None:
         """Keep `policy` (a scan's) up to date too, from what was reloaded already."""
         if self._newest is not None:
             policy.update(self._newest)
+        policy.leave_alone(self._besides)
         self._all.append(policy)
+
+    def heed(self, standing: Standing) -> None:
+        self._besides = standing.networks
+        for policy in self._all:
+            policy.leave_alone(standing.networks)
 
     def update(self, lists: Lists) -> None:
         self._newest = lists
@@ -126,10 +136,14 @@ def expiring(loaded: Loaded, metrics: Metrics) -> None:
     expiry.watch(metrics, "kafka", loaded.get("bus", BusSettings).ssl_certificate_file)
 
 
-async def started(publisher: Publisher, life: Life) -> bool:
+class Starting(Protocol):
+    async def start(self) -> None: ...
+
+
+async def started(what: Starting, life: Life) -> bool:
     """Start it, however long a broker may be out of reach; False when told to stop before it was there."""
-    starting = asyncio.create_task(publisher.start(), name="publisher start")
-    stopping = asyncio.create_task(life.stopping.wait(), name="publisher start stopped")
+    starting = asyncio.create_task(what.start(), name="start")
+    stopping = asyncio.create_task(life.stopping.wait(), name="start stopped")
     try:
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
@@ -270,15 +284,23 @@ def sink_runner(loaded: Loaded, metrics: Metrics) -> Runner:
     )
 
 
-async def run_stage(life: Life, loaded: Loaded, make: Callable[[Policy, Metrics], Runner], name: str) -> int:
-    """One stage, from its start until its input ends or it is told to stop and has drained."""
+async def run_stage(
+    life: Life, loaded: Loaded, make: Callable[[Policy, Metrics], Runner], name: str, *, sends: bool = True
+) -> int:
+    """One stage, from its start until its input ends or it is told to stop and has drained. `sends`: it meets targets,
+    and heeds orders."""
     metrics = Metrics()
     async with guarded(loaded.get("lists", ListSettings), metrics) as guard:
         runner = make(guard.policy, metrics)
         life.on_stop(runner.stop)
+        heed = heed_of(loaded, metrics) if sends else None
         served = loaded.get("metrics", MetricsSettings)
         expiring(loaded, metrics)
-        async with watched(served, metrics, {name: lambda: runner.ready}), behind(served, [runner]):
+        async with (
+            watched(served, metrics, {name: lambda: runner.ready}),
+            behind(served, [runner]),
+            heeded(heed, guard, [runner]),
+        ):
             summary = await runner.run()
     log.info(
         "%s: %d taken, %d done, %d answered at intake, %d skipped, %d dead, %d left",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from stages.cli.sections import add_settings, load_settings
 from stages.core.errors import LonglineError, UsageError
+from stages.core.netset import NetSet, range_texts
 from stages.core.reload import Signature, signature
+from stages.fleet.messages import MAX_OPTOUTS
 
 if TYPE_CHECKING:
     from stages.core.lifecycle import Life
@@ -49,6 +51,7 @@ def carry_out(loaded: Loaded) -> int:
     from pathlib import Path
 
     from stages.cli.assembly import started, topics_of, watched
+    from stages.cli.heeding import heed_of, orders_of
     from stages.cli.slices import Layout
     from stages.core.bus.urls import open_publisher
     from stages.core.lifecycle import launch
@@ -90,6 +93,7 @@ def carry_out(loaded: Loaded) -> int:
         )
         identity = ca.Identity(Path(fleet.folder))
         server = Server(coordinator.handle, identity, *settings.address) if settings.address is not None else None
+        heed = heed_of(loaded, metrics, reads=False, more=[orders_of(fleet.state)])
         checks = {"log": lambda: publisher.ready}
         by_log, answering = None, None
         if settings.work is not None:
@@ -100,6 +104,9 @@ def carry_out(loaded: Loaded) -> int:
                 if not await started(publisher, life):
                     return 0
                 await coordinator.start()
+                if not await started(heed, life):
+                    return 0
+                heed.listen(coordinator.heed)
                 if server is not None:
                     log.info("agents are welcome on port %d", await server.start())
                 if by_log is not None:
@@ -107,7 +114,7 @@ def carry_out(loaded: Loaded) -> int:
                 watching, optouts = Watched(settings.watch, state), Optouts(settings.optout)
                 while not life.stopping.is_set():
                     await asyncio.to_thread(watching.look)
-                    coordinator.leave_alone(await asyncio.to_thread(optouts.read))
+                    coordinator.leave_alone(await asyncio.to_thread(optouts.read, heed.standing.networks))
                     gone = await coordinator.tick()
                     if server is not None:
                         server.cut(gone)
@@ -127,6 +134,7 @@ def carry_out(loaded: Loaded) -> int:
                 await asyncio.gather(answering, return_exceptions=True)
             if server is not None:
                 await server.close()
+            await heed.close()
             await publisher.close()
 
     return launch(main)
@@ -196,12 +204,15 @@ class Optouts:
         """Raises UsageError for a file that cannot be read now."""
         self._file = file
         self._seen: Signature = None
-        self._networks: list[str] = []
+        self._networks = NetSet()
+        self._besides = NetSet()
         if file is not None:
             self._networks = self._read(file)
+        self._told = range_texts(self._networks.ranges_v4())
 
-    def read(self) -> list[str]:
-        """Blocks."""
+    def read(self, besides: NetSet | None = None) -> list[str]:
+        """Those of the file, and of standing orders. Blocks."""
+        before = self._networks
         if self._file is not None:
             try:
                 seen = signature(self._file)
@@ -210,22 +221,26 @@ class Optouts:
                     self._networks = self._read(self._file)
             except LonglineError as error:
                 log.error("%s is not read again, the old list stays in force: %s", self._file, error)
-        return self._networks
+        besides = besides if besides is not None else NetSet()
+        if self._networks is not before or besides is not self._besides:
+            self._besides = besides
+            told = range_texts(self._networks.union(besides).ranges_v4())
+            if len(told) > MAX_OPTOUTS:
+                log.error("%d networks want to be left alone, agents hear of the first %d", len(told), MAX_OPTOUTS)
+            self._told = told[:MAX_OPTOUTS]
+        return self._told
 
     @staticmethod
-    def _read(file: str) -> list[str]:
+    def _read(file: str) -> NetSet:
         from pathlib import Path
-
-        from stages.core.netset import NetSet, range_texts
-        from stages.fleet.messages import MAX_OPTOUTS
 
         try:
             text = Path(file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError("--optout", file, str(error)) from None
-        networks = range_texts(NetSet.parse(text.splitlines(), file).ranges_v4())
-        if len(networks) > MAX_OPTOUTS:
-            raise UsageError("--optout", file, f"{len(networks)} networks, at most {MAX_OPTOUTS}")
+        networks = NetSet.parse(text.splitlines(), file)
+        if (number := len(networks.ranges_v4())) > MAX_OPTOUTS:
+            raise UsageError("--optout", file, f"{number} networks, at most {MAX_OPTOUTS}")
         return networks
 
 

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "coordinator": "give slices of scans to agents, and write what they find to a log",
     "agent": "scan slices for coordinators",
     "campaign": "scans for the fleet: submit, stop, how far they are",
+    "stop": "the emergency stop, for everything that sends; orders stand until they are lifted",
     "optout": "who wants to be left alone: a list with its reasons, for everything that sends",
     "notice": "the page that tells those who were scanned who, why, and how to be left alone",
     "fleet": "the fleet's certificates, and what its agents do now",

@@ -12,12 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stages.cli import optout_requests
+from stages.cli.sections import add_settings, load_settings
 from stages.core.errors import HostError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from stages.core.orders import Verb
+    from stages.core.settings import BusSettings
     from stages.fleet.optout import Optout
+
+SECTIONS: Final = ("bus",)
+
+#: Of the log only where it is, and what its topics are called.
+OMIT: Final = ("from_", "to", "group", "member", "dead", "batch_lines", "max_log_bytes")
 
 ACTIONS: Final = {
     "add": "leave PREFIX alone from now on",
@@ -42,17 +50,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--requests", metavar="FILE", default="notice.db", help="what longline notice keeps of its form"
     )
     parser.add_argument("--json", action="store_true", help="list, requests: one JSON object a line")
+    add_settings(parser, *SECTIONS, omit=OMIT)
 
 
 def run(args: argparse.Namespace) -> int:
+    from stages.core.settings import BusSettings
     from stages.fleet.optout import made, read
 
+    bus = load_settings(args, *SECTIONS).get("bus", BusSettings)
+    file = Path(args.file)
+
+    def put(new: Sequence[Optout]) -> None:
+        _put(file, new)
+        _tell(bus, new, "optout")
+
     if args.action in optout_requests.ACTIONS:
-        return optout_requests.run(args, lambda new: _put(Path(args.file), new))
+        return optout_requests.run(args, put)
     reason = REASON if args.reason is None else args.reason
     if (args.action == "list") == bool(args.what):
         raise UsageError("PREFIX|FILE", None, "which" if not args.what else "list is of all")
-    file = Path(args.file)
     if args.action == "list":
         return _list(_entries(file), as_json=args.json)
     date = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
@@ -62,14 +78,33 @@ def run(args: argparse.Namespace) -> int:
     else:
         new = [made(network, date, args.source, reason) for network in args.what]
     if args.action != "remove":
-        _put(file, new)
+        put(new)
         return 0
     with _changing(file) as entries:
         known = {entry.network for entry in entries}
         if missing := [network for network in args.what if network not in known]:
             raise UsageError("PREFIX", missing[0], f"is not in {file}")
         entries[:] = [entry for entry in entries if entry.network not in args.what]
+    _tell(bus, new, "remove")
     return 0
+
+
+def _tell(bus: BusSettings, entries: Sequence[Optout], verb: Verb) -> None:
+    """Everybody who reads or writes the log, if one is named. What is in the file is told again too: it may not have
+    come through."""
+    import asyncio
+    import time
+
+    from stages.cli import ordering
+    from stages.core.orders import made
+    from stages.core.settings import PIPE
+
+    if bus.url == PIPE:
+        return
+    by, now = ordering.who(), int(time.time())
+    orders = [made(verb, "prefix", e.network, reason=e.reason, by=by, at=now) for e in entries]
+    asyncio.run(ordering.publish(bus.url, bus, orders))
+    sys.stderr.write(f"longline optout: {len(orders)} told to {bus.url}\n")
 
 
 def _put(file: Path, new: Sequence[Optout]) -> None:

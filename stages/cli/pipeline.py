@@ -27,10 +27,12 @@ from stages.cli.assembly import (
     topics_of,
     watched,
 )
+from stages.cli.heeding import heed_of, heeded, leave_if_ordered
 from stages.core.bus.urls import open_publisher
 from stages.core.errors import LonglineError, UsageError
 from stages.core.lifecycle import Life
 from stages.core.metrics import Metrics
+from stages.core.orders import Orders
 from stages.core.resolving import resolver
 from stages.core.runner import Runner
 from stages.core.settings import BusSettings, ListSettings, Loaded, MetricsSettings, StoreSettings
@@ -114,6 +116,7 @@ class Pipeline:
         self._again = again
         self._view = view
         self._setup = setup
+        self._heed = Orders()
         self.state = State(Metrics())
 
     @property
@@ -160,8 +163,10 @@ class Pipeline:
             runners = self.state.runners
             self._make(runners, guard.policy, metrics)
             checks = {name: self._ready(runner) for name, runner in runners.items()}
+            self._heed = heed = heed_of(self._loaded, metrics)
+            sending = [runner for name, runner in runners.items() if name != "sink"]
             served = self._loaded.get("metrics", MetricsSettings)
-            async with watched(served, metrics, checks), behind(served, runners.values()):
+            async with watched(served, metrics, checks), behind(served, runners.values()), heeded(heed, guard, sending):
                 tasks = {
                     asyncio.create_task(runner.run(), name=f"run {name}"): name for name, runner in runners.items()
                 }
@@ -218,6 +223,10 @@ class Pipeline:
             if life.stopping.is_set():
                 return
             await asyncio.sleep(LOOK)
+        while not self._heed.standing.known:
+            if life.stopping.is_set():
+                return
+            await asyncio.sleep(LOOK)
         if not finished:
             await self._scan(life, on_policy)
         if not life.stopping.is_set():
@@ -228,7 +237,7 @@ class Pipeline:
         await publisher.start()
         self.state.scanning = True
         try:
-            return await scan(
+            summary = await scan(
                 self._scanner,
                 lists=self._loaded.get("lists", ListSettings),
                 publisher=publisher,
@@ -239,7 +248,10 @@ class Pipeline:
                 resume=not self._again,
                 on_policy=on_policy,
                 setup=self._setup,
+                orders=self._heed,
             )
+            leave_if_ordered(summary, self._heed.standing)
+            return summary
         finally:
             self.state.scanning = False
             await publisher.close()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stages.core.settings import Loaded
     from stages.net.privileges import Setup
 
-PLAIN = ("scanner", "lists", "store", "politeness", "runner", "metrics")
+PLAIN = ("scanner", "lists", "orders", "store", "politeness", "runner", "metrics")
 PREFIXED = {"bannergrab": "banner", "tlsgrab": "tls"}
 
 #: Of the log only its size is a question here: what it is, where it is and who reads it is the run's own affair.

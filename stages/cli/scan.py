@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from stages.core.settings import Loaded
     from stages.net.privileges import Setup
 
-SECTIONS = ("scanner", "grab", "continue", "zmap", "lists", "bus", "lag", "metrics")
+SECTIONS = ("scanner", "grab", "continue", "zmap", "lists", "orders", "bus", "lag", "metrics")
 
 #: What of `continue` is about the hits of another process.
 OF_CONSUMERS = ("via", "max_hit_age", "held_ports")
@@ -69,6 +69,7 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
     from stages.cli import zmap_ways
     from stages.cli.assembly import expiring, started, topics_of, watched
     from stages.cli.grabbing import onward_of
+    from stages.cli.heeding import heed_of, leave_if_ordered
     from stages.cli.overload import lagging_of, until_empty
     from stages.core.bus.urls import open_publisher
     from stages.core.lifecycle import Life, launch
@@ -101,6 +102,7 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
         of = None if onward.hold is None else onward.scanner
         lagging = lagging_of(loaded, publisher, of, counted.left_out.add)
         publisher = lagging or publisher
+        heed = heed_of(loaded, metrics, reads=False)
         ready = False
 
         def check() -> bool:
@@ -111,8 +113,10 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
             try:
                 if publisher is not None and not await started(publisher, life):
                     return 0
+                if not await started(heed, life):
+                    return 0
                 ready = True
-                await scan(
+                summary = await scan(
                     settings,
                     lists=lists,
                     publisher=publisher,
@@ -128,10 +132,13 @@ def carry_out(loaded: Loaded, setup: Setup) -> int:
                     zmap=loaded.get("zmap", ZmapSettings),
                     log_name=log_name,
                     plugins=plugins,
+                    orders=heed,
                 )
                 if lagging is not None:
                     await until_empty(lagging, life)
+                leave_if_ordered(summary, heed.standing)
             finally:
+                await heed.close()
                 if publisher is not None:
                     await publisher.close()
         return 0

@@ -38,6 +38,6 @@ def run(args: argparse.Namespace) -> int:
         if settings.purge:
             sys.stdout.write(f"{await purge(store, settings)} observations removed\n")
             return 0
-        return await run_stage(life, loaded, lambda _, metrics: sink_runner(loaded, metrics), "sink")
+        return await run_stage(life, loaded, lambda _, metrics: sink_runner(loaded, metrics), "sink", sends=False)
 
     return launch(main)

@@ -11,6 +11,7 @@ from stages.core.bus.base import Publisher, Topics
 from stages.core.errors import HostError, UsageError
 from stages.core.lists import Lists
 from stages.core.netset import NetSet, range_texts
+from stages.core.orders import Order, Orders, Standing
 from stages.core.policy import Policy
 from stages.core.resolving import resolver
 from stages.core.settings import ListSettings
@@ -184,6 +185,7 @@ class SliceOfScan:
         self._settings, self._slice, self._leave_alone = settings, slice, leave_alone
         self._publisher, self._checkpoint, self._topics, self._setup = publisher, checkpoint, topics, setup
         self._stop = asyncio.Event()
+        self._orders = Orders()
         self._metrics = ScannerMetrics()
         self._ended: int | None = None
         self._besides = NetSet()
@@ -223,6 +225,7 @@ class SliceOfScan:
             checkpoint=self._checkpoint,
             on_policy=self._scanning,
             setup=self._setup,
+            orders=self._orders,
         )
         return summary.position
 
@@ -241,6 +244,11 @@ class SliceOfScan:
 
     def stop(self) -> None:
         self._stop.set()
+        if self._grabs is not None:
+            self._grabs.stop()
+
+    def halt(self) -> None:
+        self._orders.tell(Standing((Order("stop", "all"),)))
         if self._grabs is not None:
             self._grabs.stop()
 

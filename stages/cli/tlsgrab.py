@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from stages.core.settings import Loaded
     from stages.net.privileges import Setup
 
-SECTIONS = ("tlsgrab", "continue", "bus", "lists", "politeness", "runner", "metrics")
+SECTIONS = ("tlsgrab", "continue", "bus", "lists", "orders", "politeness", "runner", "metrics")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -31,7 +31,8 @@ LATER: Final = ("bannergrab", "tlsgrab")
 _MILLISECONDS: Final = 1_000
 _FOR_EVER: Final = "-1"
 
-#: What is asked for records only: what a fleet says is never kept for longer than it is good for.
+#: What is asked for records only: what a fleet says is never kept for longer than it is good for, and of orders the
+#: last ones are kept.
 _RETENTION: Final = "retention."
 
 
@@ -45,12 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def wanted_of(bus: BusSettings, topics: TopicSettings) -> dict[str, Shape]:
     """All topics of the pipeline."""
     from stages.cli.assembly import topics_of
-    from stages.core.bus.kafka_options import configs_of
+    from stages.core.bus.kafka_options import configs_of, partitions_of
     from stages.core.bus.topic_plan import Shape
-    from stages.core.bus.topics import is_fleet
+    from stages.core.bus.topics import is_fleet, is_orders
 
     named = topics_of(bus)
-    names = [named.hits, named.banners, named.tls, named.scans, named.events, named.dead]
+    names = [named.hits, named.banners, named.tls, named.scans, named.events, named.dead, named.orders]
     names += [named.later(stage) for stage in LATER] + [named.hits_of(scanner) for scanner in topics.scanners]
     names += [named.agents, named.claims, named.work]
     more: dict[str, str] = {}
@@ -62,10 +63,12 @@ def wanted_of(bus: BusSettings, topics: TopicSettings) -> dict[str, Shape]:
         more["min.insync.replicas"] = str(topics.min_insync)
 
     def configs(name: str) -> dict[str, str]:
-        asked = {key: value for key, value in more.items() if not (is_fleet(name) and key.startswith(_RETENTION))}
-        return {**configs_of(name), **asked}
+        ours = is_fleet(name) or is_orders(name)
+        return configs_of(name) | {
+            key: value for key, value in more.items() if not (ours and key.startswith(_RETENTION))
+        }
 
-    return {name: Shape(bus.partitions, bus.replication, configs(name)) for name in names}
+    return {name: Shape(partitions_of(name, bus.partitions), bus.replication, configs(name)) for name in names}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -136,7 +139,8 @@ async def _repartition(keeper: Keeper, bus: BusSettings, topics: TopicSettings, 
     from stages.core.bus.topics import is_fleet
 
     found = await keeper.found(wanted_of(bus, topics))
-    found.pop(topics_of(bus).dead, None)  # nobody owns prefixes of it
+    for name in (topics_of(bus).dead, topics_of(bus).orders):
+        found.pop(name, None)  # nobody owns prefixes of it
     found = {name: shape for name, shape in found.items() if not is_fleet(name)}  # nor of these; and agents do not stop
     if number is None or number < 1:
         raise UsageError("N", number, "how many partitions each topic is to have")

@@ -7,6 +7,7 @@
     +- HostError             this host cannot (yet): permission, descriptors, disk; exit 1
     |  +- MissingCapability  names the capability and what works without it
     |  +- Confined           LONGLINE_CONFINE forbids sending there
+    |  +- Ordered            a standing order says to send nothing; exit 75
     |  +- ReaderGone         nobody reads our output any more; exit 141 and not a word
     +- Unavailable           broker or database out of reach; retry
     +- RecordError           one record is bad: to the dead letters with its reason; the stage goes on
@@ -70,6 +71,17 @@ class MissingCapability(HostError):
 
 class Confined(HostError):
     """LONGLINE_CONFINE is set and the destination is neither loopback nor inside a simulated network."""
+
+
+class Ordered(HostError):
+    """A standing order says to send nothing (`longline stop`): to be done again when it is lifted."""
+
+    exit_code = 75  #: sysexits(3) EX_TEMPFAIL
+
+    def __init__(self, what: str, order: str, name: str | None) -> None:
+        """`order`: as people read it; `name`: as it is typed, None: it was lifted meanwhile."""
+        lift = "the same command goes on" if name is None else f"longline stop --lift {name} lifts it"
+        super().__init__(f"{what}: {order}; {lift}")
 
 
 class ReaderGone(HostError):

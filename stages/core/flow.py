@@ -73,6 +73,7 @@ class Flow:
     ) -> None:
         self.error: Exception | None = None
         self.in_flight = 0
+        self.hold = False  #: nothing is begun, nor put off
         self.concurrency = concurrency
         self._stage = stage
         self._topics = topics
@@ -148,6 +149,9 @@ class Flow:
 
     def begin(self, now: float, epoch: int, feeds: Iterable[Feed]) -> bool:
         """Begin what may begin now. Returns whether more could begin at once, in another turn."""
+        if self.hold:
+            self._polite_since = None
+            return False
         self._once_more([job for job in self._retries.pop(now) if job.entry.span.state is _OURS], now)
         for feed, entry, chunk in self._held.pop(now):
             self._decode(feed, entry, chunk.lines, now)
@@ -176,7 +180,7 @@ class Flow:
     def put_off(self, now: float, epoch: int) -> None:
         """Send what politeness delays beyond the horizon to the later topic."""
         gate = self._gate
-        if gate is None or not self._put_off or not gate.waiting or now < self._overdue_at:
+        if gate is None or not self._put_off or not gate.waiting or now < self._overdue_at or self.hold:
             return
         self._overdue_at = now + OVERDUE_EVERY
         for job in gate.overdue(now, self._horizon):
@@ -185,6 +189,8 @@ class Flow:
 
     def next_at(self, now: float) -> float | None:
         """When to call `begin` or `put_off` again, if nothing ends or comes before."""
+        if self.hold:
+            return None
         times = [self._retries.next_at(), self._held.next_at()]
         gate = self._gate
         if gate is not None and gate.waiting:
@@ -274,6 +280,10 @@ class Flow:
             elif end is End.LOCAL:
                 local += 1
                 self._local(job, now)
+                continue
+            elif end is End.RECALLED:
+                if span.state is _OURS:
+                    self._offer(job.again(), now)
                 continue
             elif end is End.FURTHER:
                 if span.state is _OURS:

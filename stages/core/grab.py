@@ -4,6 +4,7 @@
     admit    on a blocklist: answered at once
     take     asked again whether it is blocked, then dialled
     on_end   conversations that have ended, in batches -> records
+    heed     standing orders: what is under way against one is ended by RST, and comes again when it may
 
 No task belongs to a connection: `take` gives jobs to an engine (`stages.net.dialing`), the engine hands conversations
 back. A grab says how it dials, what it makes of an ended conversation and of a refusal. What was our own fault (no
@@ -20,6 +21,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from stages.core.errors import Confined, RecordError
+from stages.core.orders import Standing
 from stages.core.outcome import DeadReason, Outcome
 from stages.core.records import Hit
 from stages.core.starved import leave_if_starved
@@ -36,6 +38,10 @@ Reader = Callable[[bytes, int], Hit | None]
 
 _MICROSECONDS: Final = 1_000_000
 
+#: Seconds for which a record of a stopped campaign is put off, again and again until the order is lifted: it holds up
+#: nobody else's, and of a million of them some ten thousand a second are looked at.
+POSTPONE: Final = 60.0
+
 
 class Engine(Protocol):
     """Holds conversations."""
@@ -45,6 +51,10 @@ class Engine(Protocol):
         """Sockets open now."""
 
     def abort_all(self) -> None: ...
+
+    def recall(self, which: Callable[[Any], bool]) -> list[Any]:
+        """End by RST what has a tag for which it holds; nothing of it is handed over. Returns the tags, and those of
+        others that had to be ended too."""
 
     async def close(self) -> None: ...
 
@@ -76,6 +86,7 @@ class Grab(ABC, Generic[E, C]):
         self._blocked = blocked
         self._opened = opened
         self._engine: E | None = None
+        self._standing = Standing()
 
     # -- each grab's own ----------------------------------------------------------------------------------------
 
@@ -134,12 +145,36 @@ class Grab(ABC, Generic[E, C]):
             if self._blocked(hit.ip):
                 job.done(self.refusal(hit, int(time() * _MICROSECONDS)), Outcome.BLOCKED)
                 continue
+            if self._standing.orders and self._standing.against(hit.scan) is not None:
+                self._put_back(job)
+                continue
             try:
                 self.dial(engine, job, hit)
             except OSError as error:
                 raise Confined(str(error)) from None
             except ValueError as error:
                 job.dead(DeadReason.TARGET, str(error))
+
+    def heed(self, standing: Standing) -> None:
+        """These orders stand now; the networks of them are in `blocked` already."""
+        self._standing = standing
+        if self._engine is not None and standing.orders:
+            for job in self._engine.recall(self._is_against):
+                self._put_back(job)
+
+    def _is_against(self, job: Job) -> bool:
+        hit: Hit = job.record
+        return self._standing.against(hit.scan) is not None or self._blocked(hit.ip)
+
+    def _put_back(self, job: Job) -> None:
+        """It may not go on now."""
+        hit: Hit = job.record
+        if self._blocked(hit.ip):
+            job.done(self.refusal(hit, int(time() * _MICROSECONDS)), Outcome.BLOCKED)
+        elif self._standing.everything is None and self._standing.against(hit.scan) is not None:
+            job.later(int((time() + POSTPONE) * _MICROSECONDS))
+        else:
+            job.recalled()
 
     def on_end(self, conversations: Sequence[C]) -> None:
         """For the engine: each of them once, from the loop."""

@@ -1,8 +1,8 @@
 """One record in flight, and what a stage is: a function from records to records, in batches.
 
 A stage never sees the log. The runner hands it jobs (`Stage.take`), and each job is finished by exactly one of `done`,
-`dead`, `local`, `later` and `further`, at any later time, from the thread of the event loop. Finishing is cheap: the
-job lays itself on the runner's desk, and the runner clears the desk once per turn of the loop.
+`dead`, `local`, `later`, `further` and `recalled`, at any later time, from the thread of the event loop. Finishing is
+cheap: the job lays itself on the runner's desk, and the runner clears the desk once per turn of the loop.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class End(IntEnum):
     LOCAL = 3
     LATER = 4
     FURTHER = 5
+    RECALLED = 6
 
 
 _OPEN: Final = End.OPEN
@@ -122,6 +123,10 @@ class Job:
         """Not finished: it needs another connection, as `record`, which waits at the gate for its turn."""
         self.record = record
         self._finish(End.FURTHER, "")
+
+    def recalled(self) -> None:
+        """Not finished, and not by its own fault: it is begun anew, one try older, as soon as it may be."""
+        self._finish(End.RECALLED, "")
 
     def again(self) -> Job:
         """The same record as a new job, one try older."""

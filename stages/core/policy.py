@@ -45,7 +45,7 @@ class Policy:
     """The decision of one process (or one scan in it). `update` swaps the lists; readers in any thread see the old
     lists or the new ones, never a mixture."""
 
-    __slots__ = ("_forbidden", "_lists", "_special", "generation", "lifted")
+    __slots__ = ("_besides", "_forbidden", "_lists", "_special", "generation", "lifted")
 
     def __init__(self, lists: Lists | None = None, *, lifted: Collection[str] = (), special: bool = True) -> None:
         """`lifted`: networks of the registries that are not blocked; unknown ones are ignored. `special` False: none
@@ -53,6 +53,7 @@ class Policy:
         self.lifted: tuple[str, ...] = tuple(sorted(network for network in lifted if is_special(network)))
         self.generation = 0  #: counts the updates
         self._special = default_blocks(self.lifted) if special else NetSet()
+        self._besides = NetSet()
         self.update(lists if lists is not None else Lists())
 
     @classmethod
@@ -71,12 +72,18 @@ class Policy:
 
     def update(self, lists: Lists) -> None:
         """Take new lists into force."""
-        forbidden = self._special.union(lists.block)
+        forbidden = self._special.union(lists.block).union(self._besides)
         if lists.allow is not None:
             forbidden = forbidden.union(NetSet.everything().minus(lists.allow))
         self._lists = lists
         self._forbidden = forbidden
         self.generation += 1
+
+    def leave_alone(self, networks: NetSet) -> None:
+        """These besides, from now on (`stages.core.orders`); others that were, no longer."""
+        if networks != self._besides:
+            self._besides = networks
+            self.update(self._lists)
 
     def blocked(self, ip: str) -> bool:
         """Whether `ip` must be left alone. Raises ValueError if it is no address."""
@@ -104,7 +111,7 @@ class Policy:
 
     def excluded(self, targets: NetSet) -> Excluded:
         """How many addresses of `targets` are left out, and why."""
-        blocklist = targets.intersect(self._lists.block)
+        blocklist = targets.intersect(self._lists.block.union(self._besides))
         rest = targets.minus(blocklist)
         special = rest.intersect(self._special)
         rest = rest.minus(special)

@@ -32,6 +32,7 @@ from stages.core.feed import Feed
 from stages.core.flow import NOT_BEFORE, Flow
 from stages.core.job import Desk, Job, Stage
 from stages.core.offsets import Offsets
+from stages.core.orders import Standing
 from stages.core.pacing import backoff
 from stages.core.politeness import Gate
 from stages.core.runner_metrics import RunnerMetrics
@@ -91,6 +92,13 @@ class Backed(Protocol):
 
     @property
     def ready(self) -> bool: ...
+
+
+@runtime_checkable
+class Heeding(Protocol):
+    """A stage that sends, and ends what an order is against."""
+
+    def heed(self, standing: Standing) -> None: ...
 
 
 @dataclass(slots=True, frozen=True)
@@ -189,6 +197,14 @@ class Runner:
         if not self._stopping:
             self._stopping = True
             self._over.set()
+
+    def heed(self, standing: Standing) -> None:
+        """Orders of a user's: while one stops all, or it is not known whether one does, nothing is begun; what is taken
+        waits, and is not committed."""
+        self._flow.hold = standing.everything is not None or not standing.known
+        if isinstance(self._stage, Heeding):
+            self._stage.heed(standing)
+        self._wake()
 
     @property
     def in_flight(self) -> int:

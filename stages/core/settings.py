@@ -294,6 +294,18 @@ class ListSettings(Section):
     poll: Seconds = opt(1.0, help="seconds between two looks whether a list file changed", gt=0, le=1)
 
 
+class OrdersSettings(Section):
+    """Orders: where standing orders of this host are read"""
+
+    file: str | None = opt(
+        None,
+        "--orders",
+        metavar="FILE",
+        help="orders of longline stop for this host; default: /var/lib/longline/orders.jsonl, where root gives them to"
+        " all, and the user's own in $XDG_STATE_HOME/longline",
+    )
+
+
 class RunnerSettings(Section):
     """Runner: the loop of a stage"""
 

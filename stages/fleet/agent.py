@@ -19,6 +19,7 @@ from typing import IO, Final, Protocol
 from stages.core.bus.base import Publisher
 from stages.core.errors import HostError, LonglineError, Unavailable
 from stages.core.netset import NetSet
+from stages.core.orders import Standing
 from stages.core.routing import parse_ports
 from stages.fleet import messages
 from stages.fleet.link import Gone, Link, Way, why
@@ -53,7 +54,10 @@ class SliceScan(Protocol):
         """To its end, or until it is stopped. Raises LonglineError."""
 
     def stop(self) -> None:
-        """Send nothing more, soon."""
+        """Begin nothing more, soon."""
+
+    def halt(self) -> None:
+        """Send nothing more at all, at once."""
 
     def leave_alone(self, networks: NetSet) -> None:
         """These besides, from now on."""
@@ -107,8 +111,10 @@ class Agent:
         self.links = [Link(way, spool, can, clock) for way in ways]
         self.slices = 0
         self._slices: dict[asyncio.Task[bool], _UnderWay] = {}
+        self._standing = Standing()
         for link in self.links:
             link.on_optouts = self._heed
+            link.on_stopped = self._heed
         self._scanner, self._spool, self._policy = scanner, spool, policy
         self._folder, self._topics, self._keep, self._hour = folder, topics, keep, hour
         self._turn = 0
@@ -148,7 +154,7 @@ class Agent:
         """Ask the coordinators in turn, once; wait a little when none has anything."""
         loop = asyncio.get_running_loop()
         open_ = [link for link in self.links if not link.gone]
-        asleep = not self._policy.hours.contain(self._hour())
+        asleep = not self._policy.hours.contain(self._hour()) or self._standing.everything is not None
         for _ in range(len(open_)):
             self._turn += 1
             link = open_[self._turn % len(open_)]
@@ -175,6 +181,8 @@ class Agent:
         work, policy = slice.work, self._policy
         try:
             refusal = policy.refusal(work, parse_ports(work.ports, "ports") if work.ports else ())
+            if (order := self._standing.against(work.scan)) is not None:
+                refusal = order.text()
             digest = "" if refusal else await asyncio.to_thread(self._scanner.digest, work)
             skipped = policy.skipped(work, slice.only)
         except (ValueError, LonglineError) as error:
@@ -217,7 +225,7 @@ class Agent:
             await self._shown(link, slice, slice.first, finished=True)
             await _until(stopping, PAUSE)
             return
-        under_way = _UnderWay(slice, policy, scan)
+        under_way = _UnderWay(link, slice, policy, scan)
         task = asyncio.create_task(self._watch(link, under_way, stopping), name=f"slice {token}")
         self._slices[task] = under_way
         self._heed()
@@ -272,13 +280,22 @@ class Agent:
         self._policy = replace(self._policy, forbidden=networks)
         self._heed()
 
+    def heed(self, standing: Standing) -> None:
+        """Orders of this host's user."""
+        self._standing = standing
+        self._heed()
+
     def _heed(self) -> None:
-        """Who told one coordinator to be left alone is left alone by us, whoever asks; and whom our own lists name."""
-        alone = self._policy.forbidden
+        """Who told one coordinator to be left alone is left alone by us, whoever asks, and so is whom our own lists
+        name; an order to stop ends what it is about."""
+        alone = self._policy.forbidden.union(self._standing.networks)
         for link in self.links:
             alone = alone.union(link.optouts)
         for under_way in self._slices.values():
             under_way.leave_alone(alone, self._policy)
+            slice = under_way.slice
+            if slice.token in under_way.link.stopped or self._standing.against(slice.work.scan) is not None:
+                under_way.scan.halt()
 
     async def _show(self, link: Link, under_way: _UnderWay, *, finished: bool) -> None:
         scan = under_way.scan
@@ -317,8 +334,8 @@ class Agent:
 class _UnderWay:
     """A slice that is scanned now."""
 
-    def __init__(self, slice: Slice, policy: LocalPolicy, scan: SliceScan) -> None:
-        self.slice, self.scan = slice, scan
+    def __init__(self, link: Link, slice: Slice, policy: LocalPolicy, scan: SliceScan) -> None:
+        self.link, self.slice, self.scan = link, slice, scan
         self._policy = policy  #: in force when it was said what is left out
         self._end = slice.last
 

@@ -20,6 +20,7 @@ from stages import __version__
 from stages.core.bus.base import Output, Publisher, Topics
 from stages.core.errors import RecordError, Unavailable, UsageError
 from stages.core.netset import NetSet
+from stages.core.orders import Standing
 from stages.core.records import MAX_RECORD_BYTES, Banner, Hit, Scan, Tls, parse, prefix_key
 from stages.fleet import ca, grabs, messages
 from stages.fleet.ledger import Fenced, Ledger, Wrong
@@ -85,6 +86,7 @@ class Coordinator:
         self._told: set[str] = set()  #: serial numbers of ended certificates of which the log has heard
         self._layouts: dict[str, Layout] = {}
         self._optouts = messages.Optouts(version="", networks=())
+        self._standing = Standing()
         self._routes: Mapping[str, Callable[[str, bytes], Strict]] = {
             "/v1/hello": self._hello,
             "/v1/lease": self._lease,
@@ -101,6 +103,11 @@ class Coordinator:
         self.ledger.restarted(self._clock())
         self._good, self._ended = await self._state.enrolled(self._clock())
         self._metrics.watch(self.ledger, self._clock)
+
+    def heed(self, standing: Standing) -> None:
+        """Orders that stand: slices of what is stopped end with the next sign of life of who has them, and none is
+        given."""
+        self._standing = standing
 
     def leave_alone(self, networks: Sequence[str]) -> None:
         """Who wants to be left alone, from now on: each agent hears of it with the next answer that it gets."""
@@ -220,7 +227,10 @@ class Coordinator:
         return welcome
 
     def _lease(self, alias: str, body: bytes) -> Strict:
-        given = self.ledger.lease(alias, self._clock())
+        if (order := self._standing.everything) is not None:
+            return messages.Lease(optout=self._optouts.version, wait=self.ledger.wait, reason=_words(order.text()))
+        stopped = self._standing.against
+        given = self.ledger.lease(alias, self._clock(), stopped=lambda scan: stopped(scan) is not None)
         if isinstance(given, str):
             return messages.Lease(optout=self._optouts.version, wait=self.ledger.wait, reason=given)
         return messages.Lease(optout=self._optouts.version, slice=given)
@@ -237,7 +247,14 @@ class Coordinator:
             alias, said.token, said.position, said.proof,
             sent=said.sent, rate=said.rate, pending=said.pending, finished=said.finished, now=self._clock(),
         )  # fmt: skip
-        return Order(optout=self._optouts.version, stop=bool(stop), reason=stop)
+        return self._order(said.token, stop, finished=said.finished)
+
+    def _order(self, token: int, stop: str, *, finished: bool = False) -> Order:
+        """What the holder of a slice hears: whether it is to end."""
+        held = self.ledger.leases.get(token)
+        if held is not None and not finished and (order := self._standing.against(held.scan)) is not None:
+            stop = order.text()
+        return Order(optout=self._optouts.version, stop=bool(stop), reason=_words(stop))
 
     def _check(self, alias: str, body: bytes) -> Strict:
         """`longline agent --check`: the certificate is taken."""
@@ -268,7 +285,7 @@ class Coordinator:
         # Lost meanwhile: what is in the log is true and stays, and whoever has the slice now finds it again.
         self.ledger.results(alias, held.token, [position for position, _ in checked if position >= 0], now)
         self._metrics.results.add(len(checked))
-        return Order(optout=self._optouts.version)
+        return self._order(held.token, "")
 
     def _checked(self, alias: str, held: Held, line: bytes) -> tuple[int, Output]:
         """(position, or -1 if it says nothing in a sample; as it goes to the log) of one result. Raises ValueError and
@@ -355,6 +372,11 @@ def _written(record: Banner | Tls) -> bytes:
     if len(line) > MAX_RECORD_BYTES:
         raise ValueError(f"a record of {len(line)} bytes")
     return line
+
+
+def _words(text: str) -> str:
+    """As much as a message takes."""
+    return text[: messages.MAX_WORDS]
 
 
 def _networks(only: tuple[str, ...]) -> NetSet:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final, Literal
 
@@ -135,18 +135,21 @@ class Ledger:
         if (agent := self.agents.get(alias)) is not None:
             agent.last_seen = now
 
-    def lease(self, alias: str, now: float) -> Slice | str:
-        """A slice, or why there is none now. Raises Fenced for an agent that has not said hello."""
+    def lease(self, alias: str, now: float, *, stopped: Callable[[str], bool] = lambda scan: False) -> Slice | str:
+        """A slice, or why there is none now; `stopped`: of which scans none is given. Raises Fenced for an agent that
+        has not said hello."""
         agent = self._agent(alias)
         agent.last_seen = now
         self._keep("agents", alias, asdict(agent))
         if agent.aside > now:
             return f"set aside for {agent.aside - now:.0f} s: {agent.why}"
         for held in self.leases.values():
-            if held.agent == alias and not held.begun:  # it never heard of it, or died before it began
+            if (
+                held.agent == alias and not held.begun and not stopped(held.scan)
+            ):  # it never heard of it, or died before it began
                 held.deadline = now + self.timeout
                 return self._slice_of(held)
-        part = self._fitting(agent)
+        part = self._fitting(agent, stopped)
         if part is None:
             return "nothing to do" if not self.parts else "nothing that fits"
         work = self.jobs[part.scan].work
@@ -313,9 +316,9 @@ class Ledger:
             raise Fenced(f"token {token} is of no lease of yours: the slice is somebody else's now")
         return held
 
-    def _fitting(self, agent: Agent) -> Part | None:
+    def _fitting(self, agent: Agent, stopped: Callable[[str], bool]) -> Part | None:
         for part in sorted(self.parts.values(), key=lambda part: not part.check):  # samples while the slice is fresh
-            if not self.jobs[part.scan].ended and not self._unfit(agent, part):
+            if not (self.jobs[part.scan].ended or stopped(part.scan) or self._unfit(agent, part)):
                 return part
         return None
 

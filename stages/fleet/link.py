@@ -50,6 +50,7 @@ class Link:
         self.url = way.url
         self.optouts = NetSet()  #: who wants to be left alone, as this coordinator was told
         self.on_optouts: Callable[[], None] = lambda: None
+        self.on_stopped: Callable[[], None] = lambda: None
         self._optout = ""
         self.gone = ""  #: why this coordinator is given up
         self.greeted = False
@@ -140,6 +141,7 @@ class Link:
             if order.stop:
                 log.info("%s: slice %d: told to stop: %s", self.url, item.token, order.reason)
                 self.stopped.add(item.token)
+                self.on_stopped()
             return
         log.warning("%s: slice %d is not ours any more: %s", self.url, item.token, why(body))
         self.lost.add(item.token)

@@ -27,11 +27,14 @@ MAX_SKIPPED: Final = 10_000
 #: Networks that want to be left alone, at most: 3 MB of text.
 MAX_OPTOUTS: Final = 100_000
 
+#: Characters of a reason.
+MAX_WORDS: Final = 500
+
 Version = Annotated[str, pydantic.Field(max_length=32)]
 Token = Annotated[int, pydantic.Field(ge=1, lt=1 << 63)]
 Count = Annotated[int, pydantic.Field(ge=0, lt=1 << 63)]
 Rate = Annotated[float, pydantic.Field(ge=0, le=1e9, allow_inf_nan=False)]
-Words = Annotated[str, pydantic.Field(max_length=500)]
+Words = Annotated[str, pydantic.Field(max_length=MAX_WORDS)]
 Networks = Annotated[tuple[Network, ...], pydantic.Field(max_length=MAX_SKIPPED)]
 
 

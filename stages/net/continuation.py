@@ -122,6 +122,7 @@ class Continuation(threading.Thread):
         self._wake = threading.Event()
         self._ending = threading.Event()
         self._abort = threading.Event()
+        self._aborts = self._aborted = 0  # asked for, and done
         self._halt = threading.Event()
         self._dead = threading.Event()
         self._drops = 0
@@ -255,8 +256,14 @@ class Continuation(threading.Thread):
 
     def abort_all(self) -> None:
         """Reset everything in flight and hand nothing of it over, soon. From any thread."""
+        self._aborts += 1
         self._abort.set()
         self._wake.set()
+
+    @property
+    def aborting(self) -> bool:
+        """`abort_all` is not done yet: what is put now is aborted with the rest."""
+        return self._aborted != self._aborts
 
     def finish(self) -> None:
         """Nothing more comes: the thread ends once the last connection has."""
@@ -304,7 +311,9 @@ class Continuation(threading.Thread):
     def _turn(self) -> None:
         if self._abort.is_set():
             self._abort.clear()
+            asked = self._aborts
             self._abort_now()
+            self._aborted = asked
         self._open_waiting()
         # While something waits to be opened the ring is only looked at.
         busy = self._has_slot() if self._waiting else self._to_reset

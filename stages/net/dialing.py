@@ -33,7 +33,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from errno import ECONNRESET, EINPROGRESS, EPIPE, ETIMEDOUT
 from time import monotonic, time
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from stages.net import confine, errqueue
 from stages.net.conversation import CONNECT, READ, WRITE, Conversation, Dialogue
@@ -178,6 +178,24 @@ class Dialer:
         self._ended.clear()
         for conversation in list(self._by_fd.values()):
             self._drop(conversation)
+
+    def recall(self, which: Callable[[Any], bool]) -> list[Any]:
+        """Drop what has a tag for which it holds, by RST: no packet of it follows, and nothing is handed over. Returns
+        the tags."""
+        tags = []
+        waiting, self._waiting = self._waiting, deque()
+        for conversation in waiting:
+            if not which(conversation.tag):
+                self._waiting.append(conversation)
+                continue
+            if conversation._sock is not None:
+                conversation._sock.setsockopt(SOL_SOCKET, SO_LINGER, _LINGER_RESET)
+                conversation._sock.close()
+            tags.append(conversation.tag)
+        for conversation in [each for each in self._by_fd.values() if which(each.tag)]:
+            self._drop(conversation, reset=True)
+            tags.append(conversation.tag)
+        return tags
 
     async def close(self) -> None:
         """Drop everything and give the descriptors back."""
@@ -481,7 +499,7 @@ class Dialer:
 
     # -- the end ------------------------------------------------------------------------------------------------
 
-    def _drop(self, conversation: Conversation) -> None:
+    def _drop(self, conversation: Conversation, *, reset: bool = False) -> None:
         sock = conversation._sock
         if sock is None:
             return
@@ -490,7 +508,7 @@ class Dialer:
         del self._by_fd[conversation._fd]
         self._wheel.cancel(conversation)
         self._poller.remove(conversation._fd)
-        if self._reset:
+        if self._reset or reset:
             sock.setsockopt(SOL_SOCKET, SO_LINGER, _LINGER_RESET)
         sock.close()
 

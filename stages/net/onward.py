@@ -89,6 +89,9 @@ class Way(Protocol):
     def abandon(self) -> list[Waiting]:
         """`abort_all`, and give back what was taken and has not ended."""
 
+    def recall(self, which: Callable[[Any], bool]) -> list[Any]:
+        """End what has a tag for which it holds, and if need be all else; returns the tags of what was ended."""
+
     def close(self) -> None: ...
 
 
@@ -159,6 +162,14 @@ class Onward:
         if self._ready and self._way is not None:
             self._way.abort_all()
         self._dialer.abort_all()
+
+    def recall(self, which: Callable[[Any], bool]) -> list[Any]:
+        """As `stages.net.dialing.Dialer.recall`; where connections are ended together, the tags of all of them."""
+        tags = [each.tag for each in self._waiting if which(each.tag)]
+        self._waiting = deque(each for each in self._waiting if not which(each.tag))
+        if self._ready and self._way is not None:
+            tags += self._way.recall(which)
+        return tags + self._dialer.recall(which)
 
     async def close(self) -> None:
         if self._opening is not None:

@@ -14,7 +14,7 @@ import math
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address
 from typing import Any, Final, Literal
 
@@ -148,6 +148,8 @@ class Raw:
         assert engine is not None
         if engine.error is not None:
             return False  # it has ended: `renew` will say so
+        if engine.aborting:
+            return False  # it would be aborted, too
         if self._on_ended is None:
             if engine.in_flight >= self._capacity:
                 return False
@@ -168,6 +170,11 @@ class Raw:
         batch, self._fresh = self._fresh, []
         assert self._engine is not None
         if not batch or self._engine.error is not None:
+            return
+        if self._engine.aborting:
+            self._fresh = batch
+            assert self._loop is not None
+            self._loop.call_later(LOOK, self._put_all)
             return
         half = np.frombuffer(bytearray().join([waiting.half for waiting in batch]), HALFOPEN)
         tags = range(self._next_tag, self._next_tag + len(batch))
@@ -208,6 +215,11 @@ class Raw:
         self.abort_all()
         return left
 
+    def recall(self, which: Callable[[Any], bool]) -> list[Any]:
+        """The engine ends all or none."""
+        mine = (*self._tagged.values(), *self._fresh, *self._talking.values())
+        return [waiting.tag for waiting in self.abandon()] if any(which(waiting.tag) for waiting in mine) else []
+
     def close(self) -> None:
         if self._engine is not None:
             self._engine.abort_all()
@@ -233,9 +245,8 @@ class Raw:
 
     def _hand_over(self) -> None:
         while self._ended:
-            conversations = self._ended.popleft()
-            for conversation in conversations:
-                self._talking.pop(id(conversation.tag), None)
+            ended = self._ended.popleft()  # of some that were aborted meanwhile nobody wants to hear
+            conversations = [each for each in ended if self._talking.pop(id(each.tag), None) is not None]
             self._on_end(conversations)
         while self._compiled:
             self._name(self._compiled.popleft())
@@ -383,6 +394,20 @@ class Adopt:
         left = [waiting for batch in (self._waiting, *self._asked) for _, waiting in batch if waiting is not None]
         self.abort_all()
         return left
+
+    def recall(self, which: Callable[[Any], bool]) -> list[Any]:
+        tags = []
+
+        def left(batch: Iterable[tuple[Any, Waiting | None]]) -> Iterator[tuple[Any, Waiting | None]]:
+            for half, each in batch:
+                gone = each is not None and which(each.tag)
+                if each is not None and gone:
+                    tags.append(each.tag)
+                yield half, None if gone else each
+
+        self._waiting = deque(left(self._waiting))  # of those that are gone a socket is made, to be closed by RST
+        self._asked = deque(list(left(batch)) for batch in self._asked)
+        return tags
 
     def abort_all(self) -> None:
         """What is asked for comes all the same, and is closed."""

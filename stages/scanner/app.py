@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import TextIO
 
 from stages.core.bus.base import Publisher, Topics
-from stages.core.errors import UsageError
+from stages.core.errors import Ordered, UsageError
 from stages.core.lists import Lists
 from stages.core.netset import Resolve
+from stages.core.orders import Orders, Standing
 from stages.core.policy import Policy
 from stages.core.reload import Reloader, counted
 from stages.core.resolving import resolver
@@ -66,6 +67,7 @@ async def scan(
     log_name: str | None = None,
     plugins: Sequence[Plugin] = (),
     into: Callable[[HitLines], Destination] | None = None,
+    orders: Orders | None = None,
 ) -> Summary:
     """Do a scan, to its end or until `stop` is set; then sending ends and the cooldown is kept.
 
@@ -76,8 +78,9 @@ async def scan(
     `onward`: what becomes of the connections that are opened; None: they are reset.
     `zmap`: what it is to say of itself besides; `log_name`: the file of its log.
     `plugins` are called as `stages.scanner.plugins.base` says. `into`: makes one more destination of the results.
+    `orders`: that it heeds; one against it ends it with the reason `ordered`, one that stands already raises Ordered.
 
-    Raises UsageError, MissingCapability, Confined, HostError, and what the publisher raises for good.
+    Raises UsageError, Ordered, MissingCapability, Confined, HostError, and what the publisher raises for good.
     """
     lists = lists if lists is not None else ListSettings()
     resolve = resolve if resolve is not None else resolver()
@@ -103,6 +106,8 @@ async def scan(
             reports.end(summary.counters, summary.tally, summary.position, summary.reason)
             reports.close()
         return summary
+    if orders is not None and not prepared.checkpoint.finished:
+        refuse(orders.standing, prepared.spec.scan)
     session = Session(
         prepared,
         publisher=publisher,
@@ -118,17 +123,33 @@ async def scan(
         plugins=plugins,
         into=into,
     )
+
+    def heed(standing: Standing) -> None:
+        prepared.targets.policy.leave_alone(standing.networks)
+        if standing.against(prepared.spec.scan) is not None and not prepared.checkpoint.finished:
+            session.halt()
+
     if on_policy is not None:
         on_policy(prepared.targets.policy)
     if reloader is not None:
         reloader.start(named=prepared.lists.named)
+    if orders is not None:
+        orders.listen(heed)
     try:
         return await session.run()
     finally:
+        if orders is not None:
+            orders.unlisten(heed)
         if reloader is not None:
             await reloader.close()
         if reports is not None:
             reports.close()
+
+
+def refuse(standing: Standing, scan: str) -> None:
+    """Raise Ordered if an order stands against the scan."""
+    if (order := standing.against(scan)) is not None:
+        raise Ordered(f"scan {scan}", order.text(), order.name)
 
 
 def _held(

@@ -226,6 +226,12 @@ class ConnectEngine:
     def cut_short(self) -> None:
         self.stop_sending()
 
+    def halt(self) -> None:
+        """The kernel repeats no SYN of ours; who has not answered yet is dialled again when the scan goes on."""
+        self.stop_sending()
+        if self._dialer is not None:
+            self._retry.extend(self._dialer.recall(lambda tag: True))
+
     def renew(self) -> None:
         """There is nothing to keep up."""
 

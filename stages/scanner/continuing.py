@@ -106,12 +106,16 @@ class Continuing:
         self.taken = 0  #: connections that were continued
         self.refused = 0  #: for which there was no room
         self._told = False
+        self._aborted = False
         self.not_reset = 0  #: of those not continued, left to the servers
 
     def put(self, answers: AnswerArray) -> None:
         """Validated answers; the array is only read."""
         synacks = answers[answers["kind"] == SYNACK]
         if not synacks.size:
+            return
+        if self._aborted:
+            self._engine.reset(half_open(synacks))
             return
         again = synacks["repeat"].astype(bool)
         chosen = np.ones(len(synacks), np.bool_) if self._wanted is None else self._wanted.mask(synacks)
@@ -154,6 +158,11 @@ class Continuing:
     def finish(self) -> None:
         """Nothing more is put: it ends with the last conversation."""
         self._engine.finish()
+
+    def abort(self) -> None:
+        """Reset all that is under way and all that is put from now on; nothing is said of them. From any thread."""
+        self._aborted = True
+        self._engine.abort_all()
 
     @property
     def alive(self) -> bool:

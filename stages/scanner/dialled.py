@@ -48,6 +48,7 @@ class Dialled:
         # What the scan has not used of the SYNs that a target may be sent.
         self._syns = None if grabbing.syns is None else grabbing.syns - source.syns
         self._changed = asyncio.Event()
+        self._aborted = False
         self._dialer = Dialer(self._ended, keep_data=grabbing.keep_data)
 
     @property
@@ -68,6 +69,8 @@ class Dialled:
                 self._say(Left([answer.position], [(prefix_key(host), line)]))
                 continue
             await self._until(lambda: self._dialer.in_flight < self._capacity)
+            if self._aborted:
+                return
             self._dialer.dial(
                 host,
                 answer.port,
@@ -77,6 +80,12 @@ class Dialled:
                 max_bytes=grabbing.max_bytes,
                 syns=self._syns,
             )
+
+    def abort(self) -> None:
+        """Drop all that is under way; what is taken from now on is left."""
+        self._aborted = True
+        self._dialer.recall(lambda tag: True)
+        self._changed.set()
 
     async def drained(self) -> None:
         """Until all that was dialled has ended."""

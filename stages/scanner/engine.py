@@ -397,6 +397,12 @@ class PacketEngine:
         self.stop_sending()
         self._enough = True
 
+    def halt(self) -> None:
+        """Send nothing more, and reset what is talked with; the cooldown is for what comes back."""
+        self.stop_sending()
+        if self.continuing is not None:
+            self.continuing.abort()
+
     def change_rate(self, factor: float) -> float:
         """Multiply the rate; returns the new one. 0: there is no limit to change."""
         return self.plan.rate if self._claims is None else self._claims.change_rate(factor)

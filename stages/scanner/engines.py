@@ -32,6 +32,9 @@ class Engine(Protocol):
     def cut_short(self) -> None:
         """Enough is known: stop sending, and wait for nothing but conversations under way."""
 
+    def halt(self) -> None:
+        """Send nothing more at all: conversations under way are reset, too. What was under way has to come again."""
+
     def renew(self) -> None:
         """Called often; keeps up what has to be kept up. Raises HostError."""
 

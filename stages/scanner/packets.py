@@ -103,6 +103,9 @@ class Packets:
     def cut_short(self) -> None:
         self._engine.cut_short()
 
+    def halt(self) -> None:
+        self._engine.halt()
+
     def change_rate(self, factor: float) -> None:
         self.rate = self._engine.change_rate(factor)
 

@@ -174,7 +174,7 @@ class Session:
             if task is not None:
                 if self._speech is not None:
                     await self._last_word(task, self._speech)
-                if self._state.reason not in _CUT_OFF:
+                if self._state.reason not in _CUT_OFF and not (self._speech is not None and self._state.ordered):
                     delivery.mark(self._state.position)
                 delivery.close()
                 await self._written(task)
@@ -208,6 +208,12 @@ class Session:
                     await file.close()
             if self._seen is not None:
                 self._seen.close()
+
+    def halt(self) -> None:
+        """Send nothing more, from now on; the scan ends after its cooldown, and can be resumed. In the loop."""
+        self._state.ordered = True
+        if self._speech is not None:
+            self._speech.cut_off()
 
     @property
     def _enough(self) -> bool:
@@ -276,7 +282,7 @@ class Session:
             return
         log.info("connections are held for %.0f s", seconds)
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
+        while (left := until - time.monotonic()) > 0 and not self._stop.is_set() and not self._state.ordered:
             engine.renew()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), min(left, _RENEW_SECONDS))
@@ -355,6 +361,8 @@ class Session:
                 self._onward.grabbing, self._spoken_to(), tally=self._tally, metrics=self._metrics, on_said=self._said,
                 selected=self._onward.selected,
             )  # fmt: skip
+            if self._state.ordered:
+                self._speech.cut_off()
         return Writer(
             self._delivery,
             destinations,
@@ -486,7 +494,7 @@ class Session:
 
     def _out_of_patience(self) -> bool:
         """Asked when the log takes nothing: whether the scan was told to stop, and nothing was written for a while."""
-        if not self._stop.is_set():
+        if not self._stop.is_set() and not self._state.ordered:
             return False
         now = time.monotonic()
         if self._moved[1] != self._tally.written:

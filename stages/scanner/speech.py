@@ -53,6 +53,7 @@ class Speech:
         self._on_said = on_said
         self._delay = grabbing.total + HAND_OVER
         self._ripening: set[asyncio.TimerHandle] = set()
+        self._cut_off = False
         self.dialled: Dialled | None = None  #: who goes on with hits, where the engine does not
         self._selected: set[int] | None = set() if selected else None  # positions taken of the batch written last
 
@@ -68,7 +69,7 @@ class Speech:
 
     async def take(self, answers: Sequence[Answer]) -> None:
         """Hits that were written."""
-        if self._selected is None and self.dialled is None:
+        if self._cut_off or (self._selected is None and self.dialled is None):
             return
         opened = [answer for answer in answers if _opened(answer)]
         if self._selected is not None:
@@ -89,6 +90,8 @@ class Speech:
 
     def ripen(self, mark: Mark, delivery: Delivery) -> None:
         """Put the mark back when what was said before it is written."""
+        if self._cut_off:
+            return
 
         def ripe() -> None:
             self._ripening.discard(handle)
@@ -96,6 +99,15 @@ class Speech:
 
         handle = asyncio.get_running_loop().call_later(self._delay, ripe)
         self._ripening.add(handle)
+
+    def cut_off(self) -> None:
+        """What is under way is dropped: no mark that has not ripened will, as its hits have to come again."""
+        self._cut_off = True
+        for handle in self._ripening:
+            handle.cancel()
+        self._ripening.clear()
+        if self.dialled is not None:
+            self.dialled.abort()
 
     async def drained(self) -> None:
         """Until all that was dialled here has ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 
 class EngineCounters(Protocol):
@@ -77,6 +77,10 @@ def added(before: Mapping[str, int], counters: Counters, tally: Tally) -> dict[s
     return {name: before.get(name, 0) + count for name, count in now.items()}
 
 
+#: `reason` of a scan that a standing order has ended.
+ORDERED: Final = "ordered"
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The end of a scan."""
@@ -86,7 +90,7 @@ class Summary:
     targets: int  #: that the scan is about
     position: int  #: positions probed in all, over all runs of the scan
     complete: bool  #: all targets were probed, and their answers waited for
-    reason: str  #: why it ended: complete | max-results | max-runtime | stopped
+    reason: str  #: why it ended: complete | max-results | max-runtime | stopped | ordered
     started: int  #: microseconds since the epoch, this run
     ended: int
     counters: Counters
@@ -118,7 +122,13 @@ class Summary:
 
     def text(self) -> str:
         """One line for the log."""
-        why = self.reason if self.reason == "stopped" else f"ended ({self.reason})"
+        why = (
+            self.reason
+            if self.reason == "stopped"
+            else "stopped by order"
+            if self.reason == "ordered"
+            else f"ended ({self.reason})"
+        )
         left = "" if self.complete else f", {why} at {self.position} of {self.targets}"
         said = f", {self.tally.banners} banners" if self.tally.banners else ""
         drops = f", {self.counters.ring_drops} packets dropped by this host" if self.counters.ring_drops else ""

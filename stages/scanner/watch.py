@@ -21,7 +21,7 @@ from stages.scanner.liveview import Screen, lines
 from stages.scanner.metrics import ScannerMetrics
 from stages.scanner.prepare import Prepared, Slice
 from stages.scanner.progress import Progress, Sample
-from stages.scanner.summary import Counters, Tally
+from stages.scanner.summary import ORDERED, Counters, Tally
 
 log = logging.getLogger("longline.scanner.watch")
 
@@ -44,6 +44,7 @@ class State:
     counters: Counters = field(default_factory=Counters)
     reason: str = "complete"  #: why it ended, if it ended now
     stopped_at: float | None = None  #: monotonic seconds of the request to stop
+    ordered: bool = False  #: a standing order says to send nothing
 
 
 class Watch:
@@ -108,7 +109,10 @@ class Watch:
                     progress.sent_all(now)
                 if engine.failure is not None:
                     raise engine.failure
-                if stop.is_set() and state.stopped_at is None:
+                if state.ordered and state.reason != ORDERED:
+                    state.reason, state.stopped_at = ORDERED, now
+                    engine.halt()
+                elif stop.is_set() and state.stopped_at is None:
                     state.reason, state.stopped_at = "stopped", now
                     engine.stop_sending()
                 if self._enough():

@@ -14,6 +14,7 @@ from stages.core.health import HealthServer
 from stages.core.lists import Lists
 from stages.core.metrics import Metrics
 from stages.core.netset import NetSet
+from stages.core.orders import Order, Standing
 from stages.core.policy import Policy
 from stages.core.settings import BusSettings, ListSettings, MetricsSettings, PolitenessSettings
 
@@ -39,6 +40,18 @@ def test_a_reload_reaches_every_policy() -> None:
     third = Policy()  # a scan that read its lists just before the reload
     guard.also(third)
     assert third.blocked("8.8.8.8")
+
+
+def test_an_order_reaches_every_policy_besides_the_lists() -> None:
+    first, second = Policy(), Policy()
+    guard = Guard(first)
+    guard.heed(Standing.of([[Order("optout", "prefix", "8.8.8.0/24")]]))
+    guard.also(second)
+    guard.update(Lists(block=NetSet.parse(["9.9.9.0/24"], "list")))
+    assert all(policy.blocked(ip) for policy in (first, second) for ip in ("8.8.8.8", "9.9.9.9"))
+    guard.heed(Standing())
+    assert not first.blocked("8.8.8.8")
+    assert second.blocked("9.9.9.9")
 
 
 async def test_lists_are_read_and_watched(tmp_path: Path) -> None:

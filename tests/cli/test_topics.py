@@ -36,6 +36,7 @@ def test_from_nothing_to_what_is_wanted(kafka: KafkaServer) -> None:
             "scans",
             "events",
             "dead",
+            "orders",
             "bannergrab.later",
             "tlsgrab.later",
             "hits.here",
@@ -44,7 +45,10 @@ def test_from_nothing_to_what_is_wanted(kafka: KafkaServer) -> None:
     words = ("--retention", "7d", "--min-insync", "1", "--scanner", "here")
     steps = topics(kafka, prefix, "plan", *words)
     assert {step["topic"] for step in steps} == every
-    assert {(step["what"], step["wanted"]) for step in steps} == {("topic", "4 partitions, 1 replicas")}
+    orders = f"{prefix}.orders.v1"
+    assert {(step["what"], step["wanted"], step["topic"] == orders) for step in steps} == {
+        ("topic", "4 partitions, 1 replicas", False), ("topic", "1 partitions, 1 replicas", True),
+    }  # fmt: skip
     assert topics(kafka, prefix, "plan", *words) == steps, "a plan changes nothing"
     assert topics(kafka, prefix, "apply", *words) == steps
     assert topics(kafka, prefix, "plan", *words) == []
@@ -73,7 +77,7 @@ def test_partitions_are_told_and_left_alone(kafka: KafkaServer) -> None:
     table = longline("topics", "plan", *bus, env={"LONGLINE_BUS_PARTITIONS": "8"}).stdout
     assert "by hand" in table
     same = longline("topics", "plan", *bus, env={"LONGLINE_BUS_PARTITIONS": "4"})
-    assert same.stdout == "10 topics are as they should be\n"
+    assert same.stdout == "12 topics are as they should be\n"
 
 
 @pytest.mark.parametrize(

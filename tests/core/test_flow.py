@@ -94,6 +94,30 @@ def test_what_is_not_ours_and_what_is_answered_at_intake_never_begins() -> None:
     assert (b.metrics.skipped.total, b.metrics.admitted.total, b.metrics.taken.total) == (2, 1, 3)
 
 
+def test_on_hold_nothing_begins_and_what_is_recalled_comes_again() -> None:
+    b = Bench(limits=Limits(per_host=1), put_off=True)
+    b.accept(b"10.0.0.1 1", b"10.0.0.1 2", b"10.0.0.2 3")
+    b.begin()
+    assert b.flow.in_flight == 2
+    b.flow.hold = True
+    for job in b.stage.held:
+        job.recalled()
+    b.stage.held.clear()
+    b.flow.reap(b.feed, b.now, b.epoch)
+    b.now = 1_000.0
+    assert not b.begin()
+    b.flow.put_off(b.now, b.epoch)
+    assert b.flow.next_at(b.now) is None
+    assert (b.flow.in_flight, b.flow.waiting, b.feed.records, b.position(), b.values()) == (0, 3, 3, 0, [])
+    b.flow.hold = False
+    while b.feed.records:
+        b.begin()
+        b.turn()
+        b.now += 1
+    assert sorted(b.values()) == [b"10.0.0.1 1", b"10.0.0.1 2", b"10.0.0.2 3"]
+    assert b.position() == 1
+
+
 def test_dead_letters_are_lines_untouched(caplog: pytest.LogCaptureFixture) -> None:
     b = Bench()
     bad, big = b"{bad \xff\x00", b"x" * (MAX_RECORD_BYTES + 1)

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from stages.core import grab as module
 from stages.core.bus.base import Output
 from stages.core.errors import Confined, RecordError
-from stages.core.grab import Grab
+from stages.core.grab import POSTPONE, Grab
 from stages.core.intake import read_hit
 from stages.core.job import Job
 from stages.core.metrics import Gauge
+from stages.core.orders import Order, Standing
 from stages.core.outcome import DeadReason, Outcome
 from stages.core.records import Hit
 from stages.core.routing import Routing
@@ -23,6 +25,7 @@ from stages.core.routing import Routing
 @dataclass
 class Remembering:
     dialled: list[str] = field(default_factory=list)
+    jobs: list[Any] = field(default_factory=list)
     closed: int = 0
     aborted: int = 0
 
@@ -33,6 +36,11 @@ class Remembering:
     def abort_all(self) -> None:
         self.aborted += 1
         self.dialled.clear()
+
+    def recall(self, which: Callable[[Any], bool]) -> list[Any]:
+        recalled = [job for job in self.jobs if which(job)]
+        self.jobs = [job for job in self.jobs if not which(job)]
+        return recalled
 
     async def close(self) -> None:
         self.closed += 1
@@ -61,6 +69,7 @@ class Plain(Grab[Remembering, Any]):
         if hit.ip == "192.0.2.66":
             raise PermissionError("confined")
         engine.dialled.append(hit.ip)
+        engine.jobs.append(job)
 
     def finish(self, job: Job, conversation: Any) -> None:
         if conversation.errno == 24:
@@ -72,8 +81,8 @@ class Plain(Grab[Remembering, Any]):
         return [Output("t", b"", f"refused {hit.ip}".encode())]
 
 
-def hit(ip: str = "192.0.2.1", port: int = 80, **more: Any) -> Hit:
-    return Hit(scan="s", ts=1, ip=ip, port=port, **more)
+def hit(ip: str = "192.0.2.1", port: int = 80, scan: str = "s", **more: Any) -> Hit:
+    return Hit(scan=scan, ts=1, ip=ip, port=port, **more)
 
 
 class FakeJob:
@@ -85,6 +94,12 @@ class FakeJob:
 
     def done(self, outputs: Sequence[Output] = (), outcome: Outcome = Outcome.OK) -> None:
         self.ends.append(("done", [output.value for output in outputs], outcome))
+
+    def later(self, not_before: int) -> None:
+        self.ends.append(("later", not_before))
+
+    def recalled(self) -> None:
+        self.ends.append(("recalled",))
 
     def dead(self, reason: DeadReason, detail: str) -> None:
         self.ends.append(("dead", reason, detail))
@@ -123,6 +138,30 @@ async def test_blocked_at_intake_and_again_at_dial() -> None:
     (job,) = take(grab, hit("192.0.2.2"))
     assert job.ends == [("done", [b"refused 192.0.2.2"], Outcome.BLOCKED)]
     assert grab.engine.dialled == []
+
+
+async def test_what_an_order_is_against_comes_again_when_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", lambda: 100.0)
+    forbidden: set[str] = set()
+    grab = Plain(blocked=forbidden.__contains__)
+    grab.heed(Standing())
+    await grab.start()
+    weekly, other, away = take(grab, hit(scan="weekly-1"), hit("192.0.2.2"), hit("192.0.2.3"))
+    forbidden.add("192.0.2.3")
+    campaign = Standing((Order("stop", "campaign", "weekly"), Order("stop", "prefix", "192.0.2.3")))
+    grab.heed(campaign)
+    due = int((100 + POSTPONE) * 1e6)
+    assert weekly.ends == [("later", due)]
+    assert other.ends == []
+    assert away.ends == [("done", [b"refused 192.0.2.3"], Outcome.BLOCKED)]
+    late, free = take(grab, hit(scan="weekly-1"), hit("192.0.2.4"))
+    assert late.ends == [("later", due)]
+    assert free.ends == []
+    grab.heed(Standing((Order("stop", "all"),)))
+    assert other.ends == free.ends == [("recalled",)]
+    grab.heed(Standing())
+    (again,) = take(grab, hit(scan="weekly-1"))
+    assert again.ends == []
 
 
 async def test_a_target_that_is_none_costs_one_record() -> None:

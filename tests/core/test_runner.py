@@ -15,6 +15,7 @@ from stages.core.bus.base import Chunk, Output
 from stages.core.bus.memory import MemoryBus, MemorySource
 from stages.core.errors import Fused, HostError, Unavailable
 from stages.core.job import Job
+from stages.core.orders import Order, Standing
 from stages.core.politeness import Gate, Limits
 from stages.core.runner import Runner, Summary
 from stages.core.settings import RunnerSettings
@@ -531,3 +532,20 @@ async def test_the_share_of_the_dead_is_told_before_the_fuse_blows() -> None:
     runner = Runner(Echo(), Pipe(lines), bus.publisher(), settings=SETTINGS, topics=TOPICS)
     await asyncio.wait_for(runner.run(), 20)
     assert runner.metrics.dead_share.value == 0.25
+
+
+async def test_on_hold_it_begins_nothing_and_commits_nothing_and_then_does_all() -> None:
+    bus = MemoryBus(1)
+    await bus.publisher().publish([hit(n) for n in range(5)])
+    stage = Echo()
+    runner = Runner(stage, bus.source([TOPICS.hits], "g"), bus.publisher(), settings=SETTINGS, topics=TOPICS)
+    runner.heed(Standing(known=False))
+    async with running(runner):
+        await until(lambda: runner.waiting == 5)
+        runner.heed(Standing((Order("stop", "all"),)))
+        await asyncio.sleep(0.05)
+        assert stage.begun == []
+        assert bus.lag("g") == 5
+        runner.heed(Standing((Order("stop", "campaign", "another"),)))
+        await until(lambda: bus.lag("g") == 0)
+    assert len(stage.begun) == 5

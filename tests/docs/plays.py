@@ -160,6 +160,9 @@ PLAYS: Final[Mapping[str, Play]] = {
     "docs/questions.md: Two scans and more": Play("simnet", _SMALLER, QUICK, seen=seen.two_scans_were_compared),
     "docs/operations.md: Backing up": Play("here", seen=seen.the_backup_can_be_read),
     "docs/operations.md: Datasets": Play("here", seen=seen.the_dataset_is_whole),
+    "docs/operations.md: Stop everything": Play(
+        "here", environment={"LONGLINE_ORDERS_FILE": "orders.jsonl"}, seen=seen.orders_stand
+    ),
     "docs/simnet.md: The simulated Internet": Play(
         "here", environment={**QUICK, "SHELL": "/bin/sh"}, root=True, seen=seen.what_stands_in_simnet
     ),

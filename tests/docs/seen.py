@@ -401,6 +401,16 @@ def the_backup_can_be_read(stage: Stage) -> None:
     assert (stage.folder / "backup.db").stat().st_size > 0
 
 
+def orders_stand(stage: Stage) -> None:
+    """All were listed, on both ways; what was lifted is gone."""
+    table = next(said.out for said in stage.said if "--list" in said.command)
+    assert table.count("campaign") == 2
+    assert "192.0.2.0/24" in table
+    assert table.count("a complaint") == 2
+    left = stage.run("longline stop --list --json --bus sqlite:scan.db").out
+    assert [json.loads(line)["scope"] for line in left.splitlines()] == ["campaign", "prefix", "campaign"]
+
+
 def the_dataset_is_whole(stage: Stage) -> None:
     assert stage.said[-1].out == "2026-11 is whole\n"
     files = json.loads((stage.folder / "2026-11" / "manifest.json").read_text())["files"]

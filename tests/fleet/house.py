@@ -163,6 +163,9 @@ class SliceOf:
         if self._scans.hold is not None:
             self._scans.hold.set()
 
+    def halt(self) -> None:
+        self.stop()
+
     async def run(self) -> None:
         scans = self._scans
         scans.sending += 1

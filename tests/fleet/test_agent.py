@@ -13,6 +13,7 @@ import pytest
 
 from stages.core.errors import HostError, Unavailable, UsageError
 from stages.core.netset import NetSet
+from stages.core.orders import Order, Standing
 from stages.core.records import Hit, parse
 from stages.fleet import agent as agents
 from stages.fleet import ca
@@ -486,6 +487,31 @@ async def test_over_real_tls_an_agent_of_another_version_and_one_whose_certifica
     hand.spool.close()
     await server.close()
     house.state.close()
+
+
+@pytest.mark.parametrize("scope", ["all", "campaign"])
+@pytest.mark.parametrize("who", ["coordinator", "agent"])
+async def test_an_order_ends_the_slice_at_once_and_lifted_all_is_done(
+    house: House, tmp_path: Path, who: str, scope: str
+) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    hand.scans.hold = asyncio.Event()
+    await until(lambda: hand.scans.probed)
+    order = Order("stop", "all") if scope == "all" else Order("stop", "campaign", "town")
+    heed = house.coordinator.heed if who == "coordinator" else hand.agent.heed
+    heed(Standing((order,)))
+    await until(hand.scans.hold.is_set)
+    before = list(hand.scans.probed)
+    await until(lambda: not house.coordinator.ledger.leases)
+    await asyncio.sleep(0.1)
+    assert hand.scans.probed == before
+    heed(Standing())
+    if who == "agent" and scope == "campaign":
+        await hand.stop()  # it has refused what was left, which is for others
+        hand = Hand(tmp_path / "b", InHouse(house, "bob"), alias="bob")
+    await complete(house)
+    await hand.stop()
+    assert sorted(found(house)) == sorted(TRUTH)
 
 
 async def test_a_coordinator_that_speaks_nonsense_does_no_harm(

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import HostError, Unavailable
+from stages.core.orders import Order as StandingOrder
+from stages.core.orders import Standing
 from stages.core.records import parse
 from stages.fleet import ca, messages
 from stages.fleet.coordinator import Answer
@@ -345,3 +347,26 @@ async def test_whatever_is_sent_nothing_is_disturbed(house: House) -> None:
     assert house.hits() == []
     assert house.coordinator.ledger.leases[slice.token].agent == "bob"
     assert (await progress(house, "bob", slice, slice.last)).status == 200
+
+
+async def test_while_an_order_stands_slices_end_and_none_is_given(house: House) -> None:
+    slice = await leased(house, "alice")
+    house.state.ask("submit", work(scan="other").model_dump(mode="json"))
+    await house.coordinator.tick()
+    campaign = Standing((StandingOrder("stop", "campaign", "town", "x" * 500),))
+    house.coordinator.heed(campaign)
+    told = messages.parse(messages.Order, (await progress(house, "alice", slice, slice.first)).body)
+    assert told.stop
+    assert told.reason.startswith("stop --campaign town")
+    line = hit(slice.first).dump()
+    told = messages.parse(messages.Order, (await house.say("alice", "results", line, str(slice.token))).body)
+    assert told.stop
+    ended = await progress(house, "alice", slice, slice.first + 10, finished=True)
+    assert not messages.parse(messages.Order, ended.body).stop
+    assert (await leased(house, "bob")).work.scan == "other", "other scans go on"
+    house.coordinator.heed(Standing((StandingOrder("stop", "all"),)))
+    lease = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body)
+    assert lease.slice is None
+    assert lease.reason.startswith("stop --all")
+    house.coordinator.heed(Standing())
+    assert (await leased(house, "alice")).work.scan == "town"

@@ -512,6 +512,38 @@ async def test_abort_hands_nothing_over_and_leaves_no_socket() -> None:
         dialer.dial("127.0.0.1", 9, script().begin(""), None, connect_timeout=1.0, max_bytes=1)
 
 
+async def test_recalled_are_those_asked_for_and_the_others_go_on() -> None:
+    handed: list[Conversation] = []
+    dialer = Dialer(handed.extend)
+    with talker(talkers.hold()) as target:
+        for tag in range(8):
+            dialer.dial(*target, script(first=0.5).begin(""), tag, connect_timeout=5.0, max_bytes=10)
+        assert dialer.recall(lambda tag: tag == 7) == [7]  # of those that are not opened yet
+        async with asyncio.timeout(5):
+            while dialer.open < 7:
+                await asyncio.sleep(0.01)
+        assert sorted(dialer.recall(lambda tag: tag % 2 == 0)) == [0, 2, 4, 6]
+        assert dialer.in_flight == 3
+        async with asyncio.timeout(5):
+            while dialer.in_flight:
+                await asyncio.sleep(0.01)
+    assert sorted(conversation.tag for conversation in handed) == [1, 3, 5]
+    await dialer.close()
+
+
+async def test_a_recalled_connection_is_reset() -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    dialer = Dialer(lambda _: None)
+    dialer.dial(*server.getsockname(), script(first=9.0).begin(""), None, connect_timeout=5.0, max_bytes=10)
+    peer, _ = await asyncio.to_thread(server.accept)
+    dialer.recall(lambda tag: True)
+    with pytest.raises(ConnectionResetError):
+        await asyncio.to_thread(peer.recv, 1)
+    peer.close()
+    server.close()
+    await dialer.close()
+
+
 async def test_without_epoll_the_loop_is_the_poller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(select, "epoll", raising=False)
     handed: list[Conversation] = []

@@ -52,6 +52,7 @@ class Engine:
     """User-space TCP that notes what it is given; the test says what ended."""
 
     error: Exception | None = None
+    aborting = False
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -122,6 +123,25 @@ async def test_dialogues_that_are_objects_are_given_back_too() -> None:
     await until(lambda: said == [one])
     assert [each.tag for each in raw.abandon()] == ["b"]
     assert raw.abandon() == []
+    raw.close()
+
+
+async def test_what_is_recalled_takes_all_with_it_and_nothing_is_begun_until_that_is_done() -> None:
+    said: list[Conversation] = []
+    raw = Raw(capacity=4, close="fin", control=None, keep_data=True)
+    raw._engine = engine = Engine(room=4)  # type: ignore[assignment]
+    raw.start(asyncio.get_running_loop(), said.extend, lambda batch, error: None)
+    tags = ["a", "b"]
+    assert all(raw.talk(waiting(tag)) for tag in tags)
+    assert raw.recall(lambda tag: tag == "c") == []
+    assert raw.recall(lambda tag: tag == "b") == tags
+    raw._collect([Conversation("192.0.2.7", 80, Script().begin(""), tags[0], 0.0, 100)])  # it was about to say so
+    await asyncio.sleep(0)
+    assert said == []
+    engine.aborting = True
+    assert not raw.talk(waiting("d"))
+    engine.aborting = False
+    assert raw.talk(waiting("d"))
     raw.close()
 
 

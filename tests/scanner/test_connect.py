@@ -323,3 +323,14 @@ async def test_the_rate_can_be_changed() -> None:
     unlimited = ConnectEngine(plan(loopback(1), rate=0.0), lambda answers: None)
     unlimited.change_rate(0.95)
     assert unlimited.rate == 0
+
+
+async def test_halted_it_drops_what_is_under_way_which_is_not_done(full: int) -> None:
+    engine = ConnectEngine(plan(loopback(full), timeout=60.0), lambda answers: None)
+    silent = next(i for i in range(16) if Permutation(16, 3).one(i) == 5)
+    engine.start()
+    await until(lambda: engine.counters.sent == 15)
+    engine.halt()
+    assert engine.done
+    assert engine.position == engine.settled(0, 0) == silent
+    await engine.close()

@@ -51,6 +51,9 @@ class Engine:
         self.taken += half["tag"].tolist()
         return len(half)
 
+    def abort_all(self) -> None:
+        self.taken.clear()
+
     def reset(self, half: np.ndarray) -> int:
         self.ended += half["tag"].tolist()
         return len(half)
@@ -68,6 +71,7 @@ def continuing(in_flight: int, capacity: int) -> tuple[Continuing, Engine, list[
     made._engine, made._say, made._render = engine, said.append, lambda ended: ([], {})  # type: ignore[assignment]
     made.taken = made.refused = made.not_reset = 0
     made._wanted = None
+    made._aborted = False
     return made, engine, said
 
 
@@ -99,3 +103,13 @@ def test_only_results_are_gone_on_with() -> None:
     assert engine.ended == [2]
     assert said == [Left([2])]
     assert (made.taken, made.refused) == (2, 0)
+
+
+def test_aborted_it_goes_on_with_nothing_and_says_nothing_so_that_all_of_it_comes_again() -> None:
+    made, engine, said = continuing(0, 10)
+    made.put(array({"position": 1}))
+    made.abort()
+    made.put(array({"position": 2}, {"position": 3}))
+    assert engine.taken == []
+    assert engine.ended == [2, 3]
+    assert said == []

@@ -78,3 +78,19 @@ async def test_no_more_syns_than_a_target_may_be_sent(syns: int) -> None:
         (batch,) = await said_with([synack(address=host, port=port)], syns=syns)
     ((_, line),) = batch.rendered(None)[0]
     assert line == (b"expired " + host.encode() if syns == 1 else b"hello")
+
+
+async def test_aborted_it_drops_what_is_under_way_and_takes_no_more() -> None:
+    said: list[Said] = []
+    made = Dialled(grabbing(), SOURCE, said.append, capacity=1, blocked=lambda host: False)
+    with talker(lambda connection: connection.recv(1)) as (host, port):
+        address = int.from_bytes(bytes(map(int, host.split("."))), "big")
+        taking = asyncio.create_task(made.take([synack(address=address, port=port, position=at) for at in range(3)]))
+        async with asyncio.timeout(60):
+            while not made.open:
+                await asyncio.sleep(0.01)
+            made.abort()
+            await taking
+            await made.drained()
+    assert said == []
+    await made.close()

@@ -151,3 +151,20 @@ async def test_hits_without_room_are_done_at_once() -> None:
     assert work.log == [1]
     assert work.done == [1]
     assert work.tally.banners == 0
+
+
+async def test_cut_off_no_mark_counts_that_waited_for_what_is_said() -> None:
+    work = Work(total=0.0)
+    work.delivery.mark(40, ripe=False)
+    task = asyncio.create_task(work.writer.run())
+    await asyncio.sleep(0)
+    work.speech.cut_off()
+    work.delivery.mark(50, ripe=False)
+    work.delivery.mark(30)
+    async with asyncio.timeout(60):
+        while "settled 30" not in work.log:
+            await asyncio.sleep(0)
+    assert not work.speech._ripening
+    work.delivery.close()
+    await task
+    assert work.log == ["settled 30"]

@@ -177,3 +177,20 @@ async def test_when_enough_is_written_the_engine_is_cut_short() -> None:
         assert not task.done()
         work.engine.done = True
         await task
+
+
+async def test_an_order_halts_the_engine_once_also_when_it_was_told_to_stop() -> None:
+    work = Work()
+    work.engine.stop_sending = lambda: work.engine.calls.append("stop_sending")  # type: ignore[method-assign]
+    work.stop.set()
+    task = asyncio.create_task(work.run())
+    while "stop_sending" not in work.engine.calls:
+        await asyncio.sleep(0.001)
+    work.state.ordered = True
+    while "halt" not in work.engine.calls:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)
+    work.engine.done = True
+    await task
+    assert work.engine.calls == ["start", "stop_sending", "halt"]
+    assert work.state.reason == "ordered"

@@ -54,6 +54,11 @@ class Topics:
     def dead(self) -> str:
         return f"{self.prefix}.dead.v1"
 
+    @property
+    def orders(self) -> str:
+        """Standing orders (`stages.core.orders`), for everybody."""
+        return f"{self.prefix}.orders.v1"
+
     def later(self, stage: str) -> str:
         return f"{self.prefix}.{stage}.later.v1"
 
@@ -151,6 +156,23 @@ class Tail(Protocol):
     async def poll(self, timeout: float) -> list[Chunk]:
         """What has come, in order; after `timeout` seconds without anything []. Others' keys may share the
         partition. Raises Unavailable."""
+
+    async def close(self) -> None: ...
+
+
+class Broadcast(Protocol):
+    """Reads the whole of one topic, for itself alone: in no group, nothing is committed, and nobody waits for it."""
+
+    async def start(self) -> None:
+        """Connect; the topic is made if it is missing. Raises Unavailable, HostError; it may be tried again."""
+
+    async def poll(self, timeout: float) -> list[Chunk]:
+        """What follows, from the topic's beginning, in order within a partition. Waits at most `timeout` seconds for
+        it. Raises Unavailable: what comes next is not lost by that."""
+
+    @property
+    def caught_up(self) -> bool:
+        """All that stood there at the start has been handed out."""
 
     async def close(self) -> None: ...
 

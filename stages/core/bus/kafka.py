@@ -64,6 +64,7 @@ from stages.core.bus.kafka_options import (
     PARTITION_FETCH_BYTES,
     KafkaOptions,
     configs_of,
+    partitions_of,
 )
 from stages.core.bus.topic_plan import TOPIC, Holding, Shape, Step
 from stages.core.errors import HostError, Unavailable
@@ -159,7 +160,7 @@ async def _ensure(options: KafkaOptions, topics: Iterable[str]) -> None:
     async with _administering(options) as admin:
         there = set(await admin.list_topics())
         missing = {
-            topic: Shape(options.partitions, options.replication, configs_of(topic))
+            topic: Shape(partitions_of(topic, options.partitions), options.replication, configs_of(topic))
             for topic in topics
             if topic not in there
         }
@@ -221,6 +222,60 @@ async def look(options: KafkaOptions, topic: str) -> AsyncIterator[Chunk]:
         raise _named(error) from error
     finally:
         await _close(consumer)
+
+
+class KafkaBroadcast:
+    """Reads a topic alone, all of its partitions, from the beginning."""
+
+    def __init__(self, options: KafkaOptions, topic: str) -> None:
+        self._options = options
+        self._topic = topic
+        self._consumer: Any = None
+        self._left: dict[TopicPartition, int] = {}  # where each partition ended at the start, as far as it is not there
+
+    async def start(self) -> None:
+        consumer = _looker(self._options)
+        try:
+            async with asyncio.timeout(self._options.request_timeout):
+                await _ensure(self._options, [self._topic])
+                partitions = await _partitions(self._options, self._topic)
+                await consumer.start()
+                first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+            consumer.assign(partitions)
+            for tp in partitions:
+                consumer.seek(tp, first[tp])
+        except (KafkaError, OSError, TimeoutError) as error:
+            await _close(consumer)
+            raise _named(error) from error
+        except BaseException:
+            await _close(consumer)
+            raise
+        self._consumer = consumer
+        self._left = {tp: end[tp] for tp in partitions if first[tp] < end[tp]}
+
+    async def poll(self, timeout: float) -> list[Chunk]:
+        try:
+            found = await self._consumer.getmany(timeout_ms=int(timeout * 1000))
+            for tp in list(self._left):
+                if await self._consumer.position(tp) >= self._left[tp]:
+                    del self._left[tp]
+        except (KafkaError, TimeoutError) as error:
+            raise _named(error) from error
+        return [
+            Chunk(self._topic, tp.partition, record.offset, record.offset + 1, split(record.value))
+            for tp, records in found.items()
+            for record in records
+            if record.value is not None
+        ]
+
+    @property
+    def caught_up(self) -> bool:
+        return self._consumer is not None and not self._left
+
+    async def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await _close(consumer)
 
 
 async def _partitions(options: KafkaOptions, topic: str) -> list[TopicPartition]:

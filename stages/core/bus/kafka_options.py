@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stages.core.bus.base import DEFAULT_PARTITIONS
-from stages.core.bus.topics import is_fleet, is_side
+from stages.core.bus.topics import is_fleet, is_orders, is_side
 from stages.core.errors import UsageError
 
 #: Most bytes of a message in a topic of ours: Kafka's own default (message.max.bytes), which a record of
@@ -33,11 +33,16 @@ def configs_of(topic: str) -> dict[str, str]:
     """What a topic of ours is made with: Kafka's names of settings, and their values."""
     configs = {
         "max.message.bytes": str(MAX_DEAD_BYTES if is_side(topic) or is_fleet(topic) else MAX_MESSAGE_BYTES),
-        "cleanup.policy": "delete",
+        "cleanup.policy": "compact" if is_orders(topic) else "delete",
     }
     if is_fleet(topic):
         configs["retention.ms"] = str(FLEET_RETENTION_MS)
     return configs
+
+
+def partitions_of(topic: str, wanted: int) -> int:
+    """How many partitions a topic of ours is made with: orders stand in one row."""
+    return 1 if is_orders(topic) else wanted
 
 
 @dataclass(slots=True, frozen=True)

@@ -99,6 +99,9 @@ class MemoryBus:
     def tail(self, topic: str, key: bytes) -> MemoryTail:
         return MemoryTail(self, topic, partition_of(key, self.partitions))
 
+    def broadcast(self, topic: str) -> MemoryBroadcast:
+        return MemoryBroadcast(self, topic)
+
     def publisher(self, batch_lines: int = 1) -> MemoryPublisher:
         return MemoryPublisher(self, batch_lines)
 
@@ -428,6 +431,43 @@ class MemoryPublisher:
     @property
     def ready(self) -> bool:
         return self.bus.up
+
+    async def close(self) -> None:
+        return None
+
+
+class MemoryBroadcast:
+    """Reads a topic alone."""
+
+    def __init__(self, bus: MemoryBus, topic: str) -> None:
+        self._bus, self._topic = bus, topic
+        self._at = [0] * bus.partitions
+        self._ends: list[int] | None = None
+
+    async def start(self) -> None:
+        self._bus._reach()
+        self._ends = [len(partition) for partition in self._bus.log(self._topic)]
+
+    async def poll(self, timeout: float) -> list[Chunk]:
+        self._bus._reach()
+        if not (chunks := self._take()):
+            await asyncio.sleep(timeout)
+            chunks = self._take()
+        return chunks
+
+    def _take(self) -> list[Chunk]:
+        chunks = []
+        for number, partition in enumerate(self._bus.log(self._topic)):
+            for at in range(self._at[number], len(partition)):
+                message = partition[at]
+                lines = split(message.value, message.headers)
+                chunks.append(Chunk(self._topic, number, at, at + 1, lines, message.headers))
+            self._at[number] = len(partition)
+        return chunks
+
+    @property
+    def caught_up(self) -> bool:
+        return self._ends is not None and all(at >= end for at, end in zip(self._at, self._ends, strict=True))
 
     async def close(self) -> None:
         return None

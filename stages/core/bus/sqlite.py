@@ -96,6 +96,46 @@ async def look(path: str | Path, topic: str) -> AsyncIterator[Chunk]:
         await asyncio.to_thread(file.close)
 
 
+class SqliteBroadcast:
+    """Reads a topic alone. It is no registered reader: nothing is kept for it, and nothing is trimmed where nobody
+    else reads."""
+
+    def __init__(self, path: str | Path, topic: str, *, synchronous: str = "FULL") -> None:
+        self._path, self._topic, self._synchronous = path, topic, synchronous
+        self._file: SqliteFile | None = None
+        self._at = self._end = 0
+
+    async def start(self) -> None:
+        file = await _open(self._path, self._synchronous)
+        try:
+            self._end = await file.read(lambda connection: segments.end(connection, self._topic))
+        except BaseException:
+            await asyncio.to_thread(file.close)
+            raise
+        self._file = file
+
+    async def poll(self, timeout: float) -> list[Chunk]:
+        assert self._file is not None
+        read = partial(segments.read, topic=self._topic, offset=self._at, max_bytes=READ_BYTES)
+        chunks = await self._file.read(read)
+        if not chunks:
+            self._end = min(self._end, self._at)  # somebody has trimmed it
+            await asyncio.sleep(timeout)
+            chunks = await self._file.read(read)
+        if chunks:
+            self._at = chunks[-1].next_offset
+        return chunks
+
+    @property
+    def caught_up(self) -> bool:
+        return self._file is not None and self._at >= self._end
+
+    async def close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            await asyncio.to_thread(file.close)
+
+
 class _Bell:
     """Wakes one waiting coroutine after a commit of this process, or after LOOK_SECONDS."""
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from stages.core.bus.base import Chunk, Publisher, Source, Tail
+from stages.core.bus.base import Broadcast, Chunk, Publisher, Source, Tail
 from stages.core.bus.topic_plan import Keeper
 from stages.core.errors import UsageError
 
@@ -84,6 +84,24 @@ def open_tail(url: str, topic: str, key: bytes, settings: BusSettings) -> Tail:
     from stages.core.bus.memory import MemoryBus
 
     return MemoryBus.named(rest, settings.partitions).tail(topic, key)
+
+
+def open_broadcast(url: str, topic: str, settings: BusSettings) -> Broadcast:
+    """A reader of a whole topic for itself alone, not started. Raises UsageError for a URL that is none, or a pipe."""
+    scheme, rest = _parts(url)
+    if scheme == "sqlite":
+        from stages.core.bus.sqlite import SqliteBroadcast
+
+        return SqliteBroadcast(rest, topic)
+    if scheme == "kafka":
+        from stages.core.bus.kafka import KafkaBroadcast
+
+        return KafkaBroadcast(_kafka(rest, settings), topic)
+    if scheme == "memory":
+        from stages.core.bus.memory import MemoryBus
+
+        return MemoryBus.named(rest, settings.partitions).broadcast(topic)
+    raise UsageError("--bus", url, "holds nothing: sqlite:FILE or kafka://HOST:PORT")
 
 
 def look(url: str, topic: str, settings: BusSettings) -> AsyncIterator[Chunk]:

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from stages.core.bus.base import Chunk, OnRevoke, Output, Partition, Publisher, Source, Tail
+from stages.core.bus.base import Broadcast, Chunk, OnRevoke, Output, Partition, Publisher, Source, Tail
 
 #: Seconds until something must have happened: much more than it takes, so that a busy machine does not fail a test.
 DEADLINE = 40.0
 
-HITS, BANNERS, DEAD, WORK = "t.hits.v1", "t.banners.v1", "t.dead.v1", "t.work.v1"
+HITS, BANNERS, DEAD, WORK, ORDERS = "t.hits.v1", "t.banners.v1", "t.dead.v1", "t.work.v1", "t.orders.v1"
 
 
 async def never(partitions: Sequence[Partition]) -> None:
@@ -57,6 +57,16 @@ class Harness:
         await source.start(on_revoke)
         return source
 
+    def make_broadcast(self, topic: str) -> Broadcast:
+        raise AssertionError("a harness makes broadcasts")
+
+    async def broadcast(self, name: str = ORDERS) -> Broadcast:
+        reader = self.make_broadcast(self.topic(name))
+        self._made.append(reader)
+        async with asyncio.timeout(DEADLINE):
+            await reader.start()
+        return reader
+
     async def publisher(self) -> Publisher:
         publisher = self.make_publisher()
         self._made.append(publisher)
@@ -89,6 +99,15 @@ async def read(source: Source, count: int, max_records: int = 1000) -> list[Chun
         while sum(len(chunk.lines) for chunk in chunks) < count:
             chunks += await source.poll(max_records, 0.2)
     return chunks
+
+
+async def heard(reader: Broadcast, count: int) -> list[bytes]:
+    """So many lines of a broadcast."""
+    found: list[bytes] = []
+    async with asyncio.timeout(DEADLINE):
+        while len(found) < count:
+            found += lines(await reader.poll(0.1))
+    return found
 
 
 async def nothing_more(source: Source) -> None:
@@ -329,6 +348,42 @@ class BusContract(FlowContract):
         assert await banner.lag() == 0
         assert await tls.lag() == 30
         assert len(lines(await read(tls, 30))) == 30
+
+    async def test_a_broadcast_is_read_whole_by_everybody(self, bus: Harness) -> None:
+        publisher = await bus.publisher()
+        sent = bus.outputs(40, topic=ORDERS)
+        await publisher.publish(sent[:30])
+        first = await bus.broadcast()
+        assert not first.caught_up
+        assert sorted(await heard(first, 30)) == sorted(output.value for output in sent[:30])
+        assert first.caught_up
+        waiting = asyncio.create_task(heard(first, 10))
+        await publisher.publish(sent[30:])
+        assert sorted(await waiting) == sorted(output.value for output in sent[30:])
+        second = await bus.broadcast()
+        got = await heard(second, 40)
+        for key in range(5):
+            mine = [line for line in got if line.startswith(b"k%d:" % key)]
+            assert mine == [output.value for output in sent if output.key == b"k%d" % key]
+        assert await first.poll(0.05) == await second.poll(0.05) == []
+
+    async def test_a_broadcast_of_what_is_not_there_yet(self, bus: Harness) -> None:
+        reader = await bus.broadcast()
+        async with asyncio.timeout(DEADLINE):
+            while not reader.caught_up:
+                await reader.poll(0.05)
+        await (await bus.publisher()).publish(bus.outputs(1, topic=ORDERS))
+        assert await heard(reader, 1) == [b"k0:0"]
+        await reader.close()
+        await reader.close()
+
+    async def test_a_broadcast_is_no_reader_that_others_wait_for(self, bus: Harness) -> None:
+        publisher, source, reader = await bus.publisher(), await bus.source(), await bus.broadcast(HITS)
+        await publisher.publish(bus.outputs(10))
+        await source.commit(ends(await read(source, 10)))
+        assert await source.lag() == 0
+        await heard(reader, 10)
+        assert (await bus.source(group="another")).ready
 
     async def test_several_topics(self, bus: Harness) -> None:
         publisher, source = await bus.publisher(), await bus.source(HITS, BANNERS)

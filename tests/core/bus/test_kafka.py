@@ -12,14 +12,15 @@ from uuid import uuid4
 import pytest
 from aiokafka import TopicPartition
 
-from stages.core.bus.base import Output, Publisher, Source, Tail, partition_of
-from stages.core.bus.kafka import KafkaPublisher, KafkaSource, KafkaTail, look
+from stages.core.bus.base import Broadcast, Output, Publisher, Source, Tail, partition_of
+from stages.core.bus.kafka import KafkaBroadcast, KafkaPublisher, KafkaSource, KafkaTail, KafkaTopics, look
 from stages.core.bus.kafka_options import KafkaOptions
 from stages.core.errors import HostError, Unavailable
 from tests.core.bus.contract import (
     BANNERS,
     DEADLINE,
     HITS,
+    ORDERS,
     GroupContract,
     Harness,
     TailContract,
@@ -50,6 +51,9 @@ class KafkaHarness(Harness):
     def make_tail(self, topic: str, key: bytes) -> Tail:
         return KafkaTail(self.options(), topic, key)
 
+    def make_broadcast(self, topic: str) -> Broadcast:
+        return KafkaBroadcast(self.options(), topic)
+
     def make_publisher(self) -> Publisher:
         return KafkaPublisher(self.options())
 
@@ -71,6 +75,21 @@ async def test_partitions_are_those_of_partition_of(bus: KafkaHarness) -> None:
     chunks = await read(source, 50)
     assert all(partition_of(line, 4) == chunk.partition for chunk in chunks for line in chunk.lines)
     assert len({chunk.partition for chunk in chunks}) == 4
+
+
+async def test_orders_stand_in_one_compacted_row(bus: KafkaHarness) -> None:
+    await bus.broadcast()
+    topic = bus.topic(ORDERS)
+    shape = (await KafkaTopics(bus.options()).found([topic]))[topic]
+    assert shape.partitions == 1
+    assert shape.configs["cleanup.policy"] == "compact"
+
+
+async def test_a_broadcast_of_a_broker_that_is_not_there() -> None:
+    reader = KafkaBroadcast(options(f"127.0.0.1:{free_port()}", request_timeout=1.0), "t.orders.v1")
+    with pytest.raises(Unavailable):
+        await reader.start()
+    await reader.close()
 
 
 async def test_batches_of_lines(bus: KafkaHarness) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from stages.core.bus.base import Output, Publisher, Source, Tail, partition_of
+from stages.core.bus.base import Broadcast, Output, Publisher, Source, Tail, partition_of
 from stages.core.bus.memory import MemoryBus, MemorySource
 from stages.core.errors import HostError, Unavailable
 from tests.core.bus.contract import HITS, GroupContract, Harness, TailContract, ends, lines, never, read
@@ -24,6 +24,9 @@ class MemoryHarness(Harness):
 
     def make_publisher(self) -> Publisher:
         return self.bus.publisher()
+
+    def make_broadcast(self, topic: str) -> Broadcast:
+        return self.bus.broadcast(topic)
 
     async def crash(self, source: Source) -> None:
         assert isinstance(source, MemorySource)

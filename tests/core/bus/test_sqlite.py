@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from stages.core.bus import owner
-from stages.core.bus.base import Output, Publisher, Source, Tail
+from stages.core.bus.base import Broadcast, Output, Publisher, Source, Tail
 from stages.core.bus.memory import MemoryBus
-from stages.core.bus.sqlite import SqlitePublisher, SqliteSource, SqliteTail, expect, forget, look
+from stages.core.bus.sqlite import SqliteBroadcast, SqlitePublisher, SqliteSource, SqliteTail, expect, forget, look
 from stages.core.errors import HostError, UsageError
 from stages.core.sqlitefile import SqliteFile
 from tests.core.bus.contract import (
@@ -43,6 +43,9 @@ class SqliteHarness(Harness):
 
     def make_tail(self, topic: str, key: bytes) -> Tail:
         return SqliteTail(self.path, topic)
+
+    def make_broadcast(self, topic: str) -> Broadcast:
+        return SqliteBroadcast(self.path, topic)
 
     def make_publisher(self) -> Publisher:
         return SqlitePublisher(self.path)

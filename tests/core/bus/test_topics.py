@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stages.core.bus.base import Topics
-from stages.core.bus.topics import is_exempt, is_fleet, is_side
+from stages.core.bus.topics import is_exempt, is_fleet, is_orders, is_side
 
 NAMES = Topics("any.prefix")
 
@@ -27,6 +27,13 @@ def test_what_a_fleet_says_waits_for_nobody(topic: str) -> None:
     assert is_fleet(topic)
     assert is_exempt(topic)
     assert not is_side(topic)
+
+
+def test_orders_wait_for_nobody_and_are_kept() -> None:
+    assert is_orders(NAMES.orders)
+    assert is_exempt(NAMES.orders)
+    assert not is_side(NAMES.orders)
+    assert not is_orders(NAMES.hits_of("orders"))
 
 
 def test_events_need_no_reader_and_are_records() -> None:
