@@ -12,8 +12,10 @@ import orjson
 import pytest
 
 from stages.simnet.network import Simnet
+from stages.sink.store import Collection
 from tests.integration import plans
 from tests.integration.fleet import Ground
+from tests.integration.stored import documents
 from tests.integration.topics import Log
 from tests.integration.workers import Crew, Worker, until
 
@@ -263,6 +265,28 @@ def test_user_space_tcp_is_ended_too_and_what_may_go_on_does(
     assert {one["via"] for one in said} >= {"raw"}
     left = {one["outcome"] == "blocked" for one in said if 8 <= int(one["ip"].split(".")[2]) <= 15}
     assert True in left if "--prefix" in order else left == {False}
+
+
+@pytest.mark.slow
+def test_a_run_in_one_process_stops_by_its_own_file_and_goes_on(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    store = f"sqlite:{tmp_path}/town.db"
+    operator = Operator(town, tmp_path, crew, "--bus", store)
+    run = crew.hire(Worker(town, tmp_path, *plans.run(town, store, rate=800), env=operator.heard))
+    with Sent(town, EVERYBODY) as sent:
+        run.start()
+        until(lambda: run.metric("longline_sink_documents_total") > 20, "something is stored")
+        operator.stop("--all")
+        sent.last_within()
+        assert run.wait() == ORDERED, run.tail()
+        before = sent.value
+        assert run.start().wait() == ORDERED, "while the order stands it does not begin"
+        assert sent.value == before
+    operator.stop("--all", "--lift")
+    assert run.start().wait() == 0, run.tail()
+    assert "Traceback" not in run.text
+    assert {(s["ip"], s["port"]) for s in documents(town, store, Collection.SERVICES)} == there(town)
+    banners = documents(town, store, Collection.BANNERS)
+    assert "blocked" not in {banner["outcome"] for banner in banners}
 
 
 @pytest.mark.slow
