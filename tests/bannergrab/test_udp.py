@@ -229,3 +229,18 @@ async def test_a_whole_bannergrab_over_udp(grab: Any, tmp_path: Path) -> None:
     assert got[quiet].outcome is Outcome.TIMEOUT
     assert got[shut].outcome is Outcome.UNREACHABLE
     assert got[shut].icmp == {"type": 3, "code": 3, "responder": shut[0]}
+
+
+async def test_recalled_are_those_asked_for_and_the_others_go_on() -> None:
+    handed: list[Conversation] = []
+    dialer = UdpDialer(handed.extend)
+    with server(lambda data: []) as quiet:
+        for tag in range(4):
+            dialer.dial(*quiet, script(first=0.5).begin(""), tag, connect_timeout=1.0, max_bytes=10)
+        assert sorted(dialer.recall(lambda tag: tag % 2 == 0)) == [0, 2]
+        assert dialer.in_flight == 2
+        async with asyncio.timeout(DEADLINE):
+            while dialer.in_flight:
+                await asyncio.sleep(0.01)
+    await dialer.close()
+    assert sorted(conversation.tag for conversation in handed) == [1, 3]

@@ -138,3 +138,17 @@ def test_against_the_definition(ip, block, allow, lifted, special):
         assert policy.blocked(ip) == expected
     assert bool(policy.allowed(netset(ip)).size) == (not expected)
     assert policy.excluded(netset(ip)).total == expected
+
+
+def test_whom_an_order_names_is_left_alone_besides_and_counted_as_on_a_blocklist():
+    policy = Policy(Lists(block=netset("9.0.0.0/8")))
+    policy.leave_alone(netset("8.8.8.0/24"))
+    generation = policy.generation
+    policy.leave_alone(netset("8.8.8.0/24"))
+    assert policy.generation == generation, "nothing has changed"
+    assert policy.excluded(netset("8.8.8.0/24")).blocklist == 256
+    policy.update(Lists())
+    assert policy.blocked("8.8.8.8")
+    assert not policy.blocked("9.9.9.9")
+    policy.leave_alone(netset())
+    assert not policy.blocked("8.8.8.8")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from stages.core.bus.base import Output
-from stages.core.bus.kafka import KafkaPublisher, KafkaSource, KafkaTail
-from stages.core.bus.memory import MemoryBus, MemoryPublisher, MemorySource, MemoryTail
+from stages.core.bus.kafka import KafkaBroadcast, KafkaPublisher, KafkaSource, KafkaTail
+from stages.core.bus.memory import MemoryBroadcast, MemoryBus, MemoryPublisher, MemorySource, MemoryTail
 from stages.core.bus.pipe import PipePublisher, PipeSource
-from stages.core.bus.sqlite import SqlitePublisher, SqliteSource, SqliteTail
-from stages.core.bus.urls import expect, open_publisher, open_source, open_tail
+from stages.core.bus.sqlite import SqliteBroadcast, SqlitePublisher, SqliteSource, SqliteTail
+from stages.core.bus.urls import expect, open_broadcast, open_publisher, open_source, open_tail
 from stages.core.errors import UsageError
 from stages.core.settings import BusSettings
 from tests.core.bus.contract import HITS, lines, never, read
@@ -113,3 +113,11 @@ def test_nothing_heavy_is_imported_before_it_is_opened() -> None:
     code = "import sys, stages.core.bus.urls; print([m for m in ('aiokafka', 'sqlite3') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+async def test_a_broadcast_of_each_log_and_of_no_pipe(tmp_path: Path) -> None:
+    assert isinstance(open_broadcast("kafka://broker", "t.orders.v1", SETTINGS), KafkaBroadcast)
+    assert isinstance(open_broadcast(f"sqlite:{tmp_path}/bus.db", "t.orders.v1", SETTINGS), SqliteBroadcast)
+    assert isinstance(open_broadcast("memory:broadcast", "t.orders.v1", SETTINGS), MemoryBroadcast)
+    with pytest.raises(UsageError, match="holds nothing"):
+        open_broadcast("-", "t.orders.v1", SETTINGS)
