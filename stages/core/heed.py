@@ -42,6 +42,10 @@ OF_HOST: Final = "/var/lib/longline/orders.jsonl"
 OF_USER: Final = "longline/orders.jsonl"
 
 
+#: Names another file, as `stages.core.settings.OrdersSettings` has it.
+VARIABLE: Final = "LONGLINE_ORDERS_FILE"
+
+
 def files_of_host(file: str | None) -> list[str]:
     """The files to watch: `file`, if there is one, else that of the host and that of the user."""
     if file is not None:

@@ -4,16 +4,19 @@
         print(hit.ip, hit.port)
 
 Hits come as they are written, in batches behind the scenes. Who is slow to take them makes the scan wait: above a bound
-sending pauses. Leaving the loop stops the scan at once; `Scan.stop` ends the sending and keeps the cooldown.
+sending pauses. Leaving the loop stops the scan at once; `Scan.stop` ends the sending and keeps the cooldown. An order of
+`longline stop` on this host ends it too (`summary.reason` is `ordered`); while one stands it raises Ordered.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import Final
 
+from stages.core.heed import VARIABLE, Heed, files_of_host, heeding
 from stages.core.records import Hit, parse
 from stages.core.settings import ListSettings
 from stages.scanner import app
@@ -67,9 +70,15 @@ class Scan:
 
     async def _run(self, taker: _Taker) -> None:
         try:
-            self.summary = await app.scan(
-                self._settings, lists=self._lists, stop=self._stop, plugins=self._plugins, into=taker.of
-            )
+            async with heeding(Heed(files_of_host(os.environ.get(VARIABLE)))) as orders:
+                self.summary = await app.scan(
+                    self._settings,
+                    lists=self._lists,
+                    stop=self._stop,
+                    plugins=self._plugins,
+                    into=taker.of,
+                    orders=orders,
+                )
         finally:
             with suppress(asyncio.CancelledError):  # nobody takes any more
                 await taker.batches.put(None)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from stages.core.errors import UsageError
+from stages.core.errors import Ordered, UsageError
+from stages.core.orders import Order
 from stages.scanner.api import Hit, ScannerSettings, scan
 from stages.scanner.plugins.base import Plugin
 from stages.scanner.summary import Summary
@@ -75,3 +77,14 @@ async def test_plugins_are_called(server: tuple[str, int]) -> None:
 
     assert [hit.port async for hit in scan(settings(server), plugins=[Mine()])] == [server[1]]
     assert ended == ["complete"]
+
+
+async def test_an_order_that_stands_is_heeded(
+    server: tuple[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "orders"
+    monkeypatch.setenv("LONGLINE_ORDERS_FILE", str(file))
+    file.write_bytes(Order("stop", "campaign", "weekly").dump())
+    with pytest.raises(Ordered, match="--campaign weekly"):
+        [hit async for hit in scan(settings(server, scan="weekly-1"))]
+    assert [hit.port async for hit in scan(settings(server, scan="daily"))] == [server[1]]
