@@ -4,8 +4,8 @@
         print(hit.ip, hit.port)
 
 Hits come as they are written, in batches behind the scenes. Who is slow to take them makes the scan wait: above a bound
-sending pauses. Leaving the loop stops the scan at once; `Scan.stop` ends the sending and keeps the cooldown. An order of
-`longline stop` on this host ends it too (`summary.reason` is `ordered`); while one stands it raises Ordered.
+sending pauses. Leaving the loop stops the scan at once; `Scan.stop` ends the sending and keeps the cooldown. An order
+of `longline stop` on this host ends it too (`summary.reason` is `ordered`); while one stands it raises Ordered.
 """
 
 from __future__ import annotations
