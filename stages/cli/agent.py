@@ -89,12 +89,13 @@ def capabilities(settings: AgentSettings, setup: Setup | None) -> Capabilities:
 
 def policy_of(settings: AgentSettings, lists: ListSettings, can: Capabilities) -> LocalPolicy:
     """Blocks on list files and names. Raises UsageError, ListError."""
+    from stages.core.hours import Hours
     from stages.core.lists import read_lists
     from stages.core.netset import NetSet
     from stages.core.policy import Policy
     from stages.core.resolving import resolver
     from stages.core.routing import parse_ports
-    from stages.fleet.policy import Hours, LocalPolicy
+    from stages.fleet.policy import LocalPolicy
 
     policy = Policy.for_scan(read_lists(lists, resolver()), lists, ())
     return LocalPolicy(

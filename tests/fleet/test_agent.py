@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import HostError, Unavailable, UsageError
+from stages.core.hours import Hours
 from stages.core.netset import NetSet
 from stages.core.records import Hit, parse
 from stages.fleet import agent as agents
@@ -17,7 +18,7 @@ from stages.fleet import ca
 from stages.fleet import link as links
 from stages.fleet.agent import Agent
 from stages.fleet.link import enrol
-from stages.fleet.policy import Hours, LocalPolicy
+from stages.fleet.policy import LocalPolicy
 from stages.fleet.spool import Spool
 from tests.fleet.house import House, InHouse, Scans
 from tests.fleet.material import NOW, can, work
