@@ -68,7 +68,7 @@ class Plan(pydantic.BaseModel):
     controls: Annotated[tuple[str, ...], pydantic.Field(max_length=MAX_CONTROLS, strict=False)] = ()
     sample: int = pydantic.Field(400, ge=0, le=1_000_000)  #: answers that the sample for the loss is to have; 0: none
     approval: str = pydantic.Field("", max_length=1_000)  #: under which this is done, for the record
-    down: DownRules = DownRules()
+    down: DownRules = pydantic.Field(default_factory=lambda: DownRules.model_validate({}))
 
     @pydantic.field_validator("start")
     @classmethod
@@ -171,7 +171,7 @@ def read(file: str, data: bytes) -> Campaign:
         plan = Plan.model_validate(body["campaign"])
     except pydantic.ValidationError as error:
         raise _refused(file, text, body["campaign"], error) from None
-    sections = {
+    sections: dict[str, dict[str, object]] = {
         name: {key: tuple(value) if isinstance(value, list) else value for key, value in body[name].items()}
         for name in OTHERS
         if name in body

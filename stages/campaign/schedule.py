@@ -150,10 +150,11 @@ def decide(
             decision.stop[lane] = "stopped"
     for vantage, turns in ready.items():
         lanes = [lane for lane in pasts if lane.vantage == vantage]
-        if (lane := busy.get(vantage)) is None:
+        sweeping = busy.get(vantage)
+        if sweeping is None:
             decision.start.append(_first(entries, pasts, lanes, turns, now))
-        elif lane.kind == "full" and lane not in decision.stop:
-            _interrupt(decision, entries, pasts, lanes, lane, running[lane], turns, now)
+        elif sweeping.kind == "full" and sweeping not in decision.stop:
+            _interrupt(decision, entries, pasts, lanes, sweeping, running[sweeping], turns, now)
     return decision
 
 
