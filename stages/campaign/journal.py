@@ -39,6 +39,7 @@ MIGRATIONS: Final = (
     CREATE TABLE campaign_known (
         campaign TEXT NOT NULL, vantage TEXT NOT NULL, ip TEXT NOT NULL, port INTEGER NOT NULL,
         state TEXT NOT NULL, interval REAL NOT NULL, looked REAL NOT NULL,
+        chosen INTEGER NOT NULL,
         PRIMARY KEY (campaign, vantage, ip, port)) WITHOUT ROWID;
     CREATE INDEX campaign_known_next ON campaign_known (campaign, vantage, looked + interval)
     """,
@@ -208,6 +209,15 @@ class Journal:
             )
 
         self.file.write_sync(write)
+
+    def skip(self, lane: Lane, number: int, due: float) -> None:
+        """A sweep that has nothing to do is over."""
+        self.file.write_sync(
+            lambda c: c.execute(
+                "INSERT INTO campaign_sweeps VALUES (?, ?, ?, ?, ?, 0, 'complete', ?)",
+                (*_key(lane), number, due, b"{}"),
+            )
+        )
 
     def note(self, lane: Lane, number: int, body: dict[str, Any], *, state: str | None = None) -> None:
         """What is known of a sweep now, and its state, if that is another one."""

@@ -18,6 +18,10 @@ BATCH: Final = 1_000
 #: Services of one refresh, at most: what is left is due at the next one.
 MOST: Final = 1_000_000
 
+_DUE: Final = (
+    "SELECT ip, port FROM campaign_known WHERE campaign = ? AND vantage = ? AND looked + interval <= ?"
+    " ORDER BY looked + interval LIMIT ?"
+)
 _ONE: Final = "campaign = ? AND vantage = ? AND ip = ? AND port = ?"
 
 
@@ -31,11 +35,25 @@ class Mind:
 
     def due(self, now: float, most: int = MOST) -> list[Pair]:
         """What is to be looked at, the latest first."""
+        return self._file.read_sync(lambda c: list(c.execute(_DUE, (*self._of, now, most))))
+
+    def choose(self, number: int, now: float, most: int = MOST) -> None:
+        """What is due now is what the refresh `number` looks at."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            pairs = connection.execute(_DUE, (*self._of, now, most)).fetchall()
+            connection.executemany(
+                f"UPDATE campaign_known SET chosen = ? WHERE {_ONE}", [(number, *self._of, *pair) for pair in pairs]
+            )
+
+        self._file.write_sync(write)
+
+    def chosen(self, number: int) -> list[Pair]:
+        """What that refresh looks at, in the order of addresses as texts."""
         query = (
-            "SELECT ip, port FROM campaign_known WHERE campaign = ? AND vantage = ? AND looked + interval <= ?"
-            " ORDER BY looked + interval LIMIT ?"
+            "SELECT ip, port FROM campaign_known WHERE campaign = ? AND vantage = ? AND chosen = ? ORDER BY ip, port"
         )
-        return self._file.read_sync(lambda c: list(c.execute(query, (*self._of, now, most))))
+        return self._file.read_sync(lambda c: list(c.execute(query, (*self._of, number))))
 
     def count(self) -> tuple[int, int]:
         """(services that answered when they were last looked at, those that did not)."""
@@ -72,7 +90,8 @@ class Mind:
                 connection.execute(f"DELETE FROM campaign_known WHERE {_ONE}", key)
                 continue
             connection.execute(
-                "INSERT OR REPLACE INTO campaign_known VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO campaign_known VALUES (?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET"
+                " state = excluded.state, interval = excluded.interval, looked = excluded.looked",
                 (*key, after.state, after.interval, after.looked),
             )
 

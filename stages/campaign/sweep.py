@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ class Job:
 
     campaign: Campaign
     turn: Turn
+    pairs: Sequence[Pair] | None = None  #: what a refresh looks at; None: a full sweep
 
     @property
     def plan(self) -> Plan:
@@ -85,23 +86,28 @@ class Swept:
     covers: Covers
 
 
+class Another(Exception):
+    """The sweep that was begun cannot be gone on with: the campaign is about something else now."""
+
+
 class Executor(Protocol):
     """Does sweeps from one vantage. What it raises (Unavailable, HostError) ends a turn; it is tried again later."""
 
-    async def sweep(self, job: Job, pairs: Sequence[Pair] | None, stop: asyncio.Event) -> Report:
-        """To its end, or until `stop`; then it goes on from its checkpoint when it is called again. `pairs`: what a
-        refresh begins with; None: it goes on, or is a full sweep. When it returns, what was found is stored.
-
-        Raises UsageError for a sweep that cannot be gone on with: the campaign is another one now."""
+    async def sweep(self, job: Job, stop: asyncio.Event) -> Report:
+        """To its end, or until `stop`; then it goes on from its checkpoint when it is called again. When it returns,
+        what was found is stored. Raises Another."""
 
     async def controls(self, job: Job) -> int:
         """How many of the plan's controls answer now."""
 
-    async def sample(self, job: Job, report: Report, seed: int) -> Sample | None:
-        """Probe some targets of a complete full sweep again. None: that cannot be done here."""
+    async def sample(self, job: Job, report: Report, seed: int, stop: asyncio.Event) -> Sample | None:
+        """Probe some targets of a complete full sweep again. None: that cannot be done here, or `stop` came."""
 
     def covers(self, job: Job) -> Covers:
         """What the sweep has probed. Blocks."""
+
+    def seen(self, job: Job) -> AsyncIterator[list[tuple[Pair, str]]]:
+        """Who answered the sweep, each with the state that it is in (`stages.campaign.cadence`), some at a time."""
 
     async def end(self, job: Job) -> None:
         """The sweep is over: what was kept to go on with it is not needed."""

@@ -130,6 +130,12 @@ CREATE TABLE erasures (
 )
 """
 
+_ASSESSED: Final = """
+ALTER TABLE scans ADD COLUMN assessed_ts INTEGER;
+ALTER TABLE scans ADD COLUMN assessed_id TEXT;
+ALTER TABLE scans ADD COLUMN assessed TEXT
+"""
+
 #: In order; the number of steps is the version of the tables.
 MIGRATIONS: Final = (
     _SERVICES_AND_OBSERVATIONS,
@@ -137,6 +143,7 @@ MIGRATIONS: Final = (
     _CORPUS,
     _OBSERVATIONS_BY_SCAN,
     _ERASURES,
+    _ASSESSED,
 )
 
 #: Name of the store's tables in the file's table of versions.
