@@ -84,6 +84,11 @@ class Conductor:
         self._executors: dict[tuple[str, str], Executor] = {}
         around.metrics.campaigns = {name: Standing() for name in self._campaigns}
 
+    @property
+    def ready(self) -> bool:
+        """Whether it has its campaigns and looks after them."""
+        return bool(self._entries)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; then each sweep ends at its checkpoint. Raises HostError if another process runs one of the
         campaigns, and what is a bug."""
@@ -256,8 +261,12 @@ class Conductor:
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
-        before = body.get("report", {}).get("by_hour", {})
-        body["report"] = {**report.body(), "by_hour": _added(before, report.by_hour)}
+        before = body.get("report", {})
+        total = {
+            "icmp": before.get("icmp", 0) + report.icmp,
+            "by_hour": _added(before.get("by_hour", {}), report.by_hour),
+        }
+        body["report"] = report.body() | total
         await self._controls(job, executor, body)
         return report.complete
 

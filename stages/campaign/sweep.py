@@ -54,7 +54,7 @@ class Report:
     targets: int = 0
     sent: int = 0  #: probes
     found: int = 0  #: open targets
-    icmp: int = 0  #: answers that were ICMP errors
+    icmp: int = 0  #: answers that were ICMP errors, of this turn
     by_hour: Mapping[str, Sequence[int]] = field(default_factory=dict)  #: of this turn: hour -> [probes, open targets]
 
     def body(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.cli.campaign import submit, works
+from stages.cli.submitting import submit, works
 from stages.core.errors import LonglineError
 from stages.fleet.state import State
 from tests.cli.command import longline
