@@ -107,6 +107,14 @@ class Ledger:
             self._keep_job(job)
             self._trace(now, "stopped", scan=scan, detail=reason)
 
+    def hold(self, scan: str, reason: str, now: float) -> None:
+        """Give no slice of it away for now, and have those under way brought back; without a reason it goes on."""
+        job = self.jobs[scan]
+        if not job.ended and job.waits != reason:
+            job.waits = reason
+            self._keep_job(job)
+            self._trace(now, "held back" if reason else "goes on", scan=scan, detail=reason)
+
     def tell(self, job: Job, event: str) -> None:
         """The log has heard of the scan's `event`."""
         job.told.append(event)
@@ -215,7 +223,9 @@ class Ledger:
         elif changed:
             self._keep_lease(held)
         self._keep("agents", alias, asdict(agent))
-        return f"the scan was stopped: {job.stopped}" if job.stopped and not finished else ""
+        if finished or not (job.stopped or job.waits):
+            return ""
+        return f"the scan was stopped: {job.stopped}" if job.stopped else f"the scan waits: {job.waits}"
 
     def refuse(self, alias: str, token: int, reason: str, now: float) -> None:
         """The agent will not do it. Raises Fenced."""
@@ -301,7 +311,9 @@ class Ledger:
     def _fitting(self, agent: Agent) -> Part | None:
         for part in sorted(self.parts.values(), key=lambda part: not part.check):  # samples while the slice is fresh
             job = self.jobs[part.scan]
-            if job.ended or agent.alias in part.refused or job.work.probe not in agent.probes:
+            if job.ended or job.waits or agent.alias in part.refused or job.work.probe not in agent.probes:
+                continue
+            if job.work.agents and agent.alias not in job.work.agents:
                 continue
             return part
         return None
@@ -414,7 +426,7 @@ class Ledger:
         self._keep("trace", self.serial, body)
 
     def _keep_job(self, job: Job) -> None:
-        body = {name: getattr(job, name) for name in ("submitted", "ended", "stopped", "sent", "hits")}
+        body = {name: getattr(job, name) for name in ("submitted", "ended", "stopped", "waits", "sent", "hits")}
         body |= {"told": list(job.told), "work": job.work.model_dump(mode="json")}
         self._keep("jobs", job.work.scan, body)
 

@@ -19,6 +19,9 @@ MAX_RANGES: Final = 50_000
 #: Positions of a scan: as the scanner's space has it.
 MAX_SIZE: Final = 1 << 48
 
+#: Agents that a work may be kept for, at most.
+MAX_AGENTS: Final = 1_000
+
 Name = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Digest = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")]
 Network = Annotated[str, pydantic.Field(max_length=64, pattern=r"^[0-9a-fA-F.:/-]+$")]
@@ -48,6 +51,7 @@ class Work(Strict):
     retry_interval: Seconds = 10.0
     cooldown: Seconds = 8.0
     max_rate: Annotated[float, pydantic.Field(gt=0, le=1e9)] | None = None  #: probes/s of one agent, at most
+    agents: Annotated[tuple[Name, ...], pydantic.Field(max_length=MAX_AGENTS)] = ()  #: who may have it; none: anybody
 
     def networks(self) -> NetSet:
         """Its targets. Raises ListError."""
