@@ -82,6 +82,7 @@ class Conductor:
         self._running: dict[Lane, _Running] = {}
         self._failures: dict[Lane, tuple[int, float]] = {}  # lane -> (how often, not before)
         self._executors: dict[tuple[str, str], Executor] = {}
+        self._idle = False  # nothing runs, and nothing is due
         around.metrics.campaigns = {name: Standing() for name in self._campaigns}
 
     @property
@@ -89,9 +90,9 @@ class Conductor:
         """Whether it has its campaigns and looks after them."""
         return bool(self._entries)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`; then each sweep ends at its checkpoint. Raises HostError if another process runs one of the
-        campaigns, and what is a bug."""
+    async def run(self, stop: asyncio.Event, *, once: bool = False) -> None:
+        """Until `stop`, and then until each sweep has ended its turn at its checkpoint; `once`: until nothing is due.
+        Raises HostError if another process runs one of the campaigns, and what is a bug."""
         with ExitStack() as stack:
             for name in self._campaigns:
                 stack.enter_context(self._journal.held(name))
@@ -99,6 +100,8 @@ class Conductor:
             try:
                 while not stop.is_set():
                     wake = await self._look()
+                    if once and self._idle:
+                        break
                     await self._wait(stop, wake)
                 for running in self._running.values():
                     running.stop("stopped")
@@ -352,6 +355,7 @@ class Conductor:
 
     def _stand(self, decision: Decision, pasts: Mapping[Lane, Past], now: float) -> None:
         """Bring the metrics up to date."""
+        self._idle = not self._running
         for name, entry in self._entries.items():
             standing = self._around.metrics.campaigns[name]
             standing.running = sum(lane.campaign == name for lane in self._running)
@@ -362,6 +366,7 @@ class Conductor:
             standing.late = max(
                 (now - each.turn.due for each in stands if each.turn is not None and not each.turn.resumes), default=0.0
             )
+            self._idle = self._idle and not any(each.turn for each in stands)
             standing.next = min((each.next for each in stands), default=0.0)
 
 

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=tuple(ACTIONS), help=what)
     parser.add_argument("what", metavar="FILE|NAME", nargs="*", help="run, submit: files; pause, resume, stop: a name")
     parser.add_argument("--reason", metavar="TEXT", default="by hand", help="stop: why, for the record")
+    parser.add_argument("--once", action="store_true", help="run: do what is due, and end")
     parser.add_argument("--json", action="store_true", help="status, list: one JSON object a line")
     add_settings(parser, *SECTIONS)
 

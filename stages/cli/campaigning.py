@@ -74,12 +74,12 @@ def run(args: argparse.Namespace, files: Sequence[str]) -> int:
     setup = LastingSetup()
     with setup:  # before there are other threads: numpy starts some when it is imported
         try:
-            return _run(loaded, setup)
+            return _run(loaded, setup, args.once)
         finally:
             setup.end()
 
 
-def _run(loaded: list[tuple[Campaign, Loaded]], setup: Setup) -> int:
+def _run(loaded: list[tuple[Campaign, Loaded]], setup: Setup, once: bool) -> int:
     import asyncio
     import os
     import random
@@ -152,7 +152,7 @@ def _run(loaded: list[tuple[Campaign, Loaded]], setup: Setup) -> int:
         )  # fmt: skip
         try:
             async with watched(shared.get("metrics", MetricsSettings), metrics, {"campaign": lambda: conductor.ready}):
-                await conductor.run(life.stopping)
+                await conductor.run(life.stopping, once=once)
         finally:
             await asyncio.to_thread(journal.close)
             if fleet is not None:

@@ -113,6 +113,15 @@ PLAYS: Final[Mapping[str, Play]] = {
     ),
     "docs/fleet.md: Who wants to be left alone": Play("here", seen=seen.somebody_is_left_alone),
     "docs/fleet.md: The operator": Play("here", seen=seen.nobody_is_in_the_fleet_yet),
+    "docs/campaigns.md: A monitored network in five commands": Play(
+        "simnet", environment=QUICK, file=("campaign.toml", "toml"), seen=seen.a_network_is_watched
+    ),
+    "docs/campaigns.md: The operator": Play(
+        "simnet",
+        environment=QUICK,
+        file=("campaign.toml", "toml"),
+        seen=seen.a_campaign_was_paused_and_goes_on,
+    ),
     "docs/operations.md: One host, by compose": Play("elsewhere", seen=seen.compose_has_these_services),
     "docs/operations.md: Images": Play("elsewhere", seen=seen.images_have_these_targets),
     "docs/operations.md: Kubernetes": Play("elsewhere", seen=seen.the_cluster_gets_what_it_needs),

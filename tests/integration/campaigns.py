@@ -15,6 +15,11 @@ from tests.integration.stored import documents
 from tests.integration.workers import Crew, Worker, until
 
 
+def controls(town: Simnet) -> list[str]:
+    """Some that answer."""
+    return [f"{ip}:{port}" for ip, port, _ in list(town.truth.services())[:8]]
+
+
 class Field:
     """One campaign, its journal and its store, in one folder."""
 

@@ -10,13 +10,9 @@ from pathlib import Path
 import pytest
 
 from stages.simnet.network import Simnet
-from tests.integration.campaigns import Field
+from tests.integration.campaigns import Field, controls
 from tests.integration.fleet import Ground
 from tests.integration.workers import Crew, until
-
-
-def controls(town: Simnet) -> list[str]:
-    return [f"{ip}:{port}" for ip, port, _ in list(town.truth.services())[:8]]
 
 
 def anywhere(field: Field, share: float) -> bool:
