@@ -117,10 +117,7 @@ PLAYS: Final[Mapping[str, Play]] = {
         "simnet", environment=QUICK, file=("campaign.toml", "toml"), seen=seen.a_network_is_watched
     ),
     "docs/campaigns.md: The operator": Play(
-        "simnet",
-        environment=QUICK,
-        file=("campaign.toml", "toml"),
-        seen=seen.a_campaign_was_paused_and_goes_on,
+        "simnet", environment=QUICK, file=("weekly.toml", "toml"), seen=seen.a_campaign_was_paused_and_goes_on
     ),
     "docs/operations.md: One host, by compose": Play("elsewhere", seen=seen.compose_has_these_services),
     "docs/operations.md: Images": Play("elsewhere", seen=seen.images_have_these_targets),

@@ -129,7 +129,7 @@ def a_network_is_watched(stage: Stage) -> None:
 
 def a_campaign_was_paused_and_goes_on(stage: Stage) -> None:
     """Each command was understood by who runs it."""
-    assert "watch" in next(said.out for said in stage.said if "list" in said.command)
+    assert "weekly" in next(said.out for said in stage.said if "list" in said.command)
     row = json.loads(stage.run("longline campaign status --json").out)
     assert row["state"] != "paused"
 
