@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from stages.campaign.journal import Journal, SweepRow
@@ -30,6 +30,9 @@ log = logging.getLogger("longline.campaign")
 
 #: Seconds between two looks at what operators ask.
 LOOK: Final = 1.0
+
+#: Seconds between two signs of life in the journal, which cost a write each.
+ALIVE: Final = 5.0
 
 #: Seconds between two looks at the controls while a sweep runs.
 CONTROL_EVERY: Final = 600.0
@@ -63,13 +66,18 @@ class Surroundings:
 class _Running:
     since: float
     task: asyncio.Task[str]
-    halt: asyncio.Event = field(default_factory=asyncio.Event)
+    halt: asyncio.Event
+    drop: asyncio.Event
     why: str = "stopped"
 
     def stop(self, why: str) -> None:
+        """End the turn. What follows the probes is done to its end all the same where only another sweep waits:
+        otherwise short turns would never come to it."""
         if not self.halt.is_set():
             self.why = why
             self.halt.set()
+        if why not in ("refresh", "turn"):
+            self.drop.set()
 
 
 class Conductor:
@@ -82,6 +90,7 @@ class Conductor:
         self._running: dict[Lane, _Running] = {}
         self._failures: dict[Lane, tuple[int, float]] = {}  # lane -> (how often, not before)
         self._executors: dict[tuple[str, str], Executor] = {}
+        self._told = 0.0  # the last sign of life
         self._idle = False  # nothing runs, and nothing is due
         around.metrics.campaigns = {name: Standing() for name in self._campaigns}
 
@@ -128,10 +137,8 @@ class Conductor:
                     self._journal.note(sweep.lane, sweep.number, {**sweep.body, "why": why}, state="given up")
                     log.warning("campaign %s: %s sweep %d is given up: %s", name, sweep.lane.kind, sweep.number, why)
             standing = self._around.metrics.campaigns[name]
-            for sweep in self._journal.newest(name):
-                if sweep.lane.kind == "full" and "counters" in sweep.body:
-                    standing.counters, standing.healthy = sweep.body["counters"], sweep.body.get("healthy")
-                    break
+            if (full := self._journal.last_full(name)) is not None:
+                standing.counters, standing.healthy = full.body["counters"], full.body.get("healthy")
             self._count(campaign)
 
     async def _look(self) -> float:
@@ -139,7 +146,9 @@ class Conductor:
         await self._reap()
         now = self._around.clock()
         names = list(self._campaigns)
-        paused = await asyncio.to_thread(self._journal.seen, names, now)
+        if alive := now - self._told >= ALIVE or now < self._told:
+            self._told = now
+        paused = await asyncio.to_thread(self._journal.seen if alive else self._paused, names, now)
         for name, entry in self._entries.items():
             if paused[name] != entry.paused:
                 log.info("campaign %s is %s", name, "paused" if paused[name] else "resumed")
@@ -154,6 +163,9 @@ class Conductor:
             await self._start(turn, now)
         self._stand(decision, pasts, now)
         return now if decision.start else decision.wake
+
+    def _paused(self, names: Sequence[str], _: float) -> dict[str, bool]:
+        return self._journal.paused(names)
 
     def _pasts(self, now: float) -> dict[Lane, Past]:
         """What the schedule has to know; refreshes that have nothing to look at are done."""
@@ -190,9 +202,9 @@ class Conductor:
                 lane.campaign, turn.missed, lane.kind,
             )  # fmt: skip
             self._around.metrics.missed.add(turn.missed)
-        halt = asyncio.Event()
-        task = asyncio.create_task(self._turn(turn, halt), name=f"{lane.campaign} {lane.kind} {lane.vantage}")
-        self._running[lane] = _Running(now, task, halt)
+        halt, drop = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(self._turn(turn, halt, drop), name=f"{lane.campaign} {lane.kind} {lane.vantage}")
+        self._running[lane] = _Running(now, task, halt, drop)
 
     async def _reap(self) -> None:
         """Note the ends of turns. Raises what is a bug."""
@@ -216,7 +228,7 @@ class Conductor:
 
     # --- one turn
 
-    async def _turn(self, turn: Turn, halt: asyncio.Event) -> str:
+    async def _turn(self, turn: Turn, halt: asyncio.Event, drop: asyncio.Event) -> str:
         """`complete`, `given up`, or empty: it was told to stop."""
         around, journal, lane = self._around, self._journal, turn.lane
         campaign = self._campaigns[lane.campaign]
@@ -247,7 +259,7 @@ class Conductor:
                 return ""
             body["ended"] = around.clock()
             await asyncio.to_thread(journal.note, lane, turn.number, body, state="swept")
-        if not await self._settle(job, executor, mind, body, halt):
+        if not await _unless(drop, self._settle(job, executor, mind, body, drop)):
             return ""
         await asyncio.to_thread(journal.note, lane, turn.number, body, state="complete")
         await executor.end(job)
@@ -297,9 +309,9 @@ class Conductor:
             log.warning("campaign %s: %d of %d controls answer at %s", *_few(job, answered, asked))
 
     async def _settle(
-        self, job: Job, executor: Executor, mind: Mind, body: dict[str, Any], halt: asyncio.Event
-    ) -> bool:
-        """What follows a complete sweep; False: it was told to stop first. May be done again."""
+        self, job: Job, executor: Executor, mind: Mind, body: dict[str, Any], drop: asyncio.Event
+    ) -> None:
+        """What follows a complete sweep. May be broken off anywhere, and done again."""
         around, lane = self._around, job.lane
         async for some in executor.seen(job):
             await asyncio.to_thread(mind.saw, some, body["started"])
@@ -309,9 +321,9 @@ class Conductor:
             await asyncio.to_thread(mind.missed, job.pairs, body["started"])
         report = Report(**body["report"])
         if lane.kind == "full" and job.plan.sample and "sample" not in body:
-            sample = None if halt.is_set() else await executor.sample(job, report, around.rng.getrandbits(64), halt)
-            if halt.is_set():
-                return False
+            sample = await executor.sample(job, report, around.rng.getrandbits(64), drop)
+            if drop.is_set():
+                return
             body["sample"] = None if sample is None else [sample.probed, sample.found, sample.both]
             await asyncio.to_thread(self._journal.note, lane, job.turn.number, body)
         sample_of = body.get("sample")
@@ -338,7 +350,6 @@ class Conductor:
         if lane.kind == "full":
             standing.counters = counters
         await asyncio.to_thread(self._count, job.campaign)
-        return True
 
     # --- within
 
@@ -368,6 +379,21 @@ class Conductor:
             )
             self._idle = self._idle and not any(each.turn for each in stands)
             standing.next = min((each.next for each in stands), default=0.0)
+
+
+async def _unless(drop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do it, unless `drop` comes. Returns whether it was done."""
+    task, dropped = asyncio.create_task(work), asyncio.create_task(drop.wait())
+    try:
+        await asyncio.wait((task, dropped), return_when=asyncio.FIRST_COMPLETED)
+        if drop.is_set():
+            return False
+        task.result()
+        return True
+    finally:
+        for each in (task, dropped):
+            each.cancel()
+        await asyncio.gather(task, dropped, return_exceptions=True)
 
 
 def _words(lane: Lane) -> tuple[str, str, str]:

@@ -87,6 +87,23 @@ class TurnRow:
     how: str
 
 
+@contextmanager
+def alone(file: str, problem: str) -> Iterator[None]:
+    """This process holds the lock `file` while the block lasts. Raises HostError, with `problem`, if another does."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    except OSError as error:
+        raise HostError(f"{file}: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HostError(problem) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
 class Journal:
     """One handle on the file; `close` it. All of it blocks; each change is durable when its call returns."""
 
@@ -110,15 +127,8 @@ class Journal:
     @contextmanager
     def held(self, name: str) -> Iterator[None]:
         """Nobody else runs this campaign while the block lasts. Raises HostError if somebody does."""
-        descriptor = os.open(f"{self.path}.{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise HostError(f"campaign {name} is run by another process already") from None
+        with alone(f"{self.path}.{name}.lock", f"campaign {name} is run by another process already"):
             yield
-        finally:
-            os.close(descriptor)
 
     def register(self, campaign: Campaign, now: float) -> CampaignRow:
         """The campaign as it is from now on. Its due times are counted from its `start`, or from when it was first
@@ -245,6 +255,11 @@ class Journal:
     def open(self, name: str) -> list[SweepRow]:
         """Sweeps of a campaign that have not come to their end."""
         return self._sweeps("WHERE campaign = ? AND state IN ('open', 'swept')", (name,))
+
+    def last_full(self, name: str) -> SweepRow | None:
+        """The newest full sweep that is complete."""
+        where = "WHERE campaign = ? AND kind = 'full' AND state = 'complete' ORDER BY due DESC LIMIT 1"
+        return next(iter(self._sweeps(where, (name,))), None)
 
     def newest(self, name: str, most: int = NEWEST) -> list[SweepRow]:
         """Sweeps of a campaign, the newest first."""

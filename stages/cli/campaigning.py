@@ -84,9 +84,10 @@ def _run(loaded: list[tuple[Campaign, Loaded]], setup: Setup, once: bool) -> int
     import os
     import random
     import time
+    from contextlib import ExitStack
 
     from stages.campaign.conductor import Conductor, Surroundings
-    from stages.campaign.journal import Journal
+    from stages.campaign.journal import Journal, alone
     from stages.campaign.metrics import CampaignMetrics
     from stages.campaign.settings import CampaignSettings
     from stages.cli.assembly import topics_of, watched
@@ -109,12 +110,21 @@ def _run(loaded: list[tuple[Campaign, Loaded]], setup: Setup, once: bool) -> int
     embedded = shared.get("bus", BusSettings).sink == PIPE
     by_name = {campaign.plan.name: settings for campaign, settings in loaded}
     if embedded:
+        first = loaded[0][0]
+        for campaign, _ in loaded:
+            if set(campaign.plan.grabs) != set(first.plan.grabs):
+                place, value = campaign.at("campaign", "grabs"), list(campaign.plan.grabs)
+                raise UsageError(place, value, f"is not as in {first.file}; without --bus they share their grabs")
         by_name = {name: _embedded(settings) for name, settings in by_name.items()}
         shared = _embedded(shared)
     bus = shared.get("bus", BusSettings)
     folder = Path(kept.folder)
 
     async def main(life: Life) -> int:
+        with ExitStack() as stack:
+            return await _live(life, stack)
+
+    async def _live(life: Life, stack: ExitStack) -> int:
         lock, metrics = asyncio.Lock(), Metrics()
         here: dict[str, LocalSweeps] = {}
         fleet = await asyncio.to_thread(_fleet, shared, [campaign for campaign, _ in loaded])
@@ -141,6 +151,11 @@ def _run(loaded: list[tuple[Campaign, Loaded]], setup: Setup, once: bool) -> int
                 await local.drain()
 
         counted = CampaignMetrics(metrics)
+        if embedded:
+            store = bus.sink.partition(":")[2]
+            stack.enter_context(
+                alone(f"{store}.campaigns.lock", f"other campaigns run over {store}: give --bus, or one command")
+            )
         journal = await asyncio.to_thread(Journal, kept.journal)
         conductor = Conductor(
             [campaign for campaign, _ in loaded],

@@ -69,7 +69,7 @@ def standing(journal: Journal, row: CampaignRow, now: float) -> dict[str, Any]:
     new = [each.turn.due for each in stands if each.turn is not None and not each.turn.resumes]
     counts = [Mind(journal.file, plan, vantage).count() for vantage in plan.vantages]
     sweeps = journal.newest(row.name)
-    full = next((sweep for sweep in sweeps if sweep.lane.kind == "full" and "counters" in sweep.body), None)
+    full = journal.last_full(row.name)
     state = "paused" if entry.paused else "not run" if not alive else "running" if running else "waiting"
     if state == "waiting" and not plan.opening.open(now):
         state = "closed"

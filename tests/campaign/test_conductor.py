@@ -47,6 +47,8 @@ class Town:
     ended: list[str] = field(default_factory=list)
     pairs: dict[str, Any] = field(default_factory=dict)
     now: int = 0
+    slow_sample: bool = False
+    sampled: int = 0
 
 
 class Played:
@@ -76,6 +78,9 @@ class Played:
         return len(job.plan.pairs) if self.town.answering is None else self.town.answering
 
     async def sample(self, job: Job, report: Report, seed: int, stop: asyncio.Event) -> Sample | None:
+        self.town.sampled += 1
+        if self.town.slow_sample:
+            await asyncio.sleep(3_600)
         return Sample(100, 50, 49)
 
     def covers(self, job: Job) -> Covers:
@@ -91,7 +96,7 @@ class Played:
 class Life:
     """A conductor that runs; `end` it, or `kill` it."""
 
-    def __init__(self, path: Path, town: Town, *campaigns: Campaign) -> None:
+    def __init__(self, path: Path, town: Town, *campaigns: Campaign, once: bool = False) -> None:
         self.journal = Journal(path)
         self.town = town
         self.told: list[Scan] = []
@@ -110,7 +115,7 @@ class Life:
         )
         self.conductor = Conductor(campaigns or (campaign(known_every=10, full_every=40),), self.journal, around)
         self.stop = asyncio.Event()
-        self.task = asyncio.create_task(self.conductor.run(self.stop))
+        self.task = asyncio.create_task(self.conductor.run(self.stop, once=once))
 
     async def _tell(self, record: Scan) -> None:
         self.told.append(record)
@@ -145,12 +150,13 @@ async def test_full_sweeps_and_refreshes_take_turns(tmp_path: Path) -> None:
     life = Life(tmp_path / "c.db", Town())
     await life.until(lambda: life.hows(FULL).count("complete") >= 2, "two full sweeps")
     await life.until(lambda: life.hows(KNOWN).count("complete") >= 2, "two refreshes")
+    hows = life.hows(FULL)
     await life.end()
     assert life.town.alone
     assert life.town.ran[0] == "a-full-000001"
     assert any("known" in name for name in life.town.ran)
     assert all(pairs for name, pairs in life.town.pairs.items() if "known" in name), "none that looks at nothing"
-    assert "refresh" in life.hows(FULL), "a full sweep was interrupted and went on"
+    assert "refresh" in hows, "a full sweep was interrupted and went on"
     first = next(record for record in life.told if record.scan == "a-full-000001")
     assert first.spec is not None
     assert first.counters is not None
@@ -161,7 +167,7 @@ async def test_full_sweeps_and_refreshes_take_turns(tmp_path: Path) -> None:
     assert first.counters["icmp"] == 3
     assert life.metrics.campaigns["a"].counters["loss"] == pytest.approx(0.02)
     assert life.metrics.campaigns["a"].known == 2
-    assert life.metrics.full.value("complete") == life.hows(FULL).count("complete")
+    assert life.metrics.full.value("complete") >= hows.count("complete")
     swept = {each.scan: each for each in life.swept}["a-full-000001"]
     assert (swept.complete, swept.healthy, swept.covers(b"", 80, "tcp")) == (True, False, True)
     assert set(life.town.ended) >= {"a-full-000001", "a-full-000002"}
@@ -252,6 +258,33 @@ async def test_what_fails_is_tried_again_and_what_is_another_is_given_up(tmp_pat
     assert {row.number: row.state for row in journal.newest("a")}[1] == "given up"
     assert journal.sweep(FULL, 1).body["why"] == "other targets"
     journal.close()
+
+
+async def test_once_is_until_nothing_is_due(tmp_path: Path) -> None:
+    town = Town(takes={"full": 1.0, "known": 1.0})
+    life = Life(tmp_path / "c.db", town, campaign(full_every=10_000, known_every=10), once=True)
+    await life.task
+    assert life.hows(FULL) == ["complete"]
+    life.journal.close()
+    life = Life(tmp_path / "c.db", town, campaign(full_every=10_000), once=True)
+    await life.task
+    assert town.ran.count("a-full-000001") == 1, "it is not due again"
+    life.journal.close()
+
+
+async def test_what_follows_the_probes_is_broken_off_and_done_again(tmp_path: Path) -> None:
+    town = Town(takes={"full": 1.0, "known": 1.0}, slow_sample=True)
+    life = Life(tmp_path / "c.db", town, campaign(full_every=10_000))
+    await life.until(lambda: town.sampled, "the sample is under way")
+    assert life.journal.sweep(FULL, 1).state == "swept"
+    await life.end()
+    assert life.swept == []
+    town.slow_sample = False
+    life = Life(tmp_path / "c.db", town, campaign(full_every=10_000))
+    await life.until(lambda: life.swept, "the end")
+    await life.until(lambda: life.hows(FULL) == ["stopped", "complete"], "it is noted")
+    await life.end()
+    assert town.ran == ["a-full-000001"], "no probe is sent again"
 
 
 async def test_a_bug_ends_it(tmp_path: Path) -> None:

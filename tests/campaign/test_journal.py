@@ -45,6 +45,8 @@ def test_what_the_schedule_has_to_know(journal: Journal) -> None:
     assert journal.open("a") == []
     row = journal.sweep(FULL, 1)
     assert (row.state, row.body) == ("complete", {"x": 1})
+    assert journal.last_full("a") == row
+    assert journal.last_full("b") is None
     assert [(turn.began, turn.ended, turn.how) for turn in journal.turns("a")] == [
         (T0 + 1, T0 + 5, "refresh"), (T0 + 6, T0 + 9, "refresh"), (T0 + 10, T0 + 12, "complete"),
     ]  # fmt: skip
