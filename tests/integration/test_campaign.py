@@ -17,7 +17,10 @@ from tests.integration.workers import Crew, until
 
 def anywhere(field: Field, share: float) -> bool:
     """Whether the scan that runs has come so far, or there is none."""
-    held = [json.loads(file.read_text()) for file in (field.folder / "campaigns" / "watch").glob("*.checkpoint")]
+    try:
+        held = [json.loads(file.read_text()) for file in (field.folder / "campaigns" / "watch").glob("*.checkpoint")]
+    except FileNotFoundError:  # the sweep has just ended
+        return True
     return all(checkpoint["position"] >= share * 10_000 for checkpoint in held)
 
 
