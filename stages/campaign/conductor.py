@@ -22,7 +22,7 @@ from stages.campaign.metrics import CampaignMetrics, Standing
 from stages.campaign.mind import Mind
 from stages.campaign.plan import Campaign
 from stages.campaign.schedule import Decision, Entry, Lane, Past, Turn, decide, due
-from stages.campaign.sweep import Another, Executor, Job, Report, Swept
+from stages.campaign.sweep import Another, Executor, Job, Report, Stopped, Swept
 from stages.core.errors import HostError, LonglineError
 from stages.core.records import Scan
 
@@ -246,9 +246,10 @@ class Conductor:
         if row.state == "open":
             try:
                 done = await self._probe(job, executor, body, halt)
-            except Another as error:
+            except (Another, Stopped) as error:
                 body["why"] = str(error)
-                await asyncio.to_thread(journal.note, lane, turn.number, body, state="given up")
+                state = "changed" if isinstance(error, Another) else "given up"
+                await asyncio.to_thread(journal.note, lane, turn.number, body, state=state)
                 await executor.end(job)
                 log.warning("campaign %s: %s sweep %d is given up: %s", lane.campaign, lane.kind, turn.number, error)
                 return "given up"

@@ -7,6 +7,7 @@ it runs (a file beside, flock(2)), which ends with its process, however it ends.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -45,10 +46,10 @@ MIGRATIONS: Final = (
     """,
 )
 
-#: States of a sweep: it runs or waits to go on; its probes are done, and what follows is not; it is over; nobody can
-#: go on with it.
+#: States of a sweep: it runs or waits to go on; its probes are done, and what follows is not.
 OPEN: Final = ("open", "swept")
-STATES: Final = (*OPEN, "complete", "given up")
+#: It is over; it was stopped; the campaign became another one, so that a sweep of what it is now is due.
+OVER: Final = ("complete", "given up", "changed")
 
 #: Rows of turns and sweeps that a look at the newest reads.
 NEWEST: Final = 50
@@ -285,7 +286,7 @@ class Journal:
                 f" WHERE campaign IN ({slots}) GROUP BY campaign, kind, vantage",
                 names,
             ):
-                found[Lane(*lane)] = Past(number, due, state in OPEN)
+                found[Lane(*lane)] = Past(number, -math.inf if state == "changed" else due, state in OPEN)
             for lane, past in found.items():
                 turns = connection.execute(
                     f"SELECT began, ended, how FROM campaign_turns WHERE {_LANE} AND ended IS NOT NULL"

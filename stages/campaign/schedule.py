@@ -53,7 +53,7 @@ class Past:
     """What the journal knows of a lane. Times are seconds since the epoch."""
 
     number: int = 0  #: of the newest sweep; 0: there was none
-    due: float = -math.inf  #: when it was due
+    due: float = -math.inf  #: when it was due; never: it does not count, as the campaign was another one
     open: bool = False  #: it has not come to its end
     began: float = -math.inf  #: the last turn
     ended: float = -math.inf
@@ -112,7 +112,10 @@ def due(entry: Entry, lane: Lane, past: Past, now: float) -> Due:
     at = entry.begun + newest * every
     # Half a period: the grid may be another one than that of the last sweep, if the plan was changed.
     if newest >= first and at > past.due + every / 2:
-        before = first - 1 if past.number == 0 else max(first - 1, round((past.due - entry.begun) / every))
+        if past.number and math.isinf(past.due):
+            before = newest - 1
+        else:
+            before = first - 1 if past.number == 0 else max(first - 1, round((past.due - entry.begun) / every))
         return Due(Turn(lane, past.number + 1, at, False, _missed(entry, before, newest, every)), at)
     later = max(newest + 1, first)
     while entry.begun + later * every <= past.due + every / 2:

@@ -87,7 +87,11 @@ class Swept:
 
 
 class Another(Exception):
-    """The sweep that was begun cannot be gone on with: the campaign is about something else now."""
+    """The sweep that was begun cannot be gone on with: the campaign is about something else now. A new one is due."""
+
+
+class Stopped(Exception):
+    """Somebody has stopped the sweep for good."""
 
 
 class Executor(Protocol):
@@ -95,7 +99,7 @@ class Executor(Protocol):
 
     async def sweep(self, job: Job, stop: asyncio.Event) -> Report:
         """To its end, or until `stop`; then it goes on from its checkpoint when it is called again. When it returns,
-        what was found is stored. Raises Another."""
+        what was found is stored. Raises Another, Stopped."""
 
     async def controls(self, job: Job) -> int:
         """How many of the plan's controls answer now."""

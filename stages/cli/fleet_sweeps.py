@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stages.campaign.groups import groups
-from stages.campaign.sweep import Another, Covers, Job, Pair, Report, Sample
+from stages.campaign.sweep import Another, Covers, Job, Pair, Report, Sample, Stopped
 from stages.cli.slices import work_of
 from stages.cli.stored import Stored
 from stages.cli.submitting import works
@@ -70,7 +70,7 @@ class FleetSweeps:
         while not stop.is_set():
             books = await asyncio.to_thread(self._read, names)
             if stopped := [name for name in names if books.jobs.get(name, {}).get("stopped")]:
-                raise Another(f"scan {stopped[0]} was stopped: {books.jobs[stopped[0]]['stopped']}")
+                raise Stopped(f"scan {stopped[0]} was stopped: {books.jobs[stopped[0]]['stopped']}")
             if all(books.over(work) for work in asked):
                 return _report(books, asked, complete=True)
             await _pause(stop, LOOK)

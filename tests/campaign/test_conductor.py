@@ -20,7 +20,7 @@ from stages.campaign.metrics import CampaignMetrics
 from stages.campaign.mind import Mind
 from stages.campaign.plan import Campaign
 from stages.campaign.schedule import Lane
-from stages.campaign.sweep import Another, Covers, Job, Pair, Report, Sample, Swept
+from stages.campaign.sweep import Another, Covers, Job, Pair, Report, Sample, Stopped, Swept
 from stages.core.errors import HostError, Unavailable
 from stages.core.metrics import Metrics
 from stages.core.records import Scan
@@ -250,14 +250,19 @@ async def test_what_fails_is_tried_again_and_what_is_another_is_given_up(tmp_pat
     await life.until(lambda: life.hows(FULL) == ["failed", "failed", "complete"], "the third time")
     await life.end()
     assert town.ran == ["a-full-000001"] * 3
-    town.broken = [Another("other targets")]
-    life = Life(tmp_path / "d.db", town, campaign(full_every=30))
-    await life.until(lambda: "complete" in life.hows(FULL), "the next one")
-    await life.end()
-    journal = Journal(tmp_path / "d.db")
-    assert {row.number: row.state for row in journal.newest("a")}[1] == "given up"
-    assert journal.sweep(FULL, 1).body["why"] == "other targets"
-    journal.close()
+    for error, state, every in ((Another("other targets"), "changed", 10_000), (Stopped("enough"), "given up", 30)):
+        town.broken = [error]
+        path = tmp_path / f"{state}.db"
+        life = Life(path, town, campaign(full_every=every))
+        await life.until(lambda life=life: "complete" in life.hows(FULL), "the next one")
+        await life.end()
+        journal = Journal(path)
+        assert {row.number: row.state for row in journal.newest("a")}[1] == state
+        assert journal.sweep(FULL, 1).body["why"] == str(error)
+        assert (journal.sweep(FULL, 2).due == journal.sweep(FULL, 1).due) is (state == "changed"), (
+            "at once, or in its time"
+        )
+        journal.close()
 
 
 async def test_once_is_until_nothing_is_due(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def done(number: int, due: float, *, open: bool = False, began: float = -math.in
         (FULL, done(1, T0), T0 + DAY, 2, T0 + DAY, 0),
         (FULL, done(1, T0), T0 + 5.2 * DAY, 2, T0 + 5 * DAY, 4),
         (FULL, done(1, T0, open=True), T0 + 5.2 * DAY, 1, T0, 0),
+        (FULL, done(3, -math.inf), T0 + 5.2 * DAY, 4, T0 + 5 * DAY, 0),  # of another campaign
         (FULL, done(7, T0 + 3 * DAY), T0 + DAY, None, T0 + 4 * DAY, 0),  # the clock was set back
     ],
 )
