@@ -20,6 +20,8 @@ Rooms, and what each may import:
     tlsgrab     one TLS handshake per hit, chains out.     }
     sink        everything stored, once.                   }
     derive      jobs over what is stored, run again.       }
+    fleet       scans shared among agents; who is left alone.
+    campaign    scans that never end: what is due, what was done, and the life between the two.
     simnet      the simulated Internet of tests and demo. Imports net and proto.
     cli         `longline`: the only room that knows them all.
 

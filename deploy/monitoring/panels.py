@@ -389,7 +389,95 @@ FLEET: Final = Board(
     ),
 )  # fmt: skip
 
-BOARDS: Final = (SCAN, GRABS_BOARD, PIPELINE, FLEET)
+_CAMPAIGN: Final = "longline_campaign_"
+
+
+def _each_campaign(metric: str) -> str:
+    return f"max by (campaign) ({_CAMPAIGN}{metric})"
+
+
+CAMPAIGN: Final = Board(
+    "longline-campaign",
+    "Longline / Campaigns",
+    "Measurements that never end: whether they keep their times, how much they miss, what they know.",
+    (
+        (
+            "On time",
+            (
+                Panel(
+                    "Sweeps running", "short", (Query(_each_campaign("running"), "{{campaign}}"),),
+                    "One at a time from each vantage.",
+                ),
+                Panel(
+                    "Late", "s", (Query(_each_campaign("late_seconds"), "{{campaign}}"),),
+                    "How long the sweep that is due has waited: for its hours, for another one, or for a pause to end.",
+                ),
+                Panel(
+                    "Until the next", "s",
+                    (Query(f"{_each_campaign('next_timestamp_seconds')} - time()", "{{campaign}}"),),
+                    "0 or below: now.",
+                ),
+                Panel(
+                    "Paused", "bool", (Query(_each_campaign("paused"), "{{campaign}}"),), "By an operator.",
+                ),
+            ),
+        ),
+        (
+            "Missed by the last full sweep",
+            (
+                Panel(
+                    "Loss", "percentunit",
+                    (
+                        Query(_each_campaign("loss_ratio"), "{{campaign}}"),
+                        Query(_each_campaign("loss_low_ratio"), "{{campaign}}, low"),
+                        Query(_each_campaign("loss_high_ratio"), "{{campaign}}, high"),
+                    ),
+                    "Open targets that it did not find, estimated from a sample that was probed again, and the "
+                    "interval that holds the truth 19 times of 20.",
+                ),
+                Panel(
+                    "Controls", "bool", (Query(_each_campaign("healthy"), "{{campaign}}"),),
+                    "1: more than half of the known responders answered each time. At 0 nobody is called down.",
+                ),
+                Panel(
+                    "Hit rate", "percentunit", (Query(_each_campaign("hit_ratio"), "{{campaign}}"),),
+                    "Open targets, of the probes.",
+                ),
+                Panel(
+                    "ICMP errors", "percentunit", (Query(_each_campaign("icmp_ratio"), "{{campaign}}"),),
+                    "Of the probes: more than before is a router that limits, or a network that filters.",
+                ),
+            ),
+        ),
+        (
+            "What was done",
+            (
+                Panel(
+                    "Turns of full sweeps", "ops", (Query(rate(f"{_CAMPAIGN}full_turns_total", "end"), "{{end}}"),),
+                    "By how they ended. Only complete ones end a sweep; after the others it goes on.",
+                ),
+                Panel(
+                    "Turns of refreshes", "ops", (Query(rate(f"{_CAMPAIGN}known_turns_total", "end"), "{{end}}"),),
+                    "Of known services.",
+                ),
+                Panel(
+                    "Windows missed", "ops", (Query(rate(f"{_CAMPAIGN}windows_missed_total"), "missed"),),
+                    "Due times that nothing was done for: the machine was off, or sweeps take longer than a period.",
+                ),
+                Panel(
+                    "Known services", "short",
+                    (
+                        Query(_each_campaign("known_services"), "{{campaign}}"),
+                        Query(_each_campaign("gone_services"), "{{campaign}}, gone"),
+                    ),
+                    "That answered the last look, and that did not.",
+                ),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+BOARDS: Final = (SCAN, GRABS_BOARD, PIPELINE, FLEET, CAMPAIGN)
 
 _RUNNING: Final = "max by (instance) (longline_scanner_running)"
 _BEFORE: Final = "max by (instance) (longline_scanner_running offset 1m)"

@@ -113,8 +113,9 @@ def forbidden_by(lists: Lists, settings: ListSettings) -> NetSet:
 
 def policy_of(settings: AgentSettings, forbidden: NetSet, can: Capabilities) -> LocalPolicy:
     """Raises UsageError."""
+    from stages.core.hours import Hours
     from stages.core.routing import parse_ports
-    from stages.fleet.policy import Hours, LocalPolicy
+    from stages.fleet.policy import LocalPolicy
 
     return LocalPolicy(
         max_rate=settings.max_rate,

@@ -66,8 +66,9 @@ def limits_of(politeness: PolitenessSettings) -> Limits:
 class Guard:
     """The address policies of this process; a reload of the lists, and an order, reach all of them."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, read: Lists) -> None:
         self.policy = policy  #: of stages whose records name single addresses
+        self._read = read
         self._all = [policy]
         self._newest: Lists | None = None
         self._besides = NetSet()
@@ -83,6 +84,11 @@ class Guard:
         self._besides = standing.networks
         for policy in self._all:
             policy.leave_alone(standing.networks)
+
+    def follow(self, policy: Policy) -> None:
+        """The same for the policy of a scan that was laid out by lists of another time: these hold from now on."""
+        self._newest = self._newest or self._read
+        self.also(policy)
 
     def update(self, lists: Lists) -> None:
         self._newest = lists
@@ -102,7 +108,7 @@ async def guarded(lists: ListSettings, metrics: Metrics) -> AsyncIterator[Guard]
 
     reloader = Reloader(lists, resolve, apply, on_result=counted(metrics))
     read = await asyncio.to_thread(read_lists, lists, resolve)
-    guard = Guard(Policy.for_records(read, lists))
+    guard = Guard(Policy.for_records(read, lists), read)
     reloader.start(named=read.named)
     try:
         yield guard

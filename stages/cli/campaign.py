@@ -1,128 +1,93 @@
-"""`longline campaign`: scans for the fleet: submitted, stopped, looked at."""
+"""`longline campaign`: measurements that never end: run, paused, looked at; and scans for the fleet."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import orjson
-
-from stages.cli import asked, spec
 from stages.cli.sections import add_settings, load_settings
 from stages.core.errors import UsageError
 
-if TYPE_CHECKING:
-    from stages.fleet.state import State
-    from stages.fleet.work import Work
-
-SECTIONS = ("fleet",)
+#: Of these the options are offered. What a campaign measures stands in its file.
+SECTIONS = ("campaign", "fleet", "store", "bus", "metrics")
 
 ACTIONS: Final = {
+    "run": "do the campaigns of these FILES.toml, until told to stop",
+    "list": "the campaigns that were ever run here",
+    "status": "where campaigns stand, and how far the fleet's scans are",
+    "pause": "nothing of the campaign NAME runs any more, in whichever process",
+    "resume": "the campaign NAME goes on",
     "submit": "give a scan (FILE.toml, as longline scan --echo writes it, or nmap's command lines) to the agents",
     "stop": "no agent goes on with the scan NAME",
-    "status": "how far the scans are, and what was done twice",
 }
+
+#: Actions that look at everything.
+_OF_ALL: Final = ("list", "status")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = "; ".join(f"{action}: {text}" for action, text in ACTIONS.items())
     parser.add_argument("action", choices=tuple(ACTIONS), help=what)
-    parser.add_argument("what", metavar="FILE|NAME", nargs="?", help="submit: a file; stop: a scan")
+    parser.add_argument("what", metavar="FILE|NAME", nargs="*", help="run, submit: files; pause, resume, stop: a name")
     parser.add_argument("--reason", metavar="TEXT", default="by hand", help="stop: why, for the record")
-    parser.add_argument("--json", action="store_true", help="status: one JSON object a line")
+    parser.add_argument("--once", action="store_true", help="run: do what is due, and end")
+    parser.add_argument("--json", action="store_true", help="status, list: one JSON object a line")
     add_settings(parser, *SECTIONS)
 
 
 def run(args: argparse.Namespace) -> int:
-    from stages.fleet.settings import FleetSettings
-    from stages.fleet.state import State
+    of_all, one = args.action in _OF_ALL, args.what[0] if args.what else None
+    if of_all and one is not None:
+        raise UsageError("FILE|NAME", one, f"{args.action} is of all scans and campaigns")
+    if not of_all and one is None:
+        raise UsageError("FILE|NAME", None, "which one")
+    if args.action != "run" and len(args.what) > 1:
+        raise UsageError("FILE|NAME", args.what[1], "one at a time")
+    if args.action in ("run", "submit"):
+        for file in args.what:
+            if not Path(file).is_file():
+                raise UsageError("FILE", file, "no such file")
+    if args.action == "run":
+        from stages.cli import campaigning
 
-    if (args.what is None) != (args.action == "status"):
-        raise UsageError("FILE|NAME", args.what, "which one" if args.what is None else "status is of all scans")
-    settings = load_settings(args, *SECTIONS).get("fleet", FleetSettings)
-    if args.action == "submit" and not Path(args.what).is_file():
-        raise UsageError("FILE", args.what, "no such file")
-    with closing(State(settings.state, make=args.action == "submit")) as state:
-        if args.action == "submit":
-            for work in submit(state, args.what):
-                sys.stdout.write(f"{work.scan}: {work.size:,} targets\n")
-        elif args.action == "stop":
-            if args.what not in works(state):
-                raise UsageError("NAME", args.what, "no such scan")
-            state.ask("stop", {"scan": args.what, "reason": args.reason})
-        else:
-            _status(state, as_json=args.json)
+        return campaigning.run(args, args.what)
+    from stages.campaign.settings import CampaignSettings
+    from stages.fleet.settings import FleetSettings
+
+    loaded = load_settings(args, *SECTIONS, own_file=True)
+    state, journal = loaded.get("fleet", FleetSettings).state, loaded.get("campaign", CampaignSettings).journal
+    if of_all:
+        from stages.cli import campaigns
+
+        return campaigns.status(state, journal, as_json=args.json, every=args.action == "list")
+    if args.action in ("pause", "resume"):
+        _pause(journal, str(one), args.action == "pause")
+    else:
+        _fleet(state, args.action, str(one), args.reason)
     return 0
 
 
-def works(state: State) -> dict[str, Work]:
-    """The scans that a coordinator knows, or was asked for, by name. Blocks."""
-    from stages.fleet.work import Work
+def _pause(file: str, name: str, pause: bool) -> None:
+    from stages.campaign.journal import Journal
 
-    kept = [change.body["work"] for change in state.things("jobs") if change.body is not None]
-    asked = [body for what, body in state.waiting() if what == "submit"]
-    found = [Work.model_validate_json(orjson.dumps(body)) for body in (*kept, *asked)]
-    return {work.scan: work for work in found}
+    with closing(Journal(file, make=False)) as journal:
+        if not journal.pause(name, time.time() if pause else None):
+            sys.stderr.write(f"longline campaign: {name} {'is paused already' if pause else 'was not paused'}\n")
 
 
-def submit(state: State, file: str) -> list[Work]:
-    """Ask the coordinator for the scans of a file: one of a `*.toml`, else one of each command line of nmap. The same
-    file again is the same scans. Blocks. Raises UsageError that names the place; of command lines those that are none
-    are named, and the others submitted."""
-    if file.endswith(".toml"):
-        return [_submit(state, file, spec.read(file, *asked.SECTIONS))]
-    return list(_of_lines(state, file))
+def _fleet(file: str, action: str, what: str, reason: str) -> None:
+    from stages.cli.submitting import submit, works
+    from stages.fleet.state import State
 
-
-def _of_lines(state: State, file: str) -> Iterator[Work]:
-    from stages.fleet import nmap_lines
-
-    try:
-        text = Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("FILE", file, str(error)) from None
-    refused = 0
-    for number, line in nmap_lines.read(text):
-        place = f"{file}:{number}"
-        try:
-            yield _submit(state, place, nmap_lines.parse(line).sections(f"{Path(file).stem}-{number}"))
-        except (nmap_lines.Refused, UsageError) as error:
-            refused += 1
-            sys.stderr.write(f"longline campaign: {place}: {error}\n")
-    if refused:
-        raise UsageError(file, None, f"{refused} lines are refused; the others are submitted")
-
-
-def _submit(state: State, place: str, values: Mapping[str, Mapping[str, object]]) -> Work:
-    from stages.cli.sections import SECTIONS as ALL
-    from stages.cli.slices import work_of
-    from stages.core.settings import ListSettings, load
-    from stages.scanner.settings import ScannerSettings
-
-    loaded = load(ALL, argv=values, environ=os.environ, file=None)
-    settings = loaded.get("scanner", ScannerSettings)
-    known = works(state).get(settings.scan or "")
-    if known is not None and settings.seed is None:
-        settings = settings.model_copy(update={"seed": known.seed})
-    work = work_of(settings, loaded.get("lists", ListSettings), *asked.grabs_of(loaded, values.keys()))
-    if known is not None and known != work.model_copy(update={"operator": known.operator}):
-        raise UsageError(place, work.scan, "a scan of this name exists, and is another one")
-    if known is None:
-        state.ask("submit", work.model_dump(mode="json"))
-    return known or work
-
-
-def _status(state: State, *, as_json: bool) -> None:
-    from stages.cli.fleettop import look
-    from stages.cli.tables import show_documents
-
-    rows = look(state, time.time(), "alias")["scans"]
-    keys = ("scan", "state", "elapsed", "targets", "done", "twice", "hits", "eta", "waits_for")
-    asyncio.run(show_documents(rows, keys, json=as_json))
+    with closing(State(file, make=action == "submit")) as state:
+        if action == "submit":
+            for work in submit(state, what):
+                sys.stdout.write(f"{work.scan}: {work.size:,} targets\n")
+            return
+        if what not in works(state):
+            raise UsageError("NAME", what, "no such scan")
+        state.ask("stop", {"scan": what, "reason": reason})

@@ -257,7 +257,7 @@ class Watched:
             return
         from pathlib import Path
 
-        from stages.cli.campaign import submit
+        from stages.cli.submitting import submit
 
         folder = Path(self._folder)
         for file in sorted((*folder.glob("*.toml"), *folder.glob("*.txt"))):

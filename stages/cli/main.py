@@ -32,7 +32,7 @@ COMMANDS: Final = {
     "demo": "the whole pipeline against a simulated Internet, compared with the truth",
     "coordinator": "give slices of scans to agents, and write what they find to a log",
     "agent": "scan slices for coordinators",
-    "campaign": "scans for the fleet: submit, stop, how far they are",
+    "campaign": "measurements that never end: run, pause, look at them; and scans for the fleet",
     "stop": "the emergency stop, for everything that sends; orders stand until they are lifted",
     "optout": "who wants to be left alone: a list with its reasons, for everything that sends",
     "notice": "the page that tells those who were scanned who, why, and how to be left alone",

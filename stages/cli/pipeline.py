@@ -108,8 +108,20 @@ class Pipeline:
     """One `longline run`."""
 
     def __init__(
-        self, loaded: Loaded, *, grabs: tuple[str, ...], again: bool, view: bool, setup: Setup | None = None
+        self,
+        loaded: Loaded,
+        *,
+        grabs: tuple[str, ...],
+        again: bool,
+        view: bool,
+        setup: Setup | None = None,
+        checkpoint: Path | None = None,
+        lists: ListSettings | None = None,
+        scanning: bool = True,
     ) -> None:
+        """`checkpoint`: instead of the one beside the file. `lists`: by which the scan's targets were laid out; those
+        in `loaded` hold besides, as they are now. `scanning` False: only what is left in the logs is worked off."""
+        self._given_checkpoint, self._laid_out, self._scanning = checkpoint, lists, scanning
         self.file, self._bus = embedded(loaded)
         self._loaded: Any = _Embedded(loaded, self._bus)
         self._grabs = grabs
@@ -126,8 +138,18 @@ class Pipeline:
         return settings.model_copy(update={"checkpoint": None, "resume": None})
 
     @property
+    def _lists(self) -> ListSettings:
+        """By which the scan's targets are laid out."""
+        if self._laid_out is not None:
+            return self._laid_out
+        lists: ListSettings = self._loaded.get("lists", ListSettings)
+        return lists
+
+    @property
     def checkpoint(self) -> Path:
         """Beside the file, as its secret must be in no record."""
+        if self._given_checkpoint is not None:
+            return self._given_checkpoint
         return Path(f"{self.file}.checkpoint")
 
     def _held(self) -> Checkpoint | None:
@@ -143,7 +165,7 @@ class Pipeline:
                 problem = f"scan {held.scan} in {self.file} is unfinished: without --again it goes on; {give_up}"
                 raise UsageError("--again", None, problem)
             return
-        lists = self._loaded.get("lists", ListSettings)
+        lists = self._lists
         try:
             prepare(self._scanner, lists, now_us=0, resolve=resolver(), held=held, held_at=store)
         except UsageError as error:
@@ -154,10 +176,10 @@ class Pipeline:
 
     async def run(self, life: Life) -> int:
         """To the end, or until told to stop. Raises what ended a stage."""
-        held = await asyncio.to_thread(self._held)
+        held = await asyncio.to_thread(self._held) if self._scanning else None
         if held is not None:
             await asyncio.to_thread(self._check, held)
-        finished = held is not None and held.finished and not self._again
+        finished = not self._scanning or (held is not None and held.finished and not self._again)
         metrics = self.state.metrics
         async with guarded(self._loaded.get("lists", ListSettings), metrics) as guard:
             runners = self.state.runners
@@ -170,7 +192,8 @@ class Pipeline:
                 tasks = {
                     asyncio.create_task(runner.run(), name=f"run {name}"): name for name, runner in runners.items()
                 }
-                work = asyncio.create_task(self._work(life, guard.also, finished), name="run")
+                follow = guard.also if self._laid_out is None else guard.follow
+                work = asyncio.create_task(self._work(life, follow, finished), name="run")
                 show = asyncio.create_task(self._show(), name="run view")
                 try:
                     await asyncio.wait((work, *tasks), return_when=asyncio.FIRST_COMPLETED)
@@ -239,7 +262,7 @@ class Pipeline:
         try:
             summary = await scan(
                 self._scanner,
-                lists=self._loaded.get("lists", ListSettings),
+                lists=self._lists,
                 publisher=publisher,
                 topics=topics_of(self._bus),
                 stop=life.stopping,

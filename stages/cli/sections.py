@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from stages.bannergrab.settings import BannergrabSettings
+from stages.campaign.settings import CampaignSettings
 from stages.cli import reach, system
 from stages.core.errors import SettingError
-from stages.core.layers import SYSTEM_DIRECTORY
+from stages.core.layers import SYSTEM_DIRECTORY, Given
 from stages.core.options import add_section, given
 from stages.core.settings import (
     BusSettings,
@@ -66,6 +67,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "coordinator": CoordinatorSettings,
     "agent": AgentSettings,
     "notice": NoticeSettings,
+    "campaign": CampaignSettings,
 }
 
 #: A log that a command has no use for: it joins stages within one process, as tests do.
@@ -115,11 +117,13 @@ def load_settings(
     own_file: bool = False,
     spec: Mapping[str, Mapping[str, object]] | None = None,
     zmap: bool = False,
+    given_in: Sequence[Given] = (),
 ) -> Loaded:
     """All sections: defaults < file < environment < what was typed for `names` (and under `prefixes`: section ->
     prefix of its options). Raises SettingError, and Confined where LONGLINE_CONFINE is set and the bus or store in
     `names` is on another host; `own_file`: the command's one log is its store's file, whatever is set.
-    `spec`: values below what was typed (`stages.cli.spec`). `zmap`: ZMap's configuration files count too."""
+    `spec`: values below what was typed (`stages.cli.spec`). `zmap`: ZMap's configuration files count too.
+    `given_in`: values of a file of the command's own, above all but what was typed."""
     typed = {name: given(args, SECTIONS[name]) for name in names}
     typed |= {name: given(args, SECTIONS[name], prefix=prefix) for name, prefix in (prefixes or {}).items()}
     if spec is not None:
@@ -132,7 +136,7 @@ def load_settings(
     below = list(system.own_lists(file)) if honoured else []
     if honoured and zmap:
         below += system.of_zmap(own, lists_only=config is not None)
-    above = [] if config is None else list(system.of_file(config, own))
+    above = [*([] if config is None else system.of_file(config, own)), *given_in]
     loaded = load(SECTIONS, argv=typed, environ=os.environ, file=file, below=below, above=above)
     bus = loaded.get("bus", BusSettings)
     for url in (bus.source, bus.sink):

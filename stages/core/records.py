@@ -310,13 +310,13 @@ class Tls:
 
 @dataclass(slots=True)
 class Scan:
-    """The start, the progress or the end of a scan."""
+    """The start, the progress or the end of a scan; or what was made of it: how much it has missed."""
 
     scan: str
     ts: int
-    event: str  #: start | progress | end
+    event: str  #: start | progress | end | assessed
     vantage: str = ""
-    spec: dict[str, Any] | None = None  #: at start: everything needed to replay it
+    spec: dict[str, Any] | None = None  #: at start: everything needed to replay it; assessed: which sweep it was
     counters: dict[str, Any] | None = None
     position: int | None = None
     id: str = ""
@@ -468,7 +468,7 @@ def _tls(d: dict[str, Any]) -> Tls:
 
 def _scan(d: dict[str, Any]) -> Scan:
     event = d.get("event")
-    if event not in ("start", "progress", "end"):
+    if event not in ("start", "progress", "end", "assessed"):
         bad(f"event is {event!r}")
     return Scan(
         scan=text(d, "scan"),

@@ -152,10 +152,10 @@ class TlsModel(ConversationModel):
 
 
 class ScanModel(Model):
-    """The start, the progress or the end of a scan."""
+    """The start, the progress or the end of a scan; or what was made of it (assessed)."""
 
     kind: Literal["scan"]
-    event: Literal["start", "progress", "end"]
+    event: Literal["start", "progress", "end", "assessed"]
     spec: dict[str, Any] | None = None
     counters: dict[str, Any] | None = None
     position: int | None = None

@@ -335,6 +335,8 @@ class Coordinator:
                 self.ledger.submit(Work.model_validate_json(orjson.dumps(body)), now)
             elif what == "stop":
                 self.ledger.stop(str(body["scan"]), str(body["reason"]), now)
+            elif what == "hold":
+                self.ledger.hold(str(body["scan"]), str(body["reason"]), now)
         except (ValueError, KeyError) as error:
             log.error("%s cannot be done: %s", what, error)
 

@@ -107,6 +107,14 @@ class Ledger:
             self._keep_job(job)
             self._trace(now, "stopped", scan=scan, detail=reason)
 
+    def hold(self, scan: str, reason: str, now: float) -> None:
+        """Give no slice of it away for now, and have those under way brought back; without a reason it goes on."""
+        job = self.jobs[scan]
+        if not job.ended and job.waits != reason:
+            job.waits = reason
+            self._keep_job(job)
+            self._trace(now, "held back" if reason else "goes on", scan=scan, detail=reason)
+
     def tell(self, job: Job, event: str) -> None:
         """The log has heard of the scan's `event`."""
         job.told.append(event)
@@ -220,7 +228,9 @@ class Ledger:
         elif changed:
             self._keep_lease(held)
         self._keep("agents", alias, asdict(agent))
-        return f"the scan was stopped: {job.stopped}" if job.stopped and not finished else ""
+        if finished or not (job.stopped or job.waits):
+            return ""
+        return f"the scan was stopped: {job.stopped}" if job.stopped else f"the scan waits: {job.waits}"
 
     def refuse(self, alias: str, token: int, reason: str, now: float) -> None:
         """The agent will not do it. Raises Fenced."""
@@ -318,13 +328,16 @@ class Ledger:
 
     def _fitting(self, agent: Agent, stopped: Callable[[str], bool]) -> Part | None:
         for part in sorted(self.parts.values(), key=lambda part: not part.check):  # samples while the slice is fresh
-            if not (self.jobs[part.scan].ended or stopped(part.scan) or self._unfit(agent, part)):
+            job = self.jobs[part.scan]
+            if not (job.ended or job.waits or stopped(part.scan) or self._unfit(agent, part)):
                 return part
         return None
 
     def _unfit(self, agent: Agent, part: Part) -> str:
         """What it takes to have it that this agent has not; empty if it can have it."""
         work = self.jobs[part.scan].work
+        if work.agents and agent.alias not in work.agents:
+            return f"is {' or '.join(work.agents[:3])}{', ...' if len(work.agents) > 3 else ''}"
         if work.probe not in agent.probes:
             return f"does probe module {work.probe}"
         # A sample is scanned again and not grabbed again: who is looked at twice is spoken to once.
@@ -444,7 +457,7 @@ class Ledger:
         self._keep("trace", self.serial, body)
 
     def _keep_job(self, job: Job) -> None:
-        body = {name: getattr(job, name) for name in ("submitted", "ended", "stopped", "sent", "hits")}
+        body = {name: getattr(job, name) for name in ("submitted", "ended", "stopped", "waits", "sent", "hits")}
         body |= {"told": list(job.told), "agents": dict(job.agents), "work": job.work.model_dump(mode="json")}
         self._keep("jobs", job.work.scan, body)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from stages.core.errors import UsageError
+from stages.core.hours import Hours
 from stages.core.netset import NetSet, range_texts
 from stages.core.routing import Routing
 from stages.fleet.messages import MAX_SKIPPED
@@ -19,27 +19,6 @@ from stages.fleet.work import Work
 
 #: What a probe costs a target, in packets, is bounded by this unless the user says otherwise: one and two repeats.
 DEFAULT_SYN_PER_TARGET = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Hours:
-    """Local hours of the day in which an agent works: `22-6`, `0-24`."""
-
-    first: int = 0
-    last: int = 24
-
-    @classmethod
-    def parse(cls, text: str) -> Hours:
-        """Raises UsageError."""
-        first, dash, last = text.partition("-")
-        if dash and first.isdecimal() and last.isdecimal() and int(first) < 24 and int(last) <= 24 and first != last:
-            return cls(int(first), int(last))
-        raise UsageError("--hours", text, "not hours of the day such as 22-6")
-
-    def contain(self, hour: int) -> bool:
-        if self.first < self.last:
-            return self.first <= hour < self.last
-        return hour >= self.first or hour < self.last
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +30,7 @@ class LocalPolicy:
     probes: frozenset[str] = frozenset()  #: modules that it does
     ports: frozenset[int] | None = None  #: None: all
     syn_per_target: int = DEFAULT_SYN_PER_TARGET
-    hours: Hours = Hours()
+    hours: Hours = field(default_factory=Hours)
     grabs: frozenset[str] = frozenset()  #: of `work.Grab`
 
     def refusal(self, work: Work, ports: Collection[int]) -> str:

@@ -85,6 +85,7 @@ class Job:
     submitted: float
     ended: float = 0.0
     stopped: str = ""  #: why, if somebody stopped it
+    waits: str = ""  #: why nothing of it is given away for now
     told: list[str] = field(default_factory=list)  #: what of it the log has heard: start, end
     done: list[Done] = field(default_factory=list)
     sent: int = 0

@@ -36,6 +36,10 @@ MAX_TLS_BYTES: Final = 524_288
 #: Connections to a server that refuses the first hello, at most; there are four hellos.
 MAX_HELLOS: Final = 4
 
+
+#: Agents that a work may be kept for, at most.
+MAX_AGENTS: Final = 1_000
+
 Name = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Digest = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{32}$")]
 Network = Annotated[str, pydantic.Field(max_length=64, pattern=r"^[0-9a-fA-F.:/-]+$")]
@@ -114,6 +118,7 @@ class Work(Strict):
     operator: Line = ""  #: who answers for it
     approval: Line = ""  #: under which approval: free text
     max_rate: Annotated[float, pydantic.Field(gt=0, le=1e9)] | None = None  #: probes/s of one agent, at most
+    agents: Annotated[tuple[Name, ...], pydantic.Field(max_length=MAX_AGENTS)] = ()  #: who may have it; none: anybody
     banner: BannerGrab | None = None
     tls: TlsGrab | None = None
 

@@ -52,7 +52,7 @@ V4_MAPPED: Final = bytes(10) + b"\xff\xff"
 #: Kinds of observation, each with its place in a service.
 KINDS: Final = ("hit", "banner", "tls")
 #: Events of a scan; of starts the oldest is kept, of the others the newest.
-EVENTS: Final = ("start", "progress", "end")
+EVENTS: Final = ("start", "progress", "end", "assessed")
 
 #: What a TCP conversation that was established can end with, whatever the phase.
 ESTABLISHED: Final = frozenset(

@@ -172,6 +172,12 @@ ALTER TABLE erasures ADD COLUMN states INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE erasures ADD COLUMN events INTEGER NOT NULL DEFAULT 0
 """
 
+_ASSESSED: Final = """
+ALTER TABLE scans ADD COLUMN assessed_ts INTEGER;
+ALTER TABLE scans ADD COLUMN assessed_id TEXT;
+ALTER TABLE scans ADD COLUMN assessed TEXT
+"""
+
 #: In order; the number of steps is the version of the tables.
 MIGRATIONS: Final = (
     _SERVICES_AND_OBSERVATIONS,
@@ -180,6 +186,7 @@ MIGRATIONS: Final = (
     _OBSERVATIONS_BY_SCAN,
     _ERASURES,
     _HISTORY,
+    _ASSESSED,
 )
 
 #: Name of the store's tables in the file's table of versions.

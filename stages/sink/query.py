@@ -149,7 +149,7 @@ def shown(document: Document) -> Document:
 
 
 #: Objects inside a document whose keys are ours; the others (tcp, spec, counters) are shown as they came.
-_OURS: Final = frozenset({"hit", "banner", "tls", "start", "progress", "end", "verdicts", "details"})
+_OURS: Final = frozenset({"hit", "banner", "tls", "start", "progress", "end", "assessed", "verdicts", "details"})
 
 
 def printable(data: bytes, most: int = CELL_CHARS) -> str:
@@ -171,6 +171,14 @@ def _cut(text: str) -> str:
 def _latest(document: Document, key: str, item: str) -> str:
     value = document.get(key, {}).get(item)
     return "" if value is None else str(value)
+
+
+def _missed(scan: Document) -> str:
+    """The estimate of what a scan has missed, with its interval, in per cent."""
+    said = scan.get("assessed", {}).get("counters") or {}
+    numbers = [said.get(key) for key in ("loss", "loss_low", "loss_high")]
+    known = [100 * number for number in numbers if isinstance(number, int | float)]
+    return f"{known[0]:.1f} % ({known[1]:.1f}-{known[2]:.1f})" if len(known) == len(numbers) else ""
 
 
 def _text(document: Document, key: str) -> str:
@@ -279,6 +287,7 @@ COLUMNS: Final[dict[Collection, dict[str, Cell]]] = {
         "end": lambda d: "" if "end" not in d else time_of(d["end"]["ts"]),
         "last seen": lambda d: _time(d, "last_seen"),
         "position": lambda d: _latest(d, "end", "position") or _latest(d, "progress", "position"),
+        "missed": _missed,
     },
 }
 

@@ -130,7 +130,8 @@ _SERVICE_COLUMNS: Final = (
 )
 _OBSERVATION_COLUMNS: Final = "id, kind, scan, ts, address, port, transport, name, body, data"
 _SCAN_COLUMNS: Final = (
-    'scan, first_seen, last_seen, start_ts, start_id, start, progress_ts, progress_id, progress, end_ts, end_id, "end"'
+    'scan, first_seen, last_seen, start_ts, start_id, start, progress_ts, progress_id, progress, end_ts, end_id, "end",'
+    " assessed_ts, assessed_id, assessed"
 )
 
 

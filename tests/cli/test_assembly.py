@@ -32,7 +32,7 @@ def test_limits_are_those_of_the_settings() -> None:
 
 def test_a_reload_reaches_every_policy() -> None:
     first, second = Policy(), Policy()
-    guard = Guard(first)
+    guard = Guard(first, Lists())
     guard.also(second)
     guard.update(Lists(block=NetSet.parse(["8.8.8.0/24"], "list")))
     assert first.blocked("8.8.8.8")
@@ -44,7 +44,7 @@ def test_a_reload_reaches_every_policy() -> None:
 
 def test_an_order_reaches_every_policy_besides_the_lists() -> None:
     first, second = Policy(), Policy()
-    guard = Guard(first)
+    guard = Guard(first, Lists())
     guard.heed(Standing.of([[Order("optout", "prefix", "8.8.8.0/24")]]))
     guard.also(second)
     guard.update(Lists(block=NetSet.parse(["9.9.9.0/24"], "list")))

@@ -1,58 +1,17 @@
 from __future__ import annotations
 
+import json
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from stages.cli.campaign import submit, works
-from stages.core.errors import LonglineError
-from stages.fleet.state import State
-from stages.fleet.work import BannerGrab, TlsGrab
+from stages.campaign.journal import Journal
+from tests.campaign.material import campaign
 from tests.cli.command import longline
 
 SCAN = '[scanner]\ntargets = ["10.0.0.0/28"]\ntarget_ports = "80"\nscan = "town"\n'
-
-
-def test_a_file_becomes_a_work_and_the_same_file_is_the_same_one(tmp_path: Path) -> None:
-    file, state = tmp_path / "scan.toml", State(tmp_path / "fleet.db")
-    file.write_text(SCAN)
-    [work] = submit(state, str(file))
-    assert submit(state, str(file)) == [work], "its seed was drawn once"
-    assert works(state) == {"town": work}
-    assert len(state.waiting()) == 1
-    file.write_text(SCAN.replace("/28", "/27"))
-    with pytest.raises(LonglineError, match="another one"):
-        submit(state, str(file))
-    state.close()
-
-
-def test_sections_of_the_grab_stages_ask_for_grabs(tmp_path: Path) -> None:
-    file, state = tmp_path / "scan.toml", State(tmp_path / "fleet.db")
-    file.write_text(SCAN + '[bannergrab]\ntalk = "ssh"\n[tlsgrab]\n')
-    [work] = submit(state, str(file))
-    assert (work.banner, work.tls) == (BannerGrab(say="ssh", wait=0.0), TlsGrab())
-    assert submit(state, str(file)) == [work]
-    file.write_text(SCAN)
-    with pytest.raises(LonglineError, match="another one"):
-        submit(state, str(file))
-    state.close()
-
-
-def test_dnmaps_commands_are_scans_or_refused_by_their_lines(tmp_path: Path) -> None:
-    commands = "# mine\nnmap -sS -p 80 10.0.0.0/28\nnmap -A 10.0.0.1\nnmap -p 443 10.0.0.0/29 -oA x --min-rate 5\n"
-    (tmp_path / "commands.txt").write_text(commands)
-    ran = longline("campaign", "submit", "commands.txt", cwd=tmp_path)
-    assert ran.returncode == 2
-    assert "commands.txt:3: '-A': services" in ran.stderr
-    state = State(tmp_path / "fleet.db")
-    assert {name: (work.ports, work.size) for name, work in works(state).items()} == {
-        "commands-2": ("80", 16), "commands-4": ("443", 8)
-    }  # fmt: skip
-    (tmp_path / "commands.txt").write_text(commands.replace("nmap -A 10.0.0.1\n", "nmap -p 22 10.0.0.1\n"))
-    ran = longline("campaign", "submit", "commands.txt", cwd=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    assert set(works(state)) == {"commands-2", "commands-3", "commands-4"}
-    state.close()
 
 
 def test_submitted_looked_at_and_stopped(tmp_path: Path) -> None:
@@ -94,7 +53,15 @@ def test_a_bad_file_is_named_with_its_place(tmp_path: Path, text: str, said: str
     [
         (("submit",), "which one"),
         (("submit", "no.toml"), "no such file"),
-        (("status", "x"), "of all scans"),
+        (("status", "x"), "of all scans and campaigns"),
+        (("list", "x"), "of all scans and campaigns"),
+        (("pause", "x", "y"), "one at a time"),
+        (("status",), "no such file"),
+        (("list",), "no such file"),
+        (("pause", "x"), "longline campaign run makes it"),
+        (("resume", "x"), "longline campaign run makes it"),
+        (("run",), "which one"),
+        (("run", "no.toml"), "no such file"),
         (("stop", "x"), "no such file"),
     ],
 )
@@ -102,3 +69,30 @@ def test_bad_words(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     ran = longline("campaign", *words, cwd=tmp_path)
     assert ran.returncode == 2
     assert said in ran.stderr
+
+
+def test_a_campaign_is_paused_resumed_and_looked_at(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "campaign.db")) as journal:
+        journal.register(campaign("watch", known_every=10), time.time() - 100)
+    assert longline("campaign", "pause", "watch", cwd=tmp_path).returncode == 0
+    again = longline("campaign", "pause", "watch", cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (0, "longline campaign: watch is paused already\n")
+    row = json.loads(longline("campaign", "status", "--json", cwd=tmp_path).stdout)
+    assert (row["campaign"], row["state"], row["sweeps"]) == ("watch", "paused", [])
+    assert longline("campaign", "resume", "watch", cwd=tmp_path).returncode == 0
+    assert "watch" in longline("campaign", "status", cwd=tmp_path).stdout
+    assert json.loads(longline("campaign", "list", "--json", cwd=tmp_path).stdout)["paused"] is None
+    other = longline("campaign", "pause", "other", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "'other': no such campaign" in other.stderr
+
+
+def test_status_is_of_campaigns_and_of_the_fleets_scans(tmp_path: Path) -> None:
+    (tmp_path / "scan.toml").write_text(SCAN)
+    assert longline("campaign", "submit", "scan.toml", cwd=tmp_path).returncode == 0
+    with closing(Journal(tmp_path / "campaign.db")) as journal:
+        journal.register(campaign("watch"), time.time())
+    said = longline("campaign", "status", cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "watch" in said.stdout
+    assert "twice" in said.stdout

@@ -96,7 +96,7 @@ scans = st.builds(
     Scan,
     scan=texts,
     ts=times,
-    event=st.sampled_from(["start", "progress", "end"]),
+    event=st.sampled_from(["start", "progress", "end", "assessed"]),
     vantage=texts,
     spec=maybe(objects),
     counters=maybe(objects),

@@ -15,6 +15,7 @@ from deploy.monitoring.rules import groups
 from stages.simnet.network import Simnet
 from tests.deploy.metrics import names, used
 from tests.integration import plans
+from tests.integration.campaigns import Field, controls
 from tests.integration.fleet import Ground
 from tests.integration.topics import Log
 from tests.integration.workers import SERVES, Crew, Worker, until
@@ -73,7 +74,13 @@ def test_every_panel_shows_something_of_a_live_pipeline(
     fleet = Ground(town, crew, tmp_path / "fleet")
     agent = fleet.agent("alice", rate=20)
     fleet.submit()
-    ports = {worker.name: SERVES.findall(worker.text)[-1] for worker in (*workers, scan, fleet.coordinator)}
+    (tmp_path / "watch").mkdir()
+    field = Field(town, crew, tmp_path / "watch", full_every="3s", controls=controls(town))
+    field.conductor.start()
+    until(lambda: SERVES.search(field.conductor.text), "the conductor serves its metrics")
+    ports = {
+        worker.name: SERVES.findall(worker.text)[-1] for worker in (*workers, scan, fleet.coordinator, field.conductor)
+    }
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(DEPLOY / "prometheus" / "rules.yaml")],
@@ -105,4 +112,5 @@ def test_every_panel_shows_something_of_a_live_pipeline(
         firing = {alert["labels"]["alertname"] for alert in server.alerts() if alert["state"] == "firing"}
         assert firing == set(), "nothing is wrong with this pipeline"
     assert scan.stop() in (0, 143), scan.tail()
+    assert field.conductor.stop() == 143, field.conductor.tail()
     fleet.end([agent])

@@ -148,6 +148,12 @@ PLAYS: Final[Mapping[str, Play]] = {
         {"--notice notice.toml": f"--notice {ROOT}/deploy/notice/notice.toml"},
         seen=seen.the_sources_were_looked_at,
     ),
+    "docs/campaigns.md: A monitored network in five commands": Play(
+        "simnet", environment=QUICK, file=("campaign.toml", "toml"), seen=seen.a_network_is_watched
+    ),
+    "docs/campaigns.md: The operator": Play(
+        "simnet", environment=QUICK, file=("weekly.toml", "toml"), seen=seen.a_campaign_was_paused_and_goes_on
+    ),
     "docs/operations.md: One host, by compose": Play("elsewhere", seen=seen.compose_has_these_services),
     "docs/operations.md: Images": Play("elsewhere", seen=seen.images_have_these_targets),
     "docs/operations.md: Kubernetes": Play("elsewhere", seen=seen.the_cluster_gets_what_it_needs),

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from stages.bannergrab.metrics import BannergrabMetrics
+from stages.campaign.metrics import CampaignMetrics
 from stages.cli.assembly import guarded
 from stages.cli.sections import SECTIONS
 from stages.core import expiry
@@ -34,6 +35,11 @@ from stages.tlsgrab.metrics import TlsgrabMetrics
 from tests.docs.blocks import ROOT
 
 FILE: Final = ROOT / "docs" / "reference.md"
+
+#: Labels whose values are not in the code -> what they are.
+OPEN: Final = {
+    "status": ", ".join(STATUSES), "agent": "enrolled agents' aliases", "campaign": "names of campaigns"
+}  # fmt: skip
 
 #: Stages that the one loop runs.
 LOOPED: Final = ("bannergrab", "tlsgrab", "sink")
@@ -76,7 +82,7 @@ _METRICS: Final = """\
 ## Metrics
 
 On `/metrics`, in the Prometheus text format. Labels have only the values given here; there is never an address in one,
-and the aliases of enrolled agents are the only open one.
+and the aliases of enrolled agents and the names of campaigns are the only open ones.
 """
 
 
@@ -191,7 +197,7 @@ def fields() -> Iterator[str]:
 
 
 def every_metric() -> Metrics:
-    """All metrics of a `longline run`, which has all stages in it, and of a coordinator."""
+    """All metrics of a `longline run`, which has all stages in it, of a coordinator and of a conductor of campaigns."""
     metrics = Metrics()
     ScannerMetrics(metrics)
     for stage in LOOPED:
@@ -200,6 +206,7 @@ def every_metric() -> Metrics:
     TlsgrabMetrics(metrics)
     SinkMetrics(metrics)
     FleetMetrics(metrics)
+    CampaignMetrics(metrics)
     Heartbeat(metrics)
     for whose in ("kafka", "mongodb"):
         expiry.watch(metrics, whose, f"{whose}.pem")
@@ -218,8 +225,7 @@ def metric_rows() -> Iterator[Sequence[str]]:
             label = f"{metric.label}: {', '.join(metric.cells)}" if metric.label else ""
             yield code(f"{metric.name}_total"), "counter", cell(label), cell(metric.help)
         elif isinstance(metric, Gauges):
-            values = ", ".join(STATUSES) if metric.label == "status" else "enrolled agents' aliases"
-            yield code(metric.name), "gauge", cell(f"{metric.label}: {values}"), cell(metric.help)
+            yield code(metric.name), "gauge", cell(f"{metric.label}: {OPEN[metric.label]}"), cell(metric.help)
         else:
             yield code(metric.name), "gauge" if isinstance(metric, Gauge) else "histogram", "", cell(metric.help)
 

@@ -185,6 +185,31 @@ def the_sources_were_looked_at(stage: Stage) -> None:
     assert "probe text" in looked
 
 
+def a_network_is_watched(stage: Stage) -> None:
+    """What would be scanned was told, the first sweep is complete and assessed, and all that is open is known."""
+    there = _open(stage, "10.0.", 80, 443)
+    assert "4,096" in stage.said[0].out
+    services = {(s["ip"], s["port"]) for s in stage.documents("services", "sqlite:watch.db")}
+    assert services == there
+    [scan] = [scan for scan in stage.documents("scans", "sqlite:watch.db") if scan["_id"] == "watch-full-000001"]
+    assert scan["assessed"]["counters"]["loss"] == 0.0
+    assert scan["assessed"]["spec"]["campaign"] == "watch"
+
+    def stands() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(stage.run("longline campaign status --json").out)
+        return found
+
+    stage.until(lambda: stands()["state"] in ("waiting", "running"), "the conductor runs")
+    assert stands()["known"] == len(there)
+
+
+def a_campaign_was_paused_and_goes_on(stage: Stage) -> None:
+    """Each command was understood by who runs it."""
+    assert "weekly" in next(said.out for said in stage.said if "list" in said.command)
+    row = json.loads(stage.run("longline campaign status --json").out)
+    assert row["state"] != "paused"
+
+
 def nobody_is_in_the_fleet_yet(stage: Stage) -> None:
     """Every command says so, and a token was made."""
     assert (stage.folder / "bob.token").read_text().startswith("ll1.")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import HostError, Unavailable, UsageError
+from stages.core.hours import Hours
 from stages.core.netset import NetSet
 from stages.core.orders import Order, Standing
 from stages.core.records import Hit, parse
@@ -22,7 +23,7 @@ from stages.fleet.agent import Agent
 from stages.fleet.https import Client, Server
 from stages.fleet.link import Link, Way, enrol
 from stages.fleet.messages import Capabilities
-from stages.fleet.policy import Hours, LocalPolicy
+from stages.fleet.policy import LocalPolicy
 from stages.fleet.spool import Spool
 from stages.fleet.work import BannerGrab
 from tests.fleet.house import House, InHouse, Scans

@@ -257,6 +257,28 @@ def test_a_scan_that_is_stopped_tells_its_agents_and_is_given_away_no_more() -> 
     assert isinstance(books.lease("alice", NOW), str)
 
 
+def test_a_scan_that_waits_is_brought_back_and_goes_on_where_it_was() -> None:
+    books = ledger("alice")
+    slice = leased(books, "alice")
+    books.hold("town", "it is paused", NOW)
+    assert at(books, "alice", slice, slice.first + 10) == "the scan waits: it is paused"
+    assert at(books, "alice", slice, slice.first + 20, finished=True) == ""
+    assert books.lease("alice", NOW) == "nothing that fits"
+    again = Ledger(timeout=TIMEOUT, slice_seconds=20.0)
+    again.restore(books.take_changes())
+    again.hello("alice", can(), NOW, (), NOW)
+    assert again.lease("alice", NOW) == "nothing that fits", "also after a restart"
+    again.hold("town", "", NOW)
+    assert slice.first + 20 in {part.first for part in again.parts.values()}
+    leased(again, "alice")
+
+
+def test_work_that_is_kept_for_some_agents_goes_to_no_other() -> None:
+    books = ledger("alice", "bob", agents=("bob",))
+    assert books.lease("alice", NOW) == "nothing that fits"
+    assert leased(books, "bob").first == 0
+
+
 def test_a_revoked_agent_holds_nothing() -> None:
     books = ledger("alice", "bob")
     leased(books, "alice")

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from stages.core.errors import UsageError
 from stages.core.netset import NetSet
-from stages.fleet.policy import Hours, LocalPolicy, connections_of
+from stages.fleet.policy import LocalPolicy, connections_of
 from stages.fleet.work import BannerGrab, TlsGrab
 from tests.fleet.material import work
 
@@ -14,22 +13,6 @@ BOTH = frozenset({"banner", "tls"})
 
 def nets(*texts: str) -> NetSet:
     return NetSet.parse(texts, "test")
-
-
-@pytest.mark.parametrize(
-    ("text", "inside", "outside"),
-    [("0-24", (0, 12, 23), ()), ("8-18", (8, 17), (7, 18, 0)), ("22-6", (22, 23, 0, 5), (6, 12, 21))],
-)
-def test_hours_of_the_day_also_over_midnight(text: str, inside: tuple[int, ...], outside: tuple[int, ...]) -> None:
-    hours = Hours.parse(text)
-    assert all(hours.contain(hour) for hour in inside)
-    assert not any(hours.contain(hour) for hour in outside)
-
-
-@pytest.mark.parametrize("text", ["", "8", "8-8", "24-3", "3-25", "a-b", "-3-4", "8-18-20"])
-def test_no_hours(text: str) -> None:
-    with pytest.raises(UsageError, match="--hours"):
-        Hours.parse(text)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def records(draw: st.DrawFn) -> Record:
     """Any record, out of a small world."""
     kind = draw(st.sampled_from(["hit", "banner", "tls", "scan"]))
     if kind == "scan":
-        event = draw(st.sampled_from(["start", "progress", "end"]))
+        event = draw(st.sampled_from(["start", "progress", "end", "assessed"]))
         ts = draw(_TS)
         # One (scan, event, ts) says one thing: a record's content is a function of what it is about.
         return scan(event, ts, scan=draw(_SCANS), position=ts - T0, spec={"seed": 2**63 + ts, "a.b": None})

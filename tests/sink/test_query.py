@@ -133,6 +133,16 @@ async def test_every_collection_has_its_rows(store: Store) -> None:
     await write(store, scan("end", T0 + 9, position=9))
     [document] = [d async for d in store.find(Collection.SCANS, Filter())]
     assert cells_of(Collection.SCANS, document)[1] == "ended"
+    assert cells_of(Collection.SCANS, document)[-1] == "", "nobody has estimated what it missed"
+    said = {"loss": 0.021, "loss_low": 0.0101, "loss_high": 0.0349}
+    await write(store, scan("assessed", T0 + 10, counters=said))
+    [document] = [d async for d in store.find(Collection.SCANS, Filter())]
+    assert document["assessed"]["counters"] == said
+    assert cells_of(Collection.SCANS, document)[-1] == "2.1 % (1.0-3.5)"
+    assert cells_of(Collection.SCANS, document)[1] == "ended"
+    await write(store, scan("assessed", T0 + 11, counters={"loss": None}))
+    [document] = [d async for d in store.find(Collection.SCANS, Filter())]
+    assert cells_of(Collection.SCANS, document)[-1] == "", "the newest counts"
 
 
 async def test_services_with_their_states(history: History) -> None:  # noqa: F811
