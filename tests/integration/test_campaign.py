@@ -119,3 +119,30 @@ def test_a_service_goes_away_and_comes_back(town: Simnet, crew: Crew, tmp_path: 
     assert field.status()["known"] == len(there)
     assert field.conductor.stop() == 143, field.conductor.tail()
     assert "Traceback" not in field.conductor.text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_pause_calls_an_agents_slice_back(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    ground = Ground(town, crew, tmp_path)
+    agents = [ground.agent("alice", rate=500), ground.agent("bob", rate=500)]
+    there = {(ip, port) for ip, port, _ in town.truth.services() if port in town.spec.ports}
+    field = Field(town, crew, tmp_path, "--bus", ground.store, full_every="600s", vantages=["alice"], sample=0)
+    field.conductor.start()
+    sweep = "watch-full-alice-000001"
+    until(lambda: ground.scan(sweep)["done"], "it has begun")
+    field.say("pause", "watch")
+    until(lambda: [turn.how for turn in field.turns()] == ["paused"], "the turn is over")
+    done = ground.scan(sweep)["done"]
+    assert 0 < done < 12_288
+    field.say("resume", "watch")
+    field.until_complete("full")
+    assert [turn.how for turn in field.turns()] == ["paused", "complete"]
+    seen = ground.scan(sweep)
+    assert (seen["state"], seen["done"], seen["twice"]) == ("complete", 12_288, 0)
+    assert field.hits(sweep) == there
+    sent = {row["alias"]: row["sent"] for row in ground.seen()["table"]}
+    assert sent["bob"] == 0, "it is kept for alice"
+    assert field.conductor.stop() == 143, field.conductor.tail()
+    assert "Traceback" not in field.conductor.text
+    ground.end(agents)
