@@ -55,6 +55,7 @@ class Surroundings:
     executor: Callable[[Campaign, str], Executor]  #: of a vantage
     tell: Callable[[Scan], Awaitable[None]]  #: returns when the record is taken
     assess: Callable[[Campaign, Swept], Awaitable[None]]  #: derives the state of services; may be called again
+    ordered: Callable[[str], bool]  #: whether an order stands against this campaign, or may: nothing of it runs
     estimate: Estimate  #: `stages.derive.loss.estimate`
     clock: Callable[[], float]
     sleep: Sleep
@@ -91,6 +92,7 @@ class Conductor:
         self._failures: dict[Lane, tuple[int, float]] = {}  # lane -> (how often, not before)
         self._executors: dict[tuple[str, str], Executor] = {}
         self._told = 0.0  # the last sign of life
+        self._ordered: set[str] = set()  # against these an order stands
         self._idle = False  # nothing runs, and nothing is due
         around.metrics.campaigns = {name: Standing() for name in self._campaigns}
 
@@ -146,13 +148,17 @@ class Conductor:
         await self._reap()
         now = self._around.clock()
         names = list(self._campaigns)
-        if alive := now - self._told >= ALIVE or now < self._told:
-            self._told = now
-        paused = await asyncio.to_thread(self._journal.seen if alive else self._paused, names, now)
+        ordered = {name for name in names if self._around.ordered(name)}
+        if ordered != self._ordered or now - self._told >= ALIVE or now < self._told:
+            self._told, self._ordered = now, ordered
+            paused = await asyncio.to_thread(self._journal.seen, names, now, ordered)
+        else:
+            paused = await asyncio.to_thread(self._journal.paused, names)
         for name, entry in self._entries.items():
-            if paused[name] != entry.paused:
-                log.info("campaign %s is %s", name, "paused" if paused[name] else "resumed")
-                self._entries[name] = Entry(entry.plan, entry.begun, paused[name])
+            rests = paused[name] or name in ordered
+            if rests != entry.paused:
+                log.info("campaign %s %s", name, "rests" if rests else "goes on")
+                self._entries[name] = Entry(entry.plan, entry.begun, rests)
         pasts = await asyncio.to_thread(self._pasts, now)
         for lane, (_, until) in self._failures.items():
             pasts.setdefault(lane, Past()).retry = until
@@ -163,9 +169,6 @@ class Conductor:
             await self._start(turn, now)
         self._stand(decision, pasts, now)
         return now if decision.start else decision.wake
-
-    def _paused(self, names: Sequence[str], _: float) -> dict[str, bool]:
-        return self._journal.paused(names)
 
     def _pasts(self, now: float) -> dict[Lane, Past]:
         """What the schedule has to know; refreshes that have nothing to look at are done."""

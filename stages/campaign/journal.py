@@ -10,7 +10,7 @@ import fcntl
 import math
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ MIGRATIONS: Final = (
     """
     CREATE TABLE campaign_campaigns (
         name TEXT PRIMARY KEY, file TEXT NOT NULL, text TEXT NOT NULL, begun REAL NOT NULL, seen REAL NOT NULL,
-        paused REAL);
+        paused REAL, ordered INTEGER NOT NULL DEFAULT 0);
     CREATE TABLE campaign_sweeps (
         campaign TEXT NOT NULL, kind TEXT NOT NULL, vantage TEXT NOT NULL, number INTEGER NOT NULL,
         due REAL NOT NULL, missed INTEGER NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL,
@@ -77,6 +77,7 @@ class CampaignRow:
     begun: float
     seen: float  #: when a conductor was last seen
     paused: float | None  #: since when
+    ordered: bool = False  #: an order to stop stood against it when the conductor was last seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class Journal:
             ).fetchone()
             begun = start if start is not None else now if row is None else row[0]
             connection.execute(
-                "INSERT INTO campaign_campaigns VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT (name) DO UPDATE SET"
+                "INSERT INTO campaign_campaigns VALUES (?, ?, ?, ?, ?, NULL, 0) ON CONFLICT (name) DO UPDATE SET"
                 " file = excluded.file, text = excluded.text, begun = excluded.begun, seen = excluded.seen",
                 (plan.name, campaign.file, campaign.text, begun, now),
             )
@@ -157,12 +158,15 @@ class Journal:
         self.file.write_sync(write)
         return self.campaign(plan.name)
 
-    def seen(self, names: Sequence[str], now: float) -> dict[str, bool]:
-        """A conductor's sign of life. Returns which of these campaigns are paused."""
+    def seen(self, names: Sequence[str], now: float, ordered: Collection[str] = ()) -> dict[str, bool]:
+        """A conductor's sign of life; `ordered`: against which of these campaigns an order stands. Returns which are
+        paused."""
 
         def write(connection: sqlite3.Connection) -> dict[str, bool]:
             slots = ", ".join("?" * len(names))
-            connection.execute(f"UPDATE campaign_campaigns SET seen = ? WHERE name IN ({slots})", (now, *names))
+            for name in names:
+                values = (now, name in ordered, name)
+                connection.execute("UPDATE campaign_campaigns SET seen = ?, ordered = ? WHERE name = ?", values)
             rows = connection.execute(f"SELECT name, paused FROM campaign_campaigns WHERE name IN ({slots})", names)
             return {name: paused is not None for name, paused in rows}
 
@@ -191,10 +195,10 @@ class Journal:
         """All that were ever run, by name."""
         rows = self.file.read_sync(
             lambda c: c.execute(
-                "SELECT name, file, text, begun, seen, paused FROM campaign_campaigns ORDER BY name"
+                "SELECT name, file, text, begun, seen, paused, ordered FROM campaign_campaigns ORDER BY name"
             ).fetchall()
         )
-        return [CampaignRow(*row) for row in rows]
+        return [CampaignRow(*(*row[:-1], bool(row[-1]))) for row in rows]
 
     def campaign(self, name: str) -> CampaignRow:
         return next(row for row in self.campaigns() if row.name == name)

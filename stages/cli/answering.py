@@ -6,6 +6,7 @@ import asyncio
 import csv
 from pathlib import Path
 
+from stages.core.orders import Orders
 from stages.core.settings import ListSettings
 from stages.net.privileges import Setup
 from stages.scanner.app import scan
@@ -17,7 +18,13 @@ NO_PORT = 0
 
 
 async def answering(
-    settings: ScannerSettings, lists: ListSettings, *, folder: Path, setup: Setup | None, stop: asyncio.Event
+    settings: ScannerSettings,
+    lists: ListSettings,
+    *,
+    folder: Path,
+    setup: Setup | None,
+    stop: asyncio.Event,
+    orders: Orders,
 ) -> set[tuple[str, int]]:
     """(address, port) of each open target. Raises what a scan raises."""
     ported = entry(settings.probe_module).ports or bool(settings.parts)
@@ -31,7 +38,7 @@ async def answering(
     )  # fmt: skip
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     try:
-        await scan(asked, lists=lists, stop=stop, setup=setup)
+        await scan(asked, lists=lists, stop=stop, setup=setup, orders=orders)
         return await asyncio.to_thread(_read, out, ported)
     finally:
         await asyncio.to_thread(out.unlink, missing_ok=True)

@@ -90,8 +90,9 @@ def _run(loaded: list[tuple[Campaign, Loaded]], setup: Setup, once: bool) -> int
     from stages.campaign.journal import Journal, alone
     from stages.campaign.metrics import CampaignMetrics
     from stages.campaign.settings import CampaignSettings
-    from stages.cli.assembly import topics_of, watched
-    from stages.cli.campaign_assess import assess
+    from stages.cli.assembly import started, topics_of, watched
+    from stages.cli.campaign_assess import Assessments
+    from stages.cli.heeding import heed_of
     from stages.cli.sweeps import LocalSweeps
     from stages.core.bus.base import Output
     from stages.core.bus.urls import open_publisher
@@ -126,12 +127,15 @@ def _run(loaded: list[tuple[Campaign, Loaded]], setup: Setup, once: bool) -> int
 
     async def _live(life: Life, stack: ExitStack) -> int:
         lock, metrics = asyncio.Lock(), Metrics()
+        heed, assessments = heed_of(shared, metrics, reads=False), Assessments(shared)
         here: dict[str, LocalSweeps] = {}
         fleet = await asyncio.to_thread(_fleet, shared, [campaign for campaign, _ in loaded])
 
         def executor(campaign: Campaign, vantage: str) -> Executor:
             name = campaign.plan.name
-            local = LocalSweeps(campaign, by_name[name], folder / name, setup, embedded=embedded, lock=lock)
+            local = LocalSweeps(
+                campaign, by_name[name], folder / name, setup, embedded=embedded, lock=lock, orders=heed
+            )
             here[name] = local
             if vantage == HERE:
                 return local
@@ -161,14 +165,17 @@ def _run(loaded: list[tuple[Campaign, Loaded]], setup: Setup, once: bool) -> int
             [campaign for campaign, _ in loaded],
             journal,
             Surroundings(
-                executor=executor, tell=tell, assess=lambda campaign, swept: assess(shared, campaign, swept),
+                executor=executor, tell=tell, assess=assessments.assess,
+                ordered=lambda name: heed.standing.against(name) is not None,
                 estimate=estimate, clock=time.time, sleep=asyncio.sleep, rng=random.Random(), metrics=counted,
             ),
         )  # fmt: skip
         try:
             async with watched(shared.get("metrics", MetricsSettings), metrics, {"campaign": lambda: conductor.ready}):
-                await conductor.run(life.stopping, once=once)
+                if await started(heed, life):
+                    await conductor.run(life.stopping, once=once)
         finally:
+            await heed.close()
             await asyncio.to_thread(journal.close)
             if fleet is not None:
                 await asyncio.to_thread(fleet.close)

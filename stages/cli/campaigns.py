@@ -70,7 +70,9 @@ def standing(journal: Journal, row: CampaignRow, now: float) -> dict[str, Any]:
     counts = [Mind(journal.file, plan, vantage).count() for vantage in plan.vantages]
     sweeps = journal.newest(row.name)
     full = journal.last_full(row.name)
-    state = "paused" if entry.paused else "not run" if not alive else "running" if running else "waiting"
+    ordered = alive and row.ordered and not running
+    state = "paused" if entry.paused else "not run" if not alive else "stopped by order" if ordered else "waiting"
+    state = "running" if running and state == "waiting" else state
     if state == "waiting" and not plan.opening.open(now):
         state = "closed"
     return {

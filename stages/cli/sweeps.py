@@ -21,6 +21,7 @@ from stages.campaign.plan import Campaign
 from stages.campaign.sweep import Covers, Job, Pair, Report, Sample
 from stages.cli.answering import NO_PORT, answering
 from stages.cli.assembly import guarded, started, topics_of
+from stages.cli.heeding import leave_if_ordered
 from stages.cli.hourly import Hourly
 from stages.cli.pipeline import Pipeline
 from stages.cli.stored import Stored
@@ -28,6 +29,7 @@ from stages.cli.sweep_pieces import Piece, Pieces
 from stages.core.bus.urls import open_publisher
 from stages.core.lifecycle import Life
 from stages.core.metrics import Metrics
+from stages.core.orders import Orders
 from stages.core.settings import BusSettings, ListSettings, Loaded, MetricsSettings
 from stages.net.privileges import Setup
 from stages.scanner.app import scan
@@ -50,13 +52,15 @@ class LocalSweeps:
         *,
         embedded: bool,
         lock: asyncio.Lock,
+        orders: Orders,
     ) -> None:
-        """`embedded`: grabs and the store are in here. `lock`: of the store's file; one works on it at a time."""
+        """`embedded`: grabs and the store are in here. `lock`: of the store's file; one works on it at a time.
+        `orders`: what every scan heeds."""
         self._grabs = tuple(campaign.plan.grabs)
         # The campaign has a port of metrics, and its scans none.
         self._loaded = loaded.changed("metrics", **dict(MetricsSettings()))
         self._pieces = Pieces(loaded, folder)
-        self._setup, self._embedded, self._lock = setup, embedded, lock
+        self._setup, self._embedded, self._lock, self._orders = setup, embedded, lock, orders
         self._stored = Stored(loaded)
 
     async def sweep(self, job: Job, stop: asyncio.Event) -> Report:
@@ -130,7 +134,9 @@ class LocalSweeps:
     # --- within
 
     async def _answering(self, settings: ScannerSettings, lists: ListSettings, stop: asyncio.Event) -> set[Pair]:
-        return await answering(settings, lists, folder=self._pieces.folder, setup=self._setup, stop=stop)
+        return await answering(
+            settings, lists, folder=self._pieces.folder, setup=self._setup, stop=stop, orders=self._orders
+        )
 
     async def _run(self, piece: Piece, stop: asyncio.Event, hourly: Hourly) -> None:
         """One turn of one scan."""
@@ -159,11 +165,16 @@ class LocalSweeps:
             if not await started(publisher, life):
                 return
             async with guarded(self._pieces.live, metrics.all) as guard:
-                await scan(
-                    piece.settings, lists=piece.lists, publisher=publisher, topics=topics, stop=life.stopping,
-                    metrics=metrics, checkpoint=piece.checkpoint, resume=True, on_policy=guard.follow,
-                    setup=self._setup,
-                )  # fmt: skip
+                self._orders.listen(guard.heed)
+                try:
+                    summary = await scan(
+                        piece.settings, lists=piece.lists, publisher=publisher, topics=topics, stop=life.stopping,
+                        metrics=metrics, checkpoint=piece.checkpoint, resume=True, on_policy=guard.follow,
+                        setup=self._setup, orders=self._orders,
+                    )  # fmt: skip
+                finally:
+                    self._orders.unlisten(guard.heed)
+                leave_if_ordered(summary, self._orders.standing)
         finally:
             await publisher.close()
 

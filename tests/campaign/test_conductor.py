@@ -99,6 +99,7 @@ class Life:
     def __init__(self, path: Path, town: Town, *campaigns: Campaign, once: bool = False) -> None:
         self.journal = Journal(path)
         self.town = town
+        self.ordered = False
         self.told: list[Scan] = []
         self.swept: list[Swept] = []
         self.metrics = CampaignMetrics(Metrics())
@@ -107,6 +108,7 @@ class Life:
             executor=lambda campaign, vantage: Played(town, campaign),
             tell=self._tell,
             assess=self._assess,
+            ordered=lambda name: self.ordered,
             estimate=estimate,
             clock=self.clock,
             sleep=lambda seconds: asyncio.sleep(seconds / SPEED),
@@ -206,6 +208,16 @@ async def test_a_pause_is_seen_and_so_is_its_end(tmp_path: Path) -> None:
     await life.end()
     assert 0 < done < 60
     assert life.town.ran == ["a-full-000001"] * 2
+
+
+async def test_an_order_holds_it_like_a_pause(tmp_path: Path) -> None:
+    life = Life(tmp_path / "c.db", Town(takes={"full": 60.0, "known": 1.0}), campaign(full_every=10_000))
+    await life.until(lambda: life.town.ran, "it runs")
+    life.ordered = True
+    await life.until(lambda: life.hows(FULL) == ["paused"], "it rests")
+    life.ordered = False
+    await life.until(lambda: len(life.hows(FULL)) == 2 and life.hows(FULL)[1] == "complete", "it goes on to its end")
+    await life.end()
 
 
 async def test_controls_that_do_not_answer_make_a_sweep_unhealthy(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,27 @@ class Field:
             worker = Worker(self.town, self.folder, "campaign", *words, name="operator", metrics=False)
             assert worker.start(stdout=file).wait() == 0, worker.tail()
         return out.read_text()
+
+    def order(self, *words: str) -> None:
+        """Another command of the operator's."""
+        worker = Worker(self.town, self.folder, *words, name="operator", metrics=False)
+        assert worker.start().wait() == 0, worker.tail()
+
+    def checkpoint(self) -> int:
+        """Where the scan stands that runs or waits; 0: there is none."""
+        with suppress(FileNotFoundError):
+            for file in (self.folder / "campaigns" / "watch").glob("*.checkpoint"):
+                return int(json.loads(file.read_text())["position"])
+        return 0
+
+    def asked(self, what: str) -> list[dict[str, Any]]:
+        """What `longline query` knows of it."""
+        out = self.folder / "asked"
+        words = ("query", what, "--store", self.store, "--json", "--limit", "0")
+        with out.open("wb") as file:
+            worker = Worker(self.town, self.folder, *words, name="query", metrics=False)
+            assert worker.start(stdout=file).wait() == 0, worker.tail()
+        return [json.loads(line) for line in out.read_text().splitlines()]
 
     def status(self) -> dict[str, Any]:
         """What `longline campaign status --json` prints."""

@@ -114,9 +114,38 @@ def test_a_service_goes_away_and_comes_back(town: Simnet, crew: Crew, tmp_path: 
     drop += f"add rule {table} in ip daddr {ip} tcp dport {port} drop"
     assert town.far_run(["nft", drop]).wait() == 0
     until(lambda: field.status()["gone"] == 1, "one is gone")
+    until(lambda: field.asked("outages"), "it is down")
+    [outage] = field.asked("outages")
+    assert (outage["ip"], outage["port"], "up_at" in outage) == (ip, port, False)
     assert town.far_run(["nft", f"delete table {table}"]).wait() == 0
     until(lambda: field.status()["gone"] == 0, "and back")
+    until(lambda: "up_at" in field.asked("outages")[0], "the outage has ended")
     assert field.status()["known"] == len(there)
+    [outage] = field.asked("outages")
+    assert outage["last_seen"] < outage["down_since"] < outage["up_at"]
+    ups = [(event["ip"], event["port"]) for event in field.asked("events") if event["type"] == "service_up"]
+    assert sorted(ups) == sorted([*there, (ip, port)]), "each is new once, and one is up again"
+    assert field.conductor.stop() == 143, field.conductor.tail()
+    assert "Traceback" not in field.conductor.text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_an_order_stops_its_sweeps_until_it_is_lifted(town: Simnet, crew: Crew, tmp_path: Path) -> None:
+    field = Field(town, crew, tmp_path, full_every="600s", scanner={"rate": 1_000})
+    orders = ("stop", "--campaign", "watch", "--orders", "orders.jsonl")
+    field.conductor.env["LONGLINE_ORDERS_FILE"] = str(tmp_path / "orders.jsonl")
+    field.conductor.start()
+    until(lambda: field.checkpoint() > 1_000, "it has begun")
+    field.order(*orders)
+    until(lambda: [turn.ended is None for turn in field.turns()] == [False], "the turn is over")
+    until(lambda: field.status()["state"] == "stopped by order", "nothing runs")
+    position = field.checkpoint()
+    assert 0 < position < 12_288
+    field.order(*orders, "--lift")
+    field.until_complete("full")
+    there = {(ip, port) for ip, port, _ in town.truth.services() if port in town.spec.ports}
+    assert field.hits("watch-full-000001") == there
     assert field.conductor.stop() == 143, field.conductor.tail()
     assert "Traceback" not in field.conductor.text
 

@@ -85,7 +85,7 @@ class Worker:
         self._words = [str(word) for word in words]
         self._metrics = metrics
         self._from = 0  # where the log of this start begins
-        self._env = {**os.environ, **QUICK, **(env or {})}
+        self.env = {**os.environ, **QUICK, **(env or {})}
         self._wrap = wrap
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -105,7 +105,7 @@ class Worker:
             self._process = self._net.run(
                 self._wrap(words),
                 cwd=self._folder,
-                env=self._env,
+                env=self.env,
                 stdin=stdin,
                 stdout=log if stdout is None else stdout,
                 stderr=log,
