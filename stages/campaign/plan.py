@@ -64,6 +64,7 @@ class Plan(pydantic.BaseModel):
     zone: str = LOCAL
     vantages: Annotated[tuple[Name, ...], pydantic.Field(min_length=1, strict=False)] = (HERE,)
     grabs: Annotated[tuple[Grab, ...], pydantic.Field(strict=False)] = ("banner", "tls")
+    agents_grab: bool = False  #: agents that are vantages grab too, if their users let them
     spread: float = pydantic.Field(0.5, ge=0, le=1)  #: part of its window that a sweep fills; 0: none, at full rate
     controls: Annotated[tuple[str, ...], pydantic.Field(max_length=MAX_CONTROLS, strict=False)] = ()
     sample: int = pydantic.Field(400, ge=0, le=1_000_000)  #: answers that the sample for the loss is to have; 0: none

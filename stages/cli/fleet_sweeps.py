@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from stages.campaign.groups import groups
 from stages.campaign.sweep import Another, Covers, Job, Pair, Report, Sample, Stopped
+from stages.cli.asked import grabs_of
 from stages.cli.slices import work_of
 from stages.cli.stored import Stored
 from stages.cli.submitting import works
@@ -32,6 +33,9 @@ LOOK: Final = 1.0
 #: Seconds until slices that are called back have come, and until a look at the controls is given up.
 CALLED_BACK: Final = 60.0
 CONTROLS: Final = 120.0
+
+#: What is grabbed -> the section that says how.
+_STAGES: Final = {"banner": "bannergrab", "tls": "tlsgrab"}
 
 #: Addresses of a sample, at most: they are handed around one by one.
 SAMPLED: Final = 20_000
@@ -61,11 +65,13 @@ class FleetSweeps:
     """Of one campaign, from one agent."""
 
     def __init__(self, loaded: Loaded, folder: Path, state: State) -> None:
-        self._pieces, self._state, self._stored = Pieces(loaded, folder), state, Stored(loaded)
+        self._loaded, self._state = loaded, state
+        self._pieces, self._stored = Pieces(loaded, folder), Stored(loaded)
 
     async def sweep(self, job: Job, stop: asyncio.Event) -> Report:
         pieces = await asyncio.to_thread(self._pieces.of, job)
-        asked = await asyncio.to_thread(self._submit, pieces, job.lane.vantage)
+        grabs = job.plan.grabs if job.plan.agents_grab else ()
+        asked = await asyncio.to_thread(self._submit, pieces, job.lane.vantage, grabs)
         names = [work.scan for work in asked]
         while not stop.is_set():
             books = await asyncio.to_thread(self._read, names)
@@ -151,14 +157,16 @@ class FleetSweeps:
         await asyncio.to_thread(self._end, names)
         return await asyncio.to_thread(self._read, names), asked
 
-    def _submit(self, pieces: Sequence[Piece], alias: str) -> list[Work]:
-        """Ask for the scans, each once; those that were held back go on. Raises Another."""
+    def _submit(self, pieces: Sequence[Piece], alias: str, grabs: Sequence[str] = ()) -> list[Work]:
+        """Ask for the scans, each once; those that were held back go on. `grabs`: what the agent does with open ports.
+        Raises Another, and UsageError for what cannot be asked of an agent."""
+        banner, tls = grabs_of(self._loaded, [_STAGES[grab] for grab in grabs])
         known, asked = works(self._state), []
         for piece in pieces:
             before = known.get(piece.settings.scan or "")
             seed = piece.settings.seed if before is None else before.seed
             settings = piece.settings.model_copy(update={"seed": seed, "quiet": False})
-            work = work_of(settings, piece.lists).model_copy(update={"agents": (alias,)})
+            work = work_of(settings, piece.lists, banner, tls).model_copy(update={"agents": (alias,)})
             if before is None:
                 self._state.ask("submit", work.model_dump(mode="json"))
             elif before != work:

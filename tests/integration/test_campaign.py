@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from stages.core.routing import TLS_PORTS
 from stages.simnet.network import Simnet
+from stages.sink.store import Collection
 from tests.integration.campaigns import Field, controls
 from tests.integration.fleet import Ground
+from tests.integration.stored import documents
 from tests.integration.workers import Crew, until
 
 
@@ -70,11 +73,11 @@ def test_killed_paused_and_gone_on_with(town: Simnet, crew: Crew, tmp_path: Path
 @pytest.mark.timeout(400)
 def test_from_here_onto_a_log_and_from_an_agent(town: Simnet, crew: Crew, tmp_path: Path) -> None:
     ground = Ground(town, crew, tmp_path)
-    agent = ground.agent("alice", rate=5_000)
+    agent = ground.agent("alice", "--grab", "banner", "--per-prefix", "0", rate=5_000)
     there = {(ip, port) for ip, port, _ in town.truth.services() if port in town.spec.ports}
     field = Field(
         town, crew, tmp_path, "--bus", ground.store, full_every="600s", known_every="20s", vantages=["local", "alice"],
-        controls=controls(town),
+        controls=controls(town), grabs=["banner"], agents_grab=True,
     )  # fmt: skip
     field.conductor.start()
     until(lambda: field.turns(), "it has begun")
@@ -87,6 +90,8 @@ def test_from_here_onto_a_log_and_from_an_agent(town: Simnet, crew: Crew, tmp_pa
         assert (said["spec"]["vantage"], said["spec"]["healthy"]) == (vantage, True)
         assert said["counters"]["sample_found"] > 10
         assert said["counters"]["loss"] == 0.0
+    grabbed = {(b["ip"], b["port"]) for b in documents(town, field.store, Collection.BANNERS) if "-full-" in b["scan"]}
+    assert grabbed == {(ip, port) for ip, port in there if port not in TLS_PORTS}
     field.until_complete("known", 2, 200)
     field.say("pause", "watch")
     until(lambda: not field.status()["running"], "it is paused")
