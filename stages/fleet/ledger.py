@@ -41,6 +41,11 @@ WAIT: Final = 2.0
 LOSSES: Final = 3
 ASIDE_SECONDS: Final = 600.0
 
+#: A slice that takes so many times as long as its agent's own rate says is taken back, and counts as lost. What else
+#: its agent does, and how polite its grabs have to be, is its own affair: hence the factor, and the minutes for grabs.
+SLOW: Final = 4.0
+GRAB_SECONDS: Final = 600.0
+
 #: One of so many slices of an agent is looked at again, the first one always: as much of it as should have so many
 #: answers, by what the scan has found so far, but no more than so many seconds of work.
 CHECK_EVERY: Final = 20
@@ -83,6 +88,7 @@ class Ledger:
         self.agents: dict[str, Agent] = {}
         self.serial = 0  #: the last number given to a part, a lease or a line of the trace
         self._changes: dict[tuple[str, str], Change] = {}
+        self._back = 0.0  # since then there is a coordinator
 
     # --- work
 
@@ -259,11 +265,16 @@ class Ledger:
         return held
 
     def expire(self, now: float) -> list[Held]:
-        """Take the slices of silent agents back. Returns their leases."""
-        late = [held for held in self.leases.values() if held.deadline < now]
-        for held in late:
-            self._end(held, "lost", now, f"silent for {self.timeout:.0f} s")
-        return late
+        """Take the slices of silent agents back, and of those that are far too slow. Returns their leases."""
+        late = {held.token: f"silent for {self.timeout:.0f} s" for held in self.leases.values() if held.deadline < now}
+        for held in self.leases.values():
+            took, wanted = now - max(held.granted, self._back), self._seconds(held)
+            if took > SLOW * wanted + self.timeout:
+                late.setdefault(held.token, f"too slow: {took:.0f} s for {wanted:.0f} s of work")
+        taken = [self.leases[token] for token in late]
+        for held in taken:
+            self._end(held, "lost", now, late[held.token])
+        return taken
 
     def forget(self, alias: str, now: float, reason: str) -> None:
         """An agent that may not come back: what it holds is given to others."""
@@ -271,7 +282,8 @@ class Ledger:
             self._end(held, "lost", now, reason)
 
     def restarted(self, now: float) -> None:
-        """The coordinator was away: nobody could show a sign of life."""
+        """The coordinator was away: nobody could show a sign of life, or how far it has come."""
+        self._back = now
         for held in self.leases.values():
             held.deadline = max(held.deadline, now + self.timeout)
 
@@ -358,6 +370,13 @@ class Ledger:
         share = left * SHARE / max(1, self.present(now))
         wanted = min(rate * self.slice_seconds, max(share, rate * LEAST_SECONDS))
         return min(part.last - part.first, max(1, math.ceil(wanted)))
+
+    def _seconds(self, held: Held) -> float:
+        """That the slice of a lease should take, by the rate that its agent has asked for."""
+        work = self.jobs[held.scan].work
+        attempts = work.probes * (1 + work.retries)
+        probing = (held.last - held.first) * attempts / held.rate + work.retries * work.retry_interval
+        return probing + work.cooldown + (GRAB_SECONDS if work.grabs and not held.check else 0.0)
 
     def _end(self, held: Held, how: Ending, now: float, detail: str) -> None:
         """The lease is over: what it has done counts, what it has not is to be done."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.fleet.ledger import ASIDE_SECONDS, LOSSES, PRESENT, Fenced, Ledger, Wrong
+from stages.fleet.ledger import ASIDE_SECONDS, LOSSES, PRESENT, SLOW, Fenced, Ledger, Wrong
 from stages.fleet.messages import Slice
 from stages.fleet.things import Change
 from stages.fleet.work import BannerGrab, TlsGrab
@@ -96,12 +96,43 @@ def test_a_lost_slice_is_leased_again_from_its_last_checkpoint() -> None:
     assert books.jobs["town"].coverage().twice == 0
 
 
+def test_who_is_far_too_slow_loses_its_slice_although_it_lives() -> None:
+    books = ledger("alice", "bob")
+    now = NOW
+    for number in range(3):
+        slice = books.lease("alice", now)
+        assert isinstance(slice, Slice)
+        books.begin("alice", slice.token, DIGEST, (), now)
+        seconds = (slice.last - slice.first) / slice.rate + work().cooldown
+        end, done = now + SLOW * seconds + TIMEOUT, slice.first
+        while (now := min(end, now + TIMEOUT / 2)) < end:
+            assert books.expire(now) == []
+            at(books, "alice", slice, done := done + 1, now)
+        assert books.expire(now) == []
+        [late] = books.expire(now := now + 1)
+        assert (late.token, late.at) == (slice.token, done), number
+    assert books.lease("alice", now) == f"set aside for {ASIDE_SECONDS:.0f} s: 3 slices lost one after the other"
+    said = [
+        change.body["detail"] for change in books.take_changes() if change.body and change.body.get("event") == "lost"
+    ]
+    assert all("too slow" in text for text in said)
+    assert len(said) == 3
+
+
+def test_nobody_is_slow_while_the_coordinator_is_away() -> None:
+    books = ledger("alice")
+    leased(books, "alice")
+    later = NOW + 86_400
+    books.restarted(later)
+    assert books.expire(later + 1) == []
+
+
 def test_each_sign_of_life_moves_the_deadline() -> None:
     books = ledger("alice")
     slice = leased(books, "alice")
-    for minute in range(1, 10):
-        at(books, "alice", slice, slice.first, NOW + minute * 50)
-        assert not books.expire(NOW + minute * 50 + 49)
+    for minute in range(1, 4):
+        at(books, "alice", slice, slice.first, NOW + minute * 40)
+        assert not books.expire(NOW + minute * 40 + 49)
 
 
 def test_a_returning_agent_with_a_stale_lease_changes_nothing() -> None:
