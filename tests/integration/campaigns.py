@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from stages.campaign.journal import Journal, TurnRow
+from stages.core.bus.base import Topics
+from stages.core.bus.urls import look
+from stages.core.events import Event, parse
+from stages.core.settings import BusSettings
 from stages.simnet.network import Simnet
 from stages.sink.store import Collection
 from tests.integration.stored import documents
@@ -65,6 +69,11 @@ class Field:
             worker = Worker(self.town, self.folder, *words, name="query", metrics=False)
             assert worker.start(stdout=file).wait() == 0, worker.tail()
         return [json.loads(line) for line in out.read_text().splitlines()]
+
+    async def told(self) -> list[Event]:
+        """The events on the log."""
+        bus, topic = BusSettings(url=self.store), Topics().events
+        return [parse(line) async for chunk in look(self.store, topic, bus) for line in chunk.lines]
 
     def status(self) -> dict[str, Any]:
         """What `longline campaign status --json` prints."""

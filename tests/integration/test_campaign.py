@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import signal
@@ -93,6 +94,9 @@ def test_from_here_onto_a_log_and_from_an_agent(town: Simnet, crew: Crew, tmp_pa
     grabbed = {(b["ip"], b["port"]) for b in documents(town, field.store, Collection.BANNERS) if "-full-" in b["scan"]}
     assert grabbed == {(ip, port) for ip, port in there if port not in TLS_PORTS}
     field.until_complete("known", 2, 200)
+    events = {event["_id"]: (event["type"], event["ip"], event["port"]) for event in field.asked("events")}
+    assert sorted(events.values()) == sorted(("service_up", ip, port) for ip, port in there)
+    assert {event.id: (event.type, event.ip, event.port) for event in asyncio.run(field.told())} == events
     field.say("pause", "watch")
     until(lambda: not field.status()["running"], "it is paused")
     assert field.conductor.stop() == 143, field.conductor.tail()
