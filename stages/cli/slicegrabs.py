@@ -7,6 +7,9 @@ A position of the scan is done when the conversations with all that was found be
 scan has come further, how long the log is then is remembered, and the position counts when every grab has committed
 that much. Told to stop, grabs begin nothing more and cut what does not end by itself within seconds; what is left is
 done again by whoever has the rest of the slice.
+
+Of the slices under way one grabs at a time, in their order: so its bounds are those of the whole agent. What another
+finds meanwhile waits.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stages.bannergrab.settings import BannergrabSettings
@@ -23,6 +27,7 @@ from stages.core.bus.base import Output, Partition, Publisher, Source, Topics
 from stages.core.bus.memory import MemoryBus
 from stages.core.descriptors import RESERVED, fit_concurrency, raise_descriptor_limit
 from stages.core.metrics import Metrics
+from stages.core.orders import Order, Standing
 from stages.core.policy import Policy
 from stages.core.runner import SETTLE_SHARE, Runner
 from stages.core.settings import PolitenessSettings, RunnerSettings
@@ -30,7 +35,7 @@ from stages.fleet.work import PAYLOADS, BannerGrab, TlsGrab, Work
 from stages.proto import ready
 from stages.tlsgrab.settings import TlsgrabSettings
 
-#: Hits that wait for the grabs, at most: some 20 MB. At the bound the scan waits.
+#: Hits that wait for the grabs of one slice, at most: some 20 MB. At the bound the scan waits.
 MAX_WAITING: Final = 20_000
 
 #: Seconds that conversations may take to their end when the slice is told to stop: an order holds within five, and it
@@ -43,6 +48,10 @@ LOOK: Final = 0.05
 #: Its only partition: the order of the scan is the order of the log.
 _ONLY: Final = 0
 
+#: For the runners: before it is their turn, and when the slice is halted.
+_NOT_YET: Final = Standing(known=False)
+HALTED: Final = Standing((Order("stop", "all"),))
+
 
 @dataclass(frozen=True, slots=True)
 class Grabbing:
@@ -50,6 +59,7 @@ class Grabbing:
 
     concurrent: int  #: connections open at once, of all grabs together
     politeness: PolitenessSettings
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  #: whose it is grabs, and nobody else does
 
 
 def banner_settings(asked: BannerGrab, concurrent: int) -> BannergrabSettings:
@@ -104,6 +114,7 @@ class SliceGrabs:
         first position. `on_failure`: called when a grab has ended by itself. Raises UsageError for what this host
         cannot grab."""
         self._on_failure = on_failure
+        self._turn, self._in_turn = how.turn, False
         self._publisher, self._hits = publisher, topics.hits
         self._bus = MemoryBus(partitions=1, bound=MAX_WAITING, keep=False)
         self._log = self._bus.publisher()
@@ -112,6 +123,7 @@ class SliceGrabs:
         self._done = first
         self._marks: deque[tuple[int, int]] = deque()  # (position, length of the log that it takes)
         self._tasks: list[asyncio.Task[Any]] = []
+        self._queueing: asyncio.Task[None] | None = None
         share = max(1, how.concurrent // max(1, len(work.grabs)))
         self._groups = work.grabs
         self._runners: list[Runner] = []
@@ -142,12 +154,19 @@ class SliceGrabs:
     # --- the scan's publisher
 
     async def start(self) -> None:
-        """Begin to grab."""
+        """Begin to grab, when it is its turn."""
         for runner in self._runners:
+            runner.heed(_NOT_YET)
             task = asyncio.create_task(runner.run(), name=f"{runner.name} of a slice")
             task.add_done_callback(lambda _: None if self._stopping.is_set() else self._on_failure())
             self._tasks.append(task)
         await self._until(lambda: all(runner.ready for runner in self._runners))
+        self._queueing = asyncio.create_task(self._queue(), name="a slice's turn to grab")
+
+    async def _queue(self) -> None:
+        await self._turn.acquire()
+        self._in_turn = True
+        self.look_again()
 
     async def publish(self, outputs: Sequence[Output]) -> None:
         await self._publisher.publish(outputs)
@@ -188,6 +207,18 @@ class SliceGrabs:
         """A grab has ended by itself, as none should."""
         return any(task.done() for task in self._tasks)
 
+    def look_again(self) -> None:
+        """The policy has changed: what is under way against it is ended by RST."""
+        if not self._stopping.is_set():
+            for runner in self._runners:
+                runner.heed(Standing() if self._in_turn else _NOT_YET)
+
+    def halt(self) -> None:
+        """Send nothing more at all: what is under way is ended by RST, and comes again with the rest of the slice."""
+        for runner in self._runners:
+            runner.heed(HALTED)
+        self.stop()
+
     def stop(self) -> None:
         """Begin nothing more."""
         self._stopping.set()
@@ -197,9 +228,23 @@ class SliceGrabs:
     async def close(self) -> None:
         """Let what is under way end. Raises what a grab ended with."""
         self.stop()
-        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._leave()
+        for result in ended:
             if isinstance(result, BaseException):
                 raise result
+
+    async def _leave(self) -> None:
+        """The turn is the next one's."""
+        try:
+            if self._queueing is not None:
+                self._queueing.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._queueing
+        finally:
+            if self._in_turn:
+                self._in_turn = False
+                self._turn.release()
 
     async def _unless_stopped(self, doing: Coroutine[Any, Any, None]) -> bool:
         """Whether it was done."""

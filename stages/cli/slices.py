@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any, Final
 
-from stages.cli.slicegrabs import Grabbing, SliceGrabs
+from stages.cli.slicegrabs import HALTED, Grabbing, SliceGrabs
 from stages.core.bus.base import Publisher, Topics
 from stages.core.errors import HostError, UsageError
 from stages.core.lists import Lists
 from stages.core.netset import NetSet, range_texts
-from stages.core.orders import Order, Orders, Standing
+from stages.core.orders import Orders
 from stages.core.policy import Policy
 from stages.core.resolving import resolver
 from stages.core.settings import ListSettings
@@ -190,8 +190,8 @@ class SliceOfScan:
         self._ended: int | None = None
         self._besides = NetSet()
         self._policies = [Policy(special=False)]  # of the grabs, and of the scan as soon as there is one
-        self._apply()
         self._grabs: SliceGrabs | None = None
+        self._apply()
         if slice.work.grabs:
             if grabbing is None:
                 raise UsageError("work", slice.work.scan, "asks for grabs, and none are done here")
@@ -237,6 +237,8 @@ class SliceOfScan:
         """The positions stay those of the work: whom this host leaves alone is taken out as the scan runs."""
         for policy in self._policies:
             policy.update(Lists(block=self._leave_alone.union(self._besides)))
+        if self._grabs is not None:
+            self._grabs.look_again()
 
     def leave_alone(self, networks: NetSet) -> None:
         self._besides = networks
@@ -248,9 +250,9 @@ class SliceOfScan:
             self._grabs.stop()
 
     def halt(self) -> None:
-        self._orders.tell(Standing((Order("stop", "all"),)))
+        self._orders.tell(HALTED)
         if self._grabs is not None:
-            self._grabs.stop()
+            self._grabs.halt()
 
     @property
     def position(self) -> int:

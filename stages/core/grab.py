@@ -156,9 +156,9 @@ class Grab(ABC, Generic[E, C]):
                 job.dead(DeadReason.TARGET, str(error))
 
     def heed(self, standing: Standing) -> None:
-        """These orders stand now; the networks of them are in `blocked` already."""
+        """These orders stand now; their networks, and lists that have changed, are in `blocked` already."""
         self._standing = standing
-        if self._engine is not None and standing.orders:
+        if self._engine is not None:
             for job in self._engine.recall(self._is_against):
                 self._put_back(job)
 

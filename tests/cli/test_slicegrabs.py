@@ -31,7 +31,6 @@ from tests.servers.certificates import identity, server_context
 from tests.servers.talkers import Handler, hold, say, talker
 
 TOPICS = Topics()
-HOW = Grabbing(20, PolitenessSettings())
 
 
 class Book(Logbook):
@@ -49,12 +48,13 @@ class Book(Logbook):
 class Slice:
     """Publishes hits, as a scan does."""
 
-    def __init__(self, asked: Work, policy: Policy | None = None) -> None:
+    def __init__(self, asked: Work, policy: Policy | None = None, how: Grabbing | None = None) -> None:
         self.book, self.failures, self.work = Book(), 0, asked
         publisher: Any = self.book
         self.grabs = SliceGrabs(
-            asked, HOW, policy or Policy(special=False), publisher, TOPICS, first=0, on_failure=self._failed
-        )
+            asked, how or Grabbing(20, PolitenessSettings()), policy or Policy(special=False), publisher, TOPICS,
+            first=0, on_failure=self._failed,
+        )  # fmt: skip
 
     def _failed(self) -> None:
         self.failures += 1
@@ -68,8 +68,8 @@ class Slice:
 
 
 @asynccontextmanager
-async def grabbing(asked: Work, policy: Policy | None = None) -> AsyncIterator[Slice]:
-    slice = Slice(asked, policy)
+async def grabbing(asked: Work, policy: Policy | None = None, how: Grabbing | None = None) -> AsyncIterator[Slice]:
+    slice = Slice(asked, policy, how)
     await slice.grabs.start()
     try:
         yield slice
@@ -194,6 +194,71 @@ async def test_what_is_found_after_it_was_told_to_stop_is_not_grabbed_and_not_cl
             await slice.found(*there)
             assert slice.grabs.reached(9) == 5
             assert len(slice.banners()) == 1
+
+
+async def test_of_the_slices_under_way_one_grabs_at_a_time() -> None:
+    gate, came, how = threading.Event(), threading.Event(), Grabbing(20, PolitenessSettings())
+
+    def late(connection: socket.socket) -> None:
+        came.set()
+        say(b"220 late\r\n")(connection)
+
+    with talker(gated(gate, b"220 slow\r\n")) as slow, talker(late) as next_:
+        async with grabbing(banners(read_timeout=20.0), how=how) as first:
+            await first.found(*slow)
+            first.grabs.reached(5)
+            async with grabbing(banners(), how=how) as second:
+                await second.found(*next_)
+                second.grabs.look_again()
+                await asyncio.sleep(0.3)
+                assert second.grabs.reached(5) == 0
+                assert not came.is_set()
+                gate.set()
+                await first.grabs.drained()
+                await first.grabs.close()
+                await second.grabs.drained()
+                assert second.grabs.reached(5) == 5
+                assert [b.data for b in second.banners()] == [b"220 late\r\n"]
+    assert not how.turn.locked()
+
+
+async def test_who_is_stopped_before_its_turn_gives_it_up() -> None:
+    how = Grabbing(20, PolitenessSettings())
+    async with grabbing(banners(), how=how) as first:
+        async with grabbing(banners(), how=how) as second:
+            second.grabs.halt()
+        await first.grabs.drained()
+    assert not how.turn.locked()
+
+
+LONG = {"read_timeout": 50.0, "idle_timeout": 50.0, "total_timeout": 60.0}
+
+
+async def test_who_comes_on_a_list_in_the_middle_of_a_conversation_is_left_alone_at_once() -> None:
+    policy = Policy(special=False)
+    with talker(hold(b"220 ")) as (ip, port):
+        async with grabbing(banners(**LONG), policy) as slice:
+            await slice.found(ip, port)
+            await asyncio.sleep(0.2)
+            policy.update(Lists(block=NetSet.parse([ip], "test")))
+            slice.grabs.look_again()
+            slice.grabs.reached(5)
+            async with asyncio.timeout(10):
+                await slice.grabs.drained()
+            assert [b.outcome for b in slice.banners()] == [Outcome.BLOCKED]
+
+
+async def test_halted_it_ends_what_is_under_way_and_claims_nothing() -> None:
+    with talker(hold(b"220 ")) as held:
+        async with grabbing(banners(**LONG)) as slice:
+            await slice.found(*held)
+            slice.grabs.reached(5)
+            await asyncio.sleep(0.2)
+            slice.grabs.halt()
+            async with asyncio.timeout(slicegrabs.STOP_SECONDS / 2):
+                await slice.grabs.close()
+            assert slice.banners() == []
+            assert slice.grabs.reached(5) == 0
 
 
 async def test_a_scan_that_waits_for_its_grabs_is_let_go_when_it_is_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
