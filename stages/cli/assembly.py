@@ -72,6 +72,7 @@ class Guard:
         self._all = [policy]
         self._newest: Lists | None = None
         self._besides = NetSet()
+        self.on_update: Callable[[], None] = lambda: None  #: called when the policies have new lists
 
     def also(self, policy: Policy) -> None:
         """Keep `policy` (a scan's) up to date too, from what was reloaded already."""
@@ -94,6 +95,7 @@ class Guard:
         self._newest = lists
         for policy in self._all:
             policy.update(lists)
+        self.on_update()
 
 
 @asynccontextmanager

@@ -51,6 +51,13 @@ async def heeded(heed: Heed | None, guard: Guard, runners: Sequence[Runner]) -> 
     heed.listen(guard.heed)  # first: a stage asks the policy what is blocked now
     for runner in runners:
         heed.listen(runner.heed)
+
+    def look_again() -> None:
+        """Who is newly on a list may be in the middle of a conversation."""
+        for runner in runners:
+            runner.heed(heed.standing)
+
+    guard.on_update = look_again
     refused: list[BaseException] = []
 
     async def start() -> None:

@@ -15,6 +15,8 @@ from stages.cli.sections import load_settings
 from stages.core.bus.base import Broadcast
 from stages.core.errors import HostError, Ordered
 from stages.core.heed import Heed
+from stages.core.lists import Lists
+from stages.core.netset import NetSet
 from stages.core.orders import Order, Standing
 from stages.core.policy import Policy
 from stages.scanner.summary import Counters, Summary, Tally
@@ -60,12 +62,26 @@ async def test_nothing_is_known_at_first_and_the_policy_hears_before_the_runner(
             assert policy.blocked("8.8.8.8") == bool(standing.orders)
 
     runner: Any = Asking()
-    async with heeded(Heed([str(file)]), Guard(policy), [runner]):
+    async with heeded(Heed([str(file)]), Guard(policy, Lists()), [runner]):
         async with asyncio.timeout(20):
             while not runner.heard[-1].known:
                 await asyncio.sleep(0.01)
     assert not runner.heard[0].known
     assert len(runner.heard[-1].orders) == 1
+
+
+async def test_lists_that_are_read_again_are_told_to_who_sends(tmp_path: Path) -> None:
+    policy, runner = Policy(), Runner()
+    sending: Any = runner
+    guard = Guard(policy, Lists())
+    async with heeded(Heed([str(tmp_path / "orders")]), guard, [sending]):
+        async with asyncio.timeout(20):
+            while not runner.heard[-1].known:
+                await asyncio.sleep(0.01)
+        before = len(runner.heard)
+        guard.update(Lists(block=NetSet.parse(["8.8.8.0/24"], "list")))
+        assert policy.blocked("8.8.8.8")
+        assert runner.heard[before:] == [Standing()]
 
 
 async def test_a_log_that_refuses_us_ends_the_stage() -> None:
@@ -78,7 +94,7 @@ async def test_a_log_that_refuses_us_ends_the_stage() -> None:
     runner: Any = Runner()
 
     async def stage() -> None:
-        async with heeded(Heed([], [("it", Refusing)]), Guard(Policy()), [runner]):  # type: ignore[type-abstract]
+        async with heeded(Heed([], [("it", Refusing)]), Guard(Policy(), Lists()), [runner]):  # type: ignore[type-abstract]
             while not runner.stopped:
                 await asyncio.sleep(0.01)
 
@@ -88,7 +104,7 @@ async def test_a_log_that_refuses_us_ends_the_stage() -> None:
 
 async def test_who_sends_nothing_heeds_nothing() -> None:
     runner: Any = Runner()
-    async with heeded(None, Guard(Policy()), [runner]):
+    async with heeded(None, Guard(Policy(), Lists()), [runner]):
         assert runner.heard == []
 
 
