@@ -132,6 +132,7 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
     import asyncio
     import datetime as dt
     import os
+    import secrets
     import time
     from contextlib import ExitStack
     from pathlib import Path
@@ -149,6 +150,7 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
     from stages.core.settings import BusSettings, ListSettings, OrdersSettings, PolitenessSettings
     from stages.fleet import ca
     from stages.fleet.agent import Agent
+    from stages.fleet.messages import PROCESS_DIGITS
     from stages.fleet.settings import AgentSettings
     from stages.fleet.spool import Spool
 
@@ -198,6 +200,7 @@ def carry_out(loaded: Loaded, urls: list[str], setup: Setup | None) -> int:
                 clock=time.time,
                 hour=lambda: dt.datetime.now().astimezone().hour,
                 keep=keep,
+                process=secrets.token_hex(PROCESS_DIGITS // 2),
             )
             reloader.start(named=read.named)
             try:

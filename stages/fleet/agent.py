@@ -104,14 +104,16 @@ class Agent:
         clock: Callable[[], float],
         hour: Callable[[], int],
         keep: IO[bytes] | None = None,
+        process: str = "",
     ) -> None:
         """`folder`: for the checkpoints of slices. `topics`: of what is handed over. `clock`: seconds since the epoch.
-        `hour`: the local hour of the day."""
+        `hour`: the local hour of the day. `process`: random hex digits, PROCESS_DIGITS of them."""
         self.alias = alias
-        self.links = [Link(way, spool, can, clock) for way in ways]
+        self.links = [Link(way, spool, can, clock, process) for way in ways]
         self.slices = 0
         self._slices: dict[asyncio.Task[bool], _UnderWay] = {}
         self._standing = Standing()
+        self._unwanted: dict[Link, set[str]] = {}  #: scans that were given to us, and orders of our user's stop
         for link in self.links:
             link.on_optouts = self._heed
             link.on_stopped = self._heed
@@ -161,7 +163,7 @@ class Agent:
             if asleep or link.wait_until > loop.time():
                 continue
             try:
-                given = await link.lease()
+                given = await link.lease(self._without(link))
             except (Gone, HostError) as error:
                 self._give_up(link, error)
                 continue
@@ -175,14 +177,26 @@ class Agent:
         await _until(stopping, PAUSE if asleep else max(0.05, wait))
         return None
 
+    def _without(self, link: Link) -> list[str]:
+        """Scans that it need not give us now. It hears of those alone that it has once given."""
+        still = {scan for scan in self._unwanted.pop(link, ()) if self._standing.against(scan) is not None}
+        if still:
+            self._unwanted[link] = still
+        return sorted(still)
+
     # --- one slice
 
     async def _do(self, link: Link, slice: Slice, stopping: asyncio.Event) -> None:
         work, policy = slice.work, self._policy
+        if (
+            order := self._standing.against(work.scan)
+        ) is not None:  # not refused: it may be ours again when it is lifted
+            log.info("%s: slice %d of %s goes back: %s", link.url, slice.token, work.scan, order.text())
+            self._unwanted.setdefault(link, set()).add(work.scan)
+            await self._shown(link, slice, slice.first, finished=True)
+            return
         try:
             refusal = policy.refusal(work, parse_ports(work.ports, "ports") if work.ports else ())
-            if (order := self._standing.against(work.scan)) is not None:
-                refusal = order.text()
             digest = "" if refusal else await asyncio.to_thread(self._scanner.digest, work)
             skipped = policy.skipped(work, slice.only)
         except (ValueError, LonglineError) as error:
@@ -294,7 +308,10 @@ class Agent:
         for under_way in self._slices.values():
             under_way.leave_alone(alone, self._policy)
             slice = under_way.slice
-            if slice.token in under_way.link.stopped or self._standing.against(slice.work.scan) is not None:
+            ordered = self._standing.against(slice.work.scan) is not None
+            if ordered:
+                self._unwanted.setdefault(under_way.link, set()).add(slice.work.scan)
+            if ordered or slice.token in under_way.link.stopped:
                 under_way.scan.halt()
 
     async def _show(self, link: Link, under_way: _UnderWay, *, finished: bool) -> None:

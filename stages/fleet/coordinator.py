@@ -32,6 +32,9 @@ from stages.fleet.work import Strict, Work, netset
 
 log = logging.getLogger("longline.fleet.coordinator")
 
+#: The protocol of agents that do not name it when they ask for a slice: they were greeted by an older coordinator.
+_BEFORE_ASKING: Final = 1
+
 #: Scans whose layout is kept at hand.
 MAX_LAYOUTS: Final = 16
 
@@ -214,7 +217,7 @@ class Coordinator:
             raise
         hello = messages.parse(messages.Hello, body)
         now = self._clock()
-        agent = self.ledger.hello(alias, hello.capabilities, hello.clock, hello.holds, now)
+        agent = self.ledger.hello(alias, hello.capabilities, hello.clock, hello.holds, now, process=hello.process)
         if abs(agent.skew) > SKEW:
             log.warning("agent %s: its clock is %+.1f s off ours", alias, agent.skew)
         welcome = messages.Welcome(
@@ -227,10 +230,16 @@ class Coordinator:
         return welcome
 
     def _lease(self, alias: str, body: bytes) -> Strict:
+        self.ledger.known(alias)
+        _same_protocol(body, unsaid=_BEFORE_ASKING)
+        ask, now = messages.parse(messages.Ask, body), self._clock()
+        if not self.ledger.is_process(alias, ask.process, now):
+            log.warning("alias %s is in use by two processes: the earlier one is sent away", alias)
+            raise _Refused(403, f"alias in use: another process has come as {alias} since; each host takes a token")
         if (order := self._standing.everything) is not None:
             return messages.Lease(optout=self._optouts.version, wait=self.ledger.wait, reason=_words(order.text()))
-        stopped = self._standing.against
-        given = self.ledger.lease(alias, self._clock(), stopped=lambda scan: stopped(scan) is not None)
+        against = self._standing.against
+        given = self.ledger.lease(alias, now, stopped=lambda scan: scan in ask.without or against(scan) is not None)
         if isinstance(given, str):
             return messages.Lease(optout=self._optouts.version, wait=self.ledger.wait, reason=given)
         return messages.Lease(optout=self._optouts.version, slice=given)
@@ -385,9 +394,9 @@ def _networks(only: tuple[str, ...]) -> NetSet:
     return netset(only, "only")
 
 
-def _same_protocol(body: bytes) -> None:
-    """Of a greeting of another version nothing else need be as we know it."""
-    theirs = messages.protocol_of(body)
+def _same_protocol(body: bytes, unsaid: int | None = None) -> None:
+    """Of what another version says nothing else need be as we know it. `unsaid`: the version of who names none."""
+    theirs = messages.protocol_of(body) or unsaid
     if theirs is not None and theirs != PROTOCOL:
         older = "agent" if theirs < PROTOCOL else "coordinator"
         raise _Refused(426, f"protocol {theirs} of the agent, {PROTOCOL} of the coordinator: the {older} is too old")

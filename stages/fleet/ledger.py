@@ -128,15 +128,19 @@ class Ledger:
 
     # --- agents
 
-    def hello(self, alias: str, can: Capabilities, clock: float, holds: Collection[int], now: float) -> Agent:
+    def hello(
+        self, alias: str, can: Capabilities, clock: float, holds: Collection[int], now: float, *, process: str = ""
+    ) -> Agent:
         """An agent begins. `holds`: tokens of leases whose results it has still to hand over; other leases that stand
-        in its name were its forerunner's, which has left nothing of them."""
+        in its name were its forerunner's, which has left nothing of them. `process`: which of those with its
+        certificate it is."""
         agent = self.agents.get(alias)
         if agent is None:
             agent = self.agents[alias] = Agent(alias, now, now)
         agent.version, agent.engine, agent.privileged = can.version, can.engine, can.privileged
         agent.probes, agent.grabs, agent.max_rate = can.probes, can.grabs, can.rate
         agent.started = agent.last_seen = now
+        agent.process = process
         agent.skew = clock - now
         agent.rate, agent.pending = 0.0, 0
         for held in [h for h in self.leases.values() if h.agent == alias and h.token not in holds]:
@@ -145,9 +149,21 @@ class Ledger:
         self._trace(now, "hello", agent=alias, detail=f"{can.version} {can.engine}")
         return agent
 
+    def known(self, alias: str) -> None:
+        """Raises Fenced for an agent that has not said hello."""
+        self._agent(alias)
+
     def seen(self, alias: str, now: float) -> None:
         if (agent := self.agents.get(alias)) is not None:
             agent.last_seen = now
+
+    def is_process(self, alias: str, process: str, now: float) -> bool:
+        """Whether it was this one that said hello last: an agent is one process. Raises Fenced."""
+        if self._agent(alias).process == process:
+            return True
+        detail = "another process with its certificate has come since: this one gets nothing"
+        self._trace(now, "in use", agent=alias, detail=detail)
+        return False
 
     def lease(self, alias: str, now: float, *, stopped: Callable[[str], bool] = lambda scan: False) -> Slice | str:
         """A slice, or why there is none now; `stopped`: of which scans none is given. Raises Fenced for an agent that

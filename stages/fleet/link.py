@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from stages.core.errors import ListError, Unavailable, UsageError
 from stages.core.netset import NetSet
 from stages.core.pacing import backoff
 from stages.fleet import messages
-from stages.fleet.messages import PROTOCOL, SKEW, Capabilities, Order, Slice
+from stages.fleet.messages import MAX_WITHOUT, PROTOCOL, SKEW, Ask, Capabilities, Order, Slice
 from stages.fleet.spool import Item, Spool
 from stages.fleet.work import Strict, netset
 
@@ -46,7 +46,10 @@ class Gone(Exception):
 class Link:
     """To one coordinator."""
 
-    def __init__(self, way: Way, spool: Spool, can: Capabilities, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, way: Way, spool: Spool, can: Capabilities, clock: Callable[[], float], process: str = ""
+    ) -> None:
+        """`process`: tells us from another one with our certificate."""
         self.url = way.url
         self.optouts = NetSet()  #: who wants to be left alone, as this coordinator was told
         self.on_optouts: Callable[[], None] = lambda: None
@@ -58,6 +61,7 @@ class Link:
         self.lost: set[int] = set()  #: tokens of leases that are not ours any more
         self.stopped: set[int] = set()  #: and of those that are, and are to end
         self._way, self._spool, self._can, self._clock = way, spool, can, clock
+        self._process = process
         self._failures = 0
         self.wait_until = 0.0  #: loop's time before which there is no use in asking
 
@@ -92,7 +96,9 @@ class Link:
     async def _greet(self) -> None:
         holds = await self._spool.tokens(self.url)
         began = self._clock()
-        hello = messages.Hello(protocol=PROTOCOL, capabilities=self._can, holds=holds, clock=began)
+        hello = messages.Hello(
+            protocol=PROTOCOL, capabilities=self._can, holds=holds, clock=began, process=self._process
+        )
         status, body = await self.say("/v1/hello", hello)
         under_way = self._clock() - began  # for so long, at most, our time was on its way
         if status != 200:
@@ -104,11 +110,12 @@ class Link:
         if abs(welcome.skew) > SKEW + under_way:
             log.warning("%s: our clock is %+.1f s off its own", self.url, welcome.skew)
 
-    async def lease(self) -> Slice | float:
-        """A slice, or seconds to wait. Raises as `say`."""
+    async def lease(self, without: Sequence[str] = ()) -> Slice | float:
+        """A slice, of none of the scans `without`, or seconds to wait. Raises as `say`."""
         if not self.greeted:
             await self.hello()
-        status, body = await self.say("/v1/lease", Order())
+        ask = Ask(protocol=PROTOCOL, process=self._process, without=tuple(without[:MAX_WITHOUT]))
+        status, body = await self.say("/v1/lease", ask)
         if status == 409:
             self.greeted = False
             return 0.0

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 import pydantic
 
-from stages.fleet.work import Digest, Grab, Network, Position, Strict, Work
+from stages.fleet.work import Digest, Grab, Name, Network, Position, Strict, Work
 
 #: Of the protocol. It changes when an old side could misunderstand a new one.
 PROTOCOL: Final = 2
@@ -27,6 +27,12 @@ MAX_SKIPPED: Final = 10_000
 #: Networks that want to be left alone, at most: 3 MB of text.
 MAX_OPTOUTS: Final = 100_000
 
+#: Scans of which an agent wants no slice for now, at most.
+MAX_WITHOUT: Final = 1_000
+
+#: Hex digits that tell two processes apart which show one certificate.
+PROCESS_DIGITS: Final = 32
+
 #: Characters of a reason.
 MAX_WORDS: Final = 500
 
@@ -35,6 +41,7 @@ Token = Annotated[int, pydantic.Field(ge=1, lt=1 << 63)]
 Count = Annotated[int, pydantic.Field(ge=0, lt=1 << 63)]
 Rate = Annotated[float, pydantic.Field(ge=0, le=1e9, allow_inf_nan=False)]
 Words = Annotated[str, pydantic.Field(max_length=MAX_WORDS)]
+Process = Annotated[str, pydantic.Field(max_length=PROCESS_DIGITS, pattern=r"^[0-9a-f]*$")]
 Networks = Annotated[tuple[Network, ...], pydantic.Field(max_length=MAX_SKIPPED)]
 
 
@@ -67,6 +74,7 @@ class Hello(Strict):
     capabilities: Capabilities
     holds: Annotated[tuple[Token, ...], pydantic.Field(max_length=1_000)] = ()  #: leases it has results of
     clock: Annotated[float, pydantic.Field(ge=0)]  #: seconds since the epoch: a skew is told to both
+    process: Process = ""  #: random; of two with one certificate the later one is the agent
 
 
 class Welcome(Strict):
@@ -92,6 +100,14 @@ class Slice(Strict):
         if not self.first < self.last <= self.work.size:
             raise ValueError(f"positions {self.first}-{self.last} of {self.work.size}")
         return self
+
+
+class Ask(Strict):
+    """For a slice."""
+
+    protocol: int
+    process: Process = ""  #: as in the greeting
+    without: Annotated[tuple[Name, ...], pydantic.Field(max_length=MAX_WITHOUT)] = ()  #: of none of these scans
 
 
 class Lease(Strict):

@@ -65,6 +65,7 @@ class Agent:
     grabs: tuple[str, ...] = ()
     max_rate: float = 1.0
     started: float = 0.0  #: its last hello
+    process: str = ""  #: which said it
     skew: float = 0.0
     slices: int = 0
     sent: int = 0

@@ -25,7 +25,7 @@ class WayContract:
         way = ways.way("alice")
         hello = messages.Hello(protocol=PROTOCOL, capabilities=can(), clock=NOW)
         assert (await way.post("/v1/hello", messages.dump(hello)))[0] == 200
-        status, body = await way.post("/v1/lease", messages.dump(messages.Order()))
+        status, body = await way.post("/v1/lease", messages.dump(messages.Ask(protocol=PROTOCOL)))
         given = messages.parse(messages.Lease, body).slice
         assert (status, given is not None) == (200, True)
         assert given is not None

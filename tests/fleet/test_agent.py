@@ -81,13 +81,14 @@ class Hand:
         hour: Callable[[], int] = lambda: 12,
         clock: Callable[[], float] = lambda: NOW,
         can: Capabilities = CAN,
+        process: str = "",
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.scans = scans or Scans(alias, odd)
         self.spool = Spool(folder / "spool.db")
         self.agent = Agent(
             alias, ways, self.scans, self.spool, policy or LocalPolicy(10.0, probes=frozenset({"tcp_synscan"})), can,
-            folder=folder, topics=("t.hits.v1",), clock=clock, hour=hour,
+            folder=folder, topics=("t.hits.v1",), clock=clock, hour=hour, process=process,
         )  # fmt: skip
         self.stopping = asyncio.Event()
         self.task = asyncio.create_task(self.agent.run(self.stopping))
@@ -329,6 +330,58 @@ async def test_told_to_stop_it_sends_no_more(house: House, tmp_path: Path) -> No
     await hand.stop()
 
 
+def campaign(name: str) -> Standing:
+    return Standing((Order("stop", "campaign", name),))
+
+
+async def test_a_campaign_that_its_host_stops_goes_back_and_is_its_own_again_when_that_is_lifted(
+    house: House, tmp_path: Path
+) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    hand.scans.hold = asyncio.Event()
+    await until(lambda: hand.scans.probed)
+    hand.agent.heed(campaign("town"))
+    await until(lambda: not house.coordinator.ledger.leases)
+    hand.scans.hold = None
+    house.state.ask("submit", work(scan="other").model_dump(mode="json"))
+    await house.coordinator.tick()
+    await until(lambda: house.coordinator.ledger.jobs["other"].ended)
+    assert not house.coordinator.ledger.jobs["town"].ended
+    assert not any(part.refused for part in house.coordinator.ledger.parts.values())
+    ends = [change.body["event"] for change in house.state.things("trace") if change.body]
+    assert ends.count("returned") <= 2, "it does not ask for it again and again"
+    hand.agent.heed(Standing())
+    await complete(house)
+    await hand.stop()
+
+
+async def test_a_campaign_that_its_host_has_stopped_before_is_given_back_unbegun(house: House, tmp_path: Path) -> None:
+    hand = Hand(tmp_path / "a", InHouse(house, "alice"))
+    hand.agent.heed(campaign("town"))
+    trace = house.state.things
+    await until(lambda: "returned" in [change.body["event"] for change in trace("trace") if change.body])
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert [change.body["event"] for change in trace("trace") if change.body].count("leased") == 1
+    assert not hand.scans.probed
+    hand.agent.heed(Standing())
+    await complete(house)
+    await hand.stop()
+    assert sorted(hand.scans.probed) == list(range(1_024))
+
+
+async def test_a_second_process_with_its_folder_sends_the_first_one_away(house: House, tmp_path: Path) -> None:
+    first = Hand(tmp_path / "a", InHouse(house, "alice"), process="1" * 32)
+    await until(lambda: first.scans.probed)
+    second = Hand(tmp_path / "b", InHouse(house, "alice"), process="2" * 32)
+    with pytest.raises(HostError, match="alias in use"):
+        await asyncio.wait_for(first.task, 30)
+    first.spool.close()
+    await complete(house)
+    await second.stop()
+    assert set(found(house)) == TRUTH
+
+
 async def test_a_scan_that_fails_here_is_given_back(house: House, tmp_path: Path) -> None:
     hand = Hand(tmp_path / "a", InHouse(house, "alice"))
     hand.scans.fails = True
@@ -507,9 +560,6 @@ async def test_an_order_ends_the_slice_at_once_and_lifted_all_is_done(
     await asyncio.sleep(0.1)
     assert hand.scans.probed == before
     heed(Standing())
-    if who == "agent" and scope == "campaign":
-        await hand.stop()  # it has refused what was left, which is for others
-        hand = Hand(tmp_path / "b", InHouse(house, "bob"), alias="bob")
     await complete(house)
     await hand.stop()
     assert sorted(found(house)) == sorted(TRUTH)

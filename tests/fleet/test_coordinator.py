@@ -30,7 +30,7 @@ async def house(tmp_path: Path, authority: ca.Authority) -> AsyncIterator[House]
 
 
 async def leased(house: House, alias: str) -> Slice:
-    lease = messages.parse(messages.Lease, (await house.say(alias, "lease", messages.Order())).body)
+    lease = messages.parse(messages.Lease, (await house.say(alias, "lease", messages.Ask(protocol=PROTOCOL))).body)
     assert lease.slice is not None
     assert (await house.say(alias, "begin", messages.Begin(token=lease.slice.token, digest=DIGEST))).status == 200
     return lease.slice
@@ -75,7 +75,9 @@ async def test_results_are_counted_once_whatever_is_lost_and_killed(house: House
 async def test_a_whole_scan_has_its_start_and_its_end_in_the_log(house: House) -> None:
     house.now += 5
     while True:
-        lease = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body)
+        lease = messages.parse(
+            messages.Lease, (await house.say("alice", "lease", messages.Ask(protocol=PROTOCOL))).body
+        )
         if lease.slice is None:
             break
         slice = lease.slice
@@ -125,19 +127,23 @@ async def test_results_of_somebody_elses_lease_are_refused(house: House) -> None
 
 
 async def test_results_of_a_slice_that_was_not_begun(house: House) -> None:
-    lease = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body)
+    lease = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Ask(protocol=PROTOCOL))).body)
     assert lease.slice is not None
     assert (await house.say("alice", "results", hit(1).dump(), str(lease.slice.token))).status == 422
 
 
 async def test_of_what_others_skipped_only_that_is_taken(house: House) -> None:
-    given = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body).slice
+    given = messages.parse(
+        messages.Lease, (await house.say("alice", "lease", messages.Ask(protocol=PROTOCOL))).body
+    ).slice
     assert given is not None
     nets = ("10.0.0.4-10.0.0.7",)
     await house.say("alice", "begin", messages.Begin(token=given.token, digest=DIGEST, skipped=nets))
     await progress(house, "alice", given, given.last)
     seen = []
-    while (lease := messages.parse(messages.Lease, (await house.say("bob", "lease", messages.Order())).body)).slice:
+    while (
+        lease := messages.parse(messages.Lease, (await house.say("bob", "lease", messages.Ask(protocol=PROTOCOL))).body)
+    ).slice:
         seen.append(lease.slice)
         await house.say("bob", "begin", messages.Begin(token=lease.slice.token, digest=DIGEST))
     rest = next(slice for slice in seen if slice.only == nets)
@@ -147,7 +153,9 @@ async def test_of_what_others_skipped_only_that_is_taken(house: House) -> None:
 
 async def test_in_a_sample_what_the_first_one_left_out_does_not_count(house: House) -> None:
     house.coordinator.ledger._rng = random.Random(1)
-    given = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body).slice
+    given = messages.parse(
+        messages.Lease, (await house.say("alice", "lease", messages.Ask(protocol=PROTOCOL))).body
+    ).slice
     assert given is not None
     nets = ("10.0.0.0-10.0.0.99",)
     await house.say("alice", "begin", messages.Begin(token=given.token, digest=DIGEST, skipped=nets))
@@ -166,7 +174,7 @@ async def test_in_a_sample_what_the_first_one_left_out_does_not_count(house: Hou
 
 
 async def test_networks_that_are_none(house: House) -> None:
-    lease = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body)
+    lease = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Ask(protocol=PROTOCOL))).body)
     assert lease.slice is not None
     for wrong in ("10.0.0.0/99", "10.0.0.9-10.0.0.1", "1.2.3", "::/200"):
         begin = messages.Begin(token=lease.slice.token, digest=DIGEST, skipped=(wrong,))
@@ -215,6 +223,29 @@ async def test_another_protocol_is_refused_and_the_older_side_named(house: House
         answer = await house.say("alice", "hello", messages.Hello(protocol=theirs, capabilities=can(), clock=NOW))
         assert answer.status == 426
         assert f"the {older} is too old" in why(answer)
+
+
+async def test_an_old_agent_that_was_greeted_by_an_old_coordinator_is_refused_in_words(house: House) -> None:
+    """It goes on asking as it did: what it would be given it could not read."""
+    answer = await house.say("alice", "lease", messages.Order())
+    assert (answer.status, "protocol 1 of the agent" in why(answer)) == (426, True)
+    assert not house.coordinator.ledger.leases
+
+
+async def test_of_two_processes_with_one_certificate_the_earlier_one_is_sent_away(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = (messages.Ask(protocol=PROTOCOL, process=digit * 32) for digit in "12")
+    for ask in (first, second):
+        hello = messages.Hello(protocol=PROTOCOL, capabilities=can(), clock=NOW, process=ask.process)
+        assert (await house.say("alice", "hello", hello)).status == 200
+        assert (await house.say("alice", "lease", ask)).status == 200
+    await house.restart()
+    answer = await house.say("alice", "lease", first)
+    assert (answer.status, "alias in use: another process has come as alice" in why(answer)) == (403, True)
+    assert "alias alice is in use by two processes" in caplog.text
+    assert [c.body["agent"] for c in house.state.things("trace") if c.body and c.body["event"] == "in use"] == ["alice"]
+    assert (await house.say("alice", "lease", second)).status == 200
 
 
 async def test_of_a_greeting_of_another_version_only_the_version_is_read(
@@ -365,7 +396,7 @@ async def test_while_an_order_stands_slices_end_and_none_is_given(house: House) 
     assert not messages.parse(messages.Order, ended.body).stop
     assert (await leased(house, "bob")).work.scan == "other", "other scans go on"
     house.coordinator.heed(Standing((StandingOrder("stop", "all"),)))
-    lease = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Order())).body)
+    lease = messages.parse(messages.Lease, (await house.say("alice", "lease", messages.Ask(protocol=PROTOCOL))).body)
     assert lease.slice is None
     assert lease.reason.startswith("stop --all")
     house.coordinator.heed(Standing())

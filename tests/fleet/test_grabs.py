@@ -118,7 +118,7 @@ async def house(tmp_path: Path, authority: ca.Authority) -> AsyncIterator[House]
 
 
 async def leased(house: House, alias: str) -> Slice:
-    lease = messages.parse(messages.Lease, (await house.say(alias, "lease", messages.Order())).body)
+    lease = messages.parse(messages.Lease, (await house.say(alias, "lease", messages.Ask(protocol=PROTOCOL))).body)
     assert lease.slice is not None
     assert (await house.say(alias, "begin", messages.Begin(token=lease.slice.token, digest=DIGEST))).status == 200
     return lease.slice

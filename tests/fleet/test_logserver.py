@@ -22,6 +22,7 @@ from tests.fleet.material import DIGEST, NOW, can, hit, shown, work
 from tests.fuzzing import fuzz, inputs
 
 HELLO = messages.dump(messages.Hello(protocol=PROTOCOL, capabilities=can(), clock=NOW))
+ASK = messages.dump(messages.Ask(protocol=PROTOCOL))
 
 
 class Desk(Broker):
@@ -72,7 +73,7 @@ async def desk(house: House, tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 async def leased(desk: Desk, server: LogServer, alias: str = "alice") -> Slice:
-    said = await desk.say(server, desk.line(alias, "hello", HELLO), desk.line(alias, "lease"))
+    said = await desk.say(server, desk.line(alias, "hello", HELLO), desk.line(alias, "lease", ASK))
     slice = messages.parse(messages.Lease, said[1][1]).slice
     assert slice is not None
     begin = messages.dump(messages.Begin(token=slice.token, digest=DIGEST))
@@ -131,6 +132,7 @@ async def test_all_that_may_be_asked_bears_being_asked_again(desk: Desk, path: s
     slice = await leased(desk, server)
     body = {
         "hello": messages.dump(messages.Hello(protocol=PROTOCOL, capabilities=can(), clock=NOW, holds=(slice.token,))),
+        "lease": ASK,
         "begin": messages.dump(messages.Begin(token=slice.token, digest=DIGEST)),
         "progress": messages.dump(messages.Progress(token=slice.token, position=9, proof=shown(slice, 9))),
         "results": hit(3).dump(),
@@ -246,7 +248,7 @@ async def test_who_has_lost_the_state_answers_nobody(desk: Desk) -> None:
     assert other.own("second", lambda _: True) == "first"
     assert other.own("second", lambda _: False) is None
     with pytest.raises(HostError, match="taken the state over"):
-        await desk.say(server, desk.line("alice", "lease"))
+        await desk.say(server, desk.line("alice", "lease", ASK))
     assert not desk.house.state.things("leases")
     other.close()
 
