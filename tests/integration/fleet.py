@@ -22,6 +22,10 @@ from tests.servers.site import Site
 #: Each test has a port of its own: agents come to 127.0.0.1 inside the town.
 PORTS = iter(range(46_001, 46_100))
 
+#: What agents are asked to grab, as `plans.BANNERS` and `plans.TLS` ask; and the words of one that may.
+ASKED = ('[bannergrab]\ndata = "http-req"\nwait = 1', "[tlsgrab]")
+MAY = ("--grab", "banner,tls", "--per-host", "4", "--per-prefix", "0")
+
 
 @dataclass(frozen=True)
 class ByLog:

@@ -7,13 +7,9 @@ from pathlib import Path
 import pytest
 
 from stages.simnet.network import Simnet
-from tests.integration.fleet import Ground
+from tests.integration.fleet import ASKED, MAY, Ground
 from tests.integration.stored import against_truth, assert_true
 from tests.integration.workers import Crew, until
-
-#: As `plans.BANNERS` and `plans.TLS` ask.
-ASKED = ('[bannergrab]\ndata = "http-req"\nwait = 1', "[tlsgrab]")
-MAY = ("--grab", "banner,tls", "--per-host", "4", "--per-prefix", "0")
 
 
 @pytest.mark.slow

@@ -10,7 +10,9 @@ import pytest
 
 from stages.core.bus.base import Topics
 from stages.simnet.network import Simnet
-from tests.integration.fleet import ByLog, Ground
+from tests.integration.fleet import ASKED, MAY, ByLog, Ground
+from tests.integration.stopping import EVERYBODY, Operator, Sent
+from tests.integration.stored import against_truth, assert_true
 from tests.integration.workers import Crew, Worker, until
 from tests.servers.kafka_secure import SecureKafka
 
@@ -75,6 +77,27 @@ def test_a_scan_by_a_broker_with_agents_and_coordinators_killed(
     assert agents[1].wait() == 1
     assert "revoked" in agents[1].text
     ground.end(agents[:1])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_agents_that_grab_stop_within_seconds_and_all_is_done_when_it_is_lifted(
+    town: Simnet, broker: SecureKafka, crew: Crew, tmp_path: Path
+) -> None:
+    ground = Ground(town, crew, tmp_path, by=by(broker))
+    operator = Operator(town, tmp_path, crew, "--fleet-state", "fleet.db")
+    agents = [ground.agent(alias, *MAY, rate=300) for alias in ("alice", "bob")]
+    with Sent(town, EVERYBODY) as sent:
+        ground.submit("town", *ASKED)
+        sent.under_way(500)
+        operator.stop("--all")
+        sent.last_within()
+        assert ground.scan()["state"] == "under way"
+        operator.stop("--all", "--lift")
+        assert ground.complete(200)["done"]
+    until(lambda: not against_truth(town, ground.store), "all is stored")
+    assert_true(town, ground.store)
+    ground.end(agents)
 
 
 @pytest.mark.slow

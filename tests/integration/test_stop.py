@@ -8,88 +8,23 @@ import subprocess
 import time
 from pathlib import Path
 
-import orjson
 import pytest
 
+from stages.core.netset import NetSet
+from stages.core.records import Hit
 from stages.simnet.network import Simnet
 from stages.sink.store import Collection
 from tests.integration import plans
 from tests.integration.fleet import Ground
+from tests.integration.stopping import EVERYBODY, Operator, Sent
 from tests.integration.stored import documents
 from tests.integration.topics import Log
 from tests.integration.workers import Crew, Worker, until
 
 #: Half of the town.
 LEAVE = "10.0.8.0/21"
-EVERYBODY = "10.0.0.0/8"
-
-#: What is promised.
-WITHIN = 5.0
-
 #: sysexits(3) EX_TEMPFAIL.
 ORDERED = 75
-
-
-class Sent:
-    """Packets that reached the far side, but for resets: those only end what is there already."""
-
-    def __init__(self, net: Simnet, whom: str) -> None:
-        self._net = net
-        self._rules = f"""
-table ip stopped {{
-    chain input {{
-        type filter hook input priority -50; policy accept;
-        ip daddr {whom} meta l4proto tcp tcp flags & rst == 0 counter
-        ip daddr {whom} meta l4proto udp counter
-    }}
-}}
-"""
-
-    def _nft(self, *words: str, rules: str = "") -> bytes:
-        nft = self._net.far_run(["nft", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        output, _ = nft.communicate(rules.encode(), timeout=30)
-        assert nft.returncode == 0
-        return bytes(output)
-
-    def __enter__(self) -> Sent:
-        self._nft("-f", "-", rules=self._rules)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._nft("delete", "table", "ip", "stopped")
-
-    @property
-    def value(self) -> int:
-        listed = orjson.loads(self._nft("-j", "list", "table", "ip", "stopped"))
-        rules = (item["rule"] for item in listed["nftables"] if "rule" in item)
-        return sum(part["counter"]["packets"] for rule in rules for part in rule["expr"] if "counter" in part)
-
-    def under_way(self, many: int = 20) -> None:
-        until(lambda: self.value > many, "they are met")
-
-    def last_within(self) -> None:
-        """To be called as the order is given: the last packet has left by then, and none follows."""
-        time.sleep(WITHIN)
-        then = self.value
-        time.sleep(WITHIN)
-        assert self.value == then, f"{self.value - then} packets later than {WITHIN} s"
-
-
-class Operator:
-    """Gives orders by one way only: the file of this host is another one than that of those who are to hear."""
-
-    def __init__(self, net: Simnet, folder: Path, crew: Crew, *words: str, host: bool = False) -> None:
-        self._net, self._folder, self._crew, self._words = net, folder, crew, words
-        self.file = folder / ("orders.jsonl" if host else "operators.jsonl")
-        self.heard = {"LONGLINE_ORDERS_FILE": str(folder / "orders.jsonl")}
-
-    def say(self, *words: str) -> None:
-        env = {"LONGLINE_ORDERS_FILE": str(self.file)}
-        worker = Worker(self._net, self._folder, *words, *self._words, name="operator", metrics=False, env=env)
-        assert self._crew.hire(worker).start().wait() == 0, worker.tail()
-
-    def stop(self, *words: str) -> None:
-        self.say("stop", *words, "--reason", "a test")
 
 
 @pytest.fixture
@@ -199,6 +134,40 @@ def test_a_grab_ends_what_is_under_way_with_a_stopped_prefix(
     said = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
     assert len(said) == len(there(town))
     assert {int(one["ip"].split(".")[2]) >= 8 for one in said if one["outcome"] == "blocked"} == {True}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_grab_puts_off_a_stopped_campaign_and_goes_on_with_another(
+    town: Simnet, crew: Crew, tmp_path: Path, host: Operator
+) -> None:
+    """Half of the town is of the one, half of the other."""
+    hits, out = tmp_path / "hits", tmp_path / "out"
+    weekly = NetSet.parse([LEAVE], "test")
+    hits.write_bytes(
+        b"".join(
+            Hit(scan="weekly-7" if ip in weekly else "daily", ts=1, ip=ip, port=port).dump() + b"\n"
+            for ip, port in sorted(there(town))
+        )
+    )
+    grab = crew.hire(Worker(town, tmp_path, *GRAB, env=host.heard))
+
+    def daily() -> int:
+        return sum(json.loads(line)["scan"] == "daily" for line in out.read_bytes().splitlines(keepends=True)[:-1])
+
+    with Sent(town, LEAVE) as sent, hits.open("rb") as lines, out.open("wb") as file:
+        grab.start(stdin=lines, stdout=file)
+        sent.under_way()
+        host.stop("--campaign", "weekly")
+        before = daily()
+        sent.last_within()
+        assert daily() > before, "the other one goes on"
+        assert grab.running
+        host.stop("--campaign", "weekly", "--lift")
+        assert grab.wait(150) == 0, grab.tail()
+    said = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted((one["ip"], one["port"]) for one in said) == sorted(there(town))
+    assert "blocked" not in {one["outcome"] for one in said}
 
 
 @pytest.mark.slow
