@@ -84,8 +84,8 @@ def run(args: argparse.Namespace) -> int:
         known = {entry.network for entry in entries}
         if missing := [network for network in args.what if network not in known]:
             raise UsageError("PREFIX", missing[0], f"is not in {file}")
+        _tell(bus, new, "remove")  # before it is gone from the file, or it could not be tried again
         entries[:] = [entry for entry in entries if entry.network not in args.what]
-    _tell(bus, new, "remove")
     return 0
 
 

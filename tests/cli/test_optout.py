@@ -32,6 +32,14 @@ def test_added_listed_imported_removed(tmp_path: Path) -> None:
     assert allowed.stdout == "192.0.2.1\n"
 
 
+def test_what_the_log_did_not_hear_of_stays_in_the_list(tmp_path: Path) -> None:
+    """So that it can be removed again when the log is there."""
+    assert longline("optout", "add", "192.0.2.0/24", cwd=tmp_path).returncode == 0
+    ran = longline("optout", "remove", "192.0.2.0/24", "--bus", "sqlite:away.db", cwd=tmp_path)
+    assert (ran.returncode, "away.db" in ran.stderr) == (2, True)
+    assert [row["network"] for row in listed(tmp_path)] == ["192.0.2.0/24"]
+
+
 def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         codes = pool.map(lambda n: longline("optout", "add", f"10.{n}.0.0/16", cwd=tmp_path).returncode, range(8))
