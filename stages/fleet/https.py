@@ -43,6 +43,9 @@ REQUEST_SECONDS: Final = 30.0
 #: Connections at once: some thousand agents.
 MAX_CONNECTIONS: Final = 4_096
 
+#: Bytes of what somebody without a certificate may say: a signing request and its token, and room.
+MAX_STRANGERS_BODY: Final = 32 << 10
+
 #: Of pages. Seconds without a request, for a handshake, and that a connection lasts whatever it does; connections at
 #: once; bytes of the first line and of each header, of which there are at most 128.
 PAGE_IDLE_SECONDS: Final = 10.0
@@ -115,6 +118,9 @@ class Server:
         if serial is not None and transport not in self._serials:
             self._serials = {each: held for each, held in self._serials.items() if not each.is_closing()}
             self._serials[transport] = serial
+        length = request.content_length
+        if serial is None and request.body_exists and (length is None or length > MAX_STRANGERS_BODY):
+            return web_.Response(status=413)  # type: ignore[no-any-return]
         body = await request.read()
         try:
             answer = await self._handle(request.path, serial, request.headers.get(FENCE, ""), body)

@@ -84,7 +84,9 @@ class Played:
         can = Capabilities(version="0", engine="packet", privileged=True, probes=("tcp_synscan",), rate=1_000.0)
         hello = messages.Hello(protocol=PROTOCOL, capabilities=can, clock=time.time())
         await self.say("/v1/hello", messages.dump(hello))
-        lease = messages.parse(messages.Lease, await self.say("/v1/lease", messages.dump(messages.Ask(protocol=PROTOCOL))))
+        lease = messages.parse(
+            messages.Lease, await self.say("/v1/lease", messages.dump(messages.Ask(protocol=PROTOCOL)))
+        )
         if lease.slice is None:
             raise SystemExit(f"{self.alias}: {lease.reason}")
         self._slice, self._position = lease.slice, lease.slice.first

@@ -14,7 +14,7 @@ import pytest
 from stages.core.errors import HostError, Unavailable, UsageError
 from stages.fleet import ca
 from stages.fleet.coordinator import Answer
-from stages.fleet.https import Client, PageServer, Server, checked
+from stages.fleet.https import MAX_STRANGERS_BODY, Client, PageServer, Server, checked
 from stages.fleet.messages import MAX_MESSAGE
 from stages.fleet.notice_site import Request, Response
 from stages.fleet.serving import Shown, bound
@@ -170,6 +170,14 @@ async def test_too_long_a_body_is_not_taken_in(
     except Unavailable:
         pass  # it hangs up while we still send
     assert heard.requests == []
+    await client.close()
+
+
+async def test_of_a_stranger_less_is_taken_in(server: Server, heard: Heard, authority: ca.Authority) -> None:
+    client = Client(f"https://localhost:{server.port}", None, authority=authority.pem)
+    assert (await client.post("/v1/enrol", b"x" * MAX_STRANGERS_BODY))[0] == 401
+    assert (await client.post("/v1/enrol", b"x" * (MAX_STRANGERS_BODY + 1)))[0] == 413
+    assert [len(body) for _, _, _, body in heard.requests] == [MAX_STRANGERS_BODY]
     await client.close()
 
 
