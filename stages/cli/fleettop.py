@@ -71,7 +71,7 @@ def look(state: State, now: float, sort: str) -> dict[str, Any]:
         scan = job.work.scan
         done = ledger.reached(scan)
         held = (h for h in ledger.leases.values() if h.scan == scan and not h.check)
-        rate = sum(ledger.agents[h.agent].rate for h in held)
+        rate = sum(h.speed for h in held)
         seen = job.coverage()
         scans.append(
             {

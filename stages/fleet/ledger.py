@@ -37,7 +37,7 @@ SHARE: Final = 0.5
 #: Seconds until an agent for which there is nothing asks again.
 WAIT: Final = 2.0
 
-#: Leases lost one after the other until an agent is set aside, and for how many seconds.
+#: Times one after the other that an agent loses what it holds until it is set aside, and for how many seconds.
 LOSSES: Final = 3
 ASIDE_SECONDS: Final = 600.0
 
@@ -472,7 +472,9 @@ class Ledger:
 
     def _lost(self, agent: Agent, now: float) -> None:
         agent.rate = 0.0
-        agent.losses += 1
+        if agent.last_seen < agent.lost:  # the same silence: it holds several slices at once
+            return
+        agent.losses, agent.lost = agent.losses + 1, now
         if agent.losses >= LOSSES:
             self._set_aside(agent, now, f"{agent.losses} slices lost one after the other")
 

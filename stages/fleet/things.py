@@ -72,7 +72,8 @@ class Agent:
     hits: int = 0
     rate: float = 0.0
     pending: int = 0
-    losses: int = 0  #: leases lost one after the other
+    losses: int = 0  #: times one after the other that it was silent and lost what it held
+    lost: float = 0.0  #: when it last did
     checks: int = 0  #: samples of its slices that another agent has looked at
     aside: float = 0.0  #: gets nothing before this moment
     why: str = ""

@@ -40,6 +40,25 @@ async def test_the_table_is_what_is_kept(state: State) -> None:
     state.close()
 
 
+async def test_of_an_agent_with_several_slices_each_counts_with_its_own_speed(tmp_path: Path) -> None:
+    books = Ledger(timeout=60.0, slice_seconds=20.0)
+    books.submit(work(), NOW)
+    books.hello("alice", can(), NOW, (), NOW)
+    for rate in (10.0, 0.0):
+        given = books.lease("alice", NOW)
+        assert isinstance(given, Slice)
+        books.begin("alice", given.token, DIGEST, (), NOW)
+        said = shown(given, given.first + 1)
+        books.progress(
+            "alice", given.token, given.first + 1, said, sent=1, rate=rate, pending=0, finished=False, now=NOW
+        )
+    kept = State(tmp_path / "fleet.db")
+    await kept.keep(books.take_changes())
+    [scan] = look(kept, NOW, "alias")["scans"]
+    assert scan["eta"] == round((1_024 - 2) / 10.0)
+    kept.close()
+
+
 @pytest.mark.parametrize("column", COLUMNS)
 async def test_it_can_be_sorted_by_every_column(state: State, column: str) -> None:
     rows = look(state, NOW, column)["table"]

@@ -249,6 +249,18 @@ def test_work_goes_where_it_fits() -> None:
     assert isinstance(books.lease("bob", NOW), Slice)
 
 
+def test_who_is_silent_once_has_lost_once_however_many_slices_it_holds() -> None:
+    """One sends, others listen still; their signs of life are not of one moment."""
+    books = ledger("alice")
+    for n in range(LOSSES + 1):
+        slice = leased(books, "alice", NOW + n)
+        at(books, "alice", slice, slice.first, NOW + n)
+    for n in range(LOSSES + 1):
+        assert len(books.expire(NOW + n + TIMEOUT + 0.5)) == 1
+    assert (books.agents["alice"].losses, books.agents["alice"].aside) == (1, 0.0)
+    assert isinstance(books.lease("alice", NOW + 2 * TIMEOUT), Slice)
+
+
 def test_who_loses_slices_one_after_the_other_is_set_aside_for_a_while() -> None:
     books = ledger("alice")
     now = NOW
