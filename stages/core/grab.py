@@ -145,7 +145,7 @@ class Grab(ABC, Generic[E, C]):
             if self._blocked(hit.ip):
                 job.done(self.refusal(hit, int(time() * _MICROSECONDS)), Outcome.BLOCKED)
                 continue
-            if self._standing.orders and self._standing.against(hit.scan) is not None:
+            if self._standing.stops and self._standing.against(hit.scan) is not None:
                 self._put_back(job)
                 continue
             try:

@@ -35,7 +35,8 @@ MAX_BY: Final = 100
 #: Bytes of one order: the fields above, each character escaped.
 MAX_ORDER: Final = 16 << 10
 
-#: Things that orders may be about, in one log: as many as a coordinator tells its agents to leave alone.
+#: Things that orders of one kind may be about, in one log: as many as a coordinator tells its agents to leave alone.
+#: Each kind has its own room: an emergency stop is heeded however many have opted out.
 MAX_ORDERS: Final = 100_000
 
 #: Seconds since the epoch of the last moment that RFC 3339 can write.
@@ -129,7 +130,7 @@ class Fold:
     """What one log says so far: of all orders about a thing the last one."""
 
     def __init__(self) -> None:
-        self._last: dict[bytes, Order] = {}
+        self._last: dict[str, dict[bytes, Order]] = {"stop": {}, "optout": {}}
         self.left_out = 0  #: lines that were no orders, or for which there was no room
 
     def take(self, lines: Iterable[bytes]) -> list[str]:
@@ -138,20 +139,21 @@ class Fold:
         for line in lines:
             try:
                 order = parse(line)
-                if order.key not in self._last and len(self._last) >= MAX_ORDERS:
+                last = self._last[order.kind]
+                if order.key not in last and len(last) >= MAX_ORDERS:
                     raise ValueError(f"more than {MAX_ORDERS} things to heed")
             except ValueError as error:
                 wrong.append(f"{error}: {line[:80]!r}")
                 continue
-            self._last.pop(order.key, None)
+            last.pop(order.key, None)
             if order.stands:
-                self._last[order.key] = order
+                last[order.key] = order
         self.left_out += len(wrong)
         return wrong
 
     @property
     def standing(self) -> tuple[Order, ...]:
-        return tuple(self._last.values())
+        return tuple(order for last in self._last.values() for order in last.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,11 @@ class Standing:
     orders: tuple[Order, ...] = ()
     networks: NetSet = field(default_factory=NetSet)  #: to be left alone
     known: bool = True  #: False: not all ways have been heard yet, nothing should be sent
+    #: The orders to stop, without those of who asked to be left alone: those may be many, and this is asked often.
+    stops: tuple[Order, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stops", tuple(order for order in self.orders if order.kind == "stop"))
 
     @classmethod
     def of(cls, logs: Iterable[Iterable[Order]]) -> Standing:
@@ -171,22 +178,14 @@ class Standing:
     @property
     def everything(self) -> Order | None:
         """The order to stop all."""
-        return next((order for order in self.orders if order.scope == "all"), None)
+        return next((order for order in self.stops if order.scope == "all"), None)
 
     def against(self, scan: str) -> Order | None:
         """The order that stops this scan: all, or the campaign of its name, or whose name it begins with and a dash."""
         if (order := self.everything) is not None:
             return order
-        return next((order for order in self._campaigns if within(scan, order.what)), None)
-
-    @property
-    def stops(self) -> tuple[Order, ...]:
-        """The orders to stop, without those of who asked to be left alone."""
-        return tuple(order for order in self.orders if order.kind == "stop")
-
-    @property
-    def _campaigns(self) -> Iterable[Order]:
-        return (order for order in self.orders if order.scope == "campaign")
+        campaigns = (order for order in self.stops if order.scope == "campaign")
+        return next((order for order in campaigns if within(scan, order.what)), None)
 
 
 def within(scan: str, campaign: str) -> bool:

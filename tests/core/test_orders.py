@@ -120,10 +120,17 @@ def test_a_compacted_log_says_the_same(given_: list[Order], data: st.DataObject)
 def test_there_are_not_more_than_can_be_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders, "MAX_ORDERS", 2)
     fold = Fold()
-    assert fold.take([NET.dump(), AWAY.dump()]) == []
+    assert fold.take([NET.dump(), ALL.dump()]) == []
     [wrong] = fold.take([WEEKLY.dump()])
     assert "more than 2" in wrong
     assert fold.take([NET.dump(), Order("lift", "prefix", NET.what).dump(), WEEKLY.dump()]) == []
+
+
+def test_however_many_have_opted_out_a_stop_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders, "MAX_ORDERS", 1)
+    fold = Fold()
+    assert fold.take([AWAY.dump(), ALL.dump()]) == []
+    assert Standing.of([fold.standing]).everything == ALL
 
 
 @pytest.mark.parametrize(
