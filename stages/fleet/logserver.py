@@ -37,6 +37,11 @@ POLL_SECONDS: Final = 1.0
 RETRY_FIRST: Final = 0.2
 RETRY_CEILING: Final = 5.0
 
+#: To whoever does not come later than all before with the same certificate.
+_ASKED_BEFORE: Final = (
+    "asked before, by a clock that was set back, or another process is there with your alias: ask again"
+)
+
 #: What an agent says of itself, and not of work: its topic is that of the signs of life.
 _OF_ITSELF: Final = frozenset({"/v1/hello", "/v1/check", "/v1/enrol", "/v1/authority"})
 
@@ -128,7 +133,7 @@ class LogServer:
         for n, fresh in zip(signed, await self._state.fresh(moments) if moments else (), strict=True):
             if not fresh:
                 self._flawed("replayed", f"one of serial {asked[n].serial}")
-                answers[n] = _problem(503, "asked before, or by a clock that was set back: ask again")
+                answers[n] = _problem(503, _ASKED_BEFORE)
         queues: dict[str, list[int]] = {}
         for n, opened in enumerate(asked):
             if answers[n] is None:
