@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from typing import IO, TYPE_CHECKING, Literal, cast
+from typing import IO, TYPE_CHECKING, Final, Literal, cast
 
 from stages.cli.sections import add_settings, load_settings
 from stages.core.errors import LonglineError, UsageError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stages.core.lists import Lists
     from stages.core.netset import NetSet
     from stages.core.settings import BusSettings, ListSettings, Loaded
+    from stages.fleet.link import Way
     from stages.fleet.messages import Capabilities
     from stages.fleet.policy import LocalPolicy
     from stages.fleet.settings import AgentSettings
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("longline.cli.agent")
 
 SECTIONS = ("agent", "lists", "politeness", "orders")
+
+#: Seconds that a coordinator is waited for which does not answer at the enrolment: it may just be starting.
+ENROL_SECONDS: Final = 20.0
 
 #: The rate that is typed is that of probes; connections are bounded by their number, and by host and network.
 OMIT = ("rate",)
@@ -258,7 +262,7 @@ async def _enrol(settings: AgentSettings, bus: BusSettings, urls: list[str], fol
         return
     stranger = way_to(url, bus, None)
     try:
-        status, body = await stranger.post("/v1/authority", b"")
+        status, body = await _answered(stranger)
     finally:
         await stranger.close()
     authority = link.heard(url, messages.Enrolled, body).authority.encode() if status == 200 else b""
@@ -278,6 +282,28 @@ async def _enrol(settings: AgentSettings, bus: BusSettings, urls: list[str], fol
     await asyncio.to_thread(ca.write_private, identity.authority, authority)
     await asyncio.to_thread(ca.write_private, identity.certificate, enrolled.certificate.encode())
     log.info("%s: enrolled as %s", url, ca.alias_in(identity))
+
+
+async def _answered(stranger: Way) -> tuple[int, bytes]:
+    """Its authority, from a coordinator that may just be starting. Raises Unavailable, HostError."""
+    import asyncio
+
+    from stages.core.errors import Unavailable
+    from stages.core.pacing import backoff
+    from stages.fleet.link import RETRY_CEILING, RETRY_FIRST
+
+    failures, end = 0, asyncio.get_running_loop().time() + ENROL_SECONDS
+    while True:
+        try:
+            return await stranger.post("/v1/authority", b"")
+        except Unavailable as error:
+            wait = backoff(failures, RETRY_FIRST, RETRY_CEILING)
+            if asyncio.get_running_loop().time() + wait > end:
+                raise
+            if not failures:
+                log.warning("out of reach: %s; it is tried again for %.0f s", error, ENROL_SECONDS)
+            failures += 1
+            await asyncio.sleep(wait)
 
 
 def _check(loaded: Loaded, urls: list[str]) -> int:

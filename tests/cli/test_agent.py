@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import socket
 from pathlib import Path
 
 import pytest
 
+from stages.cli import agent
 from stages.cli.agent import _enrol, capabilities, forbidden_by, policy_of
 from stages.cli.ways import place
-from stages.core.errors import MissingCapability, UsageError
+from stages.core.errors import MissingCapability, Unavailable, UsageError
 from stages.core.lists import read_lists
 from stages.core.netset import NetSet
 from stages.core.resolving import resolver
@@ -80,6 +83,36 @@ def test_a_bad_policy_is_named(more: dict[str, str], said: str) -> None:
     can = capabilities(AgentSettings(engine="connect"), None)
     with pytest.raises(UsageError, match=said):
         policy_of(AgentSettings.model_validate(more), NetSet(), can)
+
+
+async def test_a_coordinator_that_is_only_starting_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    authority = ca.Authority.make(tmp_path / "fleet", now)
+    authority.server(ca.Identity(tmp_path / "fleet"), ("localhost",), now)
+    house = House(tmp_path, authority)
+    house.now = now.timestamp()
+    await house.begin()
+    token, hashed = ca.new_token(authority.fingerprint)
+    house.state.add_token(hashed, "alice", house.now + 10)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"https://localhost:{port}"
+    enrolling = asyncio.create_task(_enrol(AgentSettings(token=token), BusSettings(), [url], tmp_path / "agent"))
+    async with asyncio.timeout(20):
+        while "out of reach" not in caplog.text:
+            await asyncio.sleep(0.01)
+    server = Server(house.coordinator.handle, ca.Identity(tmp_path / "fleet"), "127.0.0.1", port)
+    await server.start()
+    await enrolling
+    assert ca.alias_in(ca.Identity(place(tmp_path / "agent", url))) == "alice"
+    await server.close()
+    house.state.close()
+    monkeypatch.setattr(agent, "ENROL_SECONDS", 0.1)
+    with pytest.raises(Unavailable):
+        await _enrol(AgentSettings(token=token), BusSettings(), [url], tmp_path / "nowhere")
 
 
 async def test_whose_certificate_has_ended_enrols_again_and_whose_has_not_does_not(tmp_path: Path) -> None:
