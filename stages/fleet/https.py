@@ -13,7 +13,7 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -43,8 +43,10 @@ REQUEST_SECONDS: Final = 30.0
 #: Connections at once: some thousand agents.
 MAX_CONNECTIONS: Final = 4_096
 
-#: Bytes of what somebody without a certificate may say: a signing request and its token, and room.
+#: Bytes of what somebody without a certificate may say (a signing request and its token, and room), and seconds that
+#: such a connection lasts, whatever it does: a handshake, and two requests.
 MAX_STRANGERS_BODY: Final = 32 << 10
+STRANGERS_SECONDS: Final = 60.0
 
 #: Of pages. Seconds without a request, for a handshake, and that a connection lasts whatever it does; connections at
 #: once; bytes of the first line and of each header, of which there are at most 128.
@@ -80,6 +82,7 @@ class Server:
         self._host, self.port = host, port
         self._serials: dict[asyncio.Transport, str] = {}
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
         self.fault: asyncio.Future[None] | None = None  #: done when no answer can be given any more
 
     async def start(self) -> int:
@@ -98,25 +101,28 @@ class Server:
         application.router.add_post("/{way:.*}", self._answer)
         self._runner = aiohttp.web.AppRunner(application, access_log=None, keepalive_timeout=KEEP_SECONDS)
         await self._runner.setup()
-        site = aiohttp.web.TCPSite(self._runner, self._host, self.port, ssl_context=context, backlog=1_024)
         try:
-            await site.start()
+            self._listening = await asyncio.get_running_loop().create_server(
+                lambda: _protocol(self._runner, MAX_CONNECTIONS, STRANGERS_SECONDS, self._serials),
+                self._host, self.port, ssl=context, backlog=1_024,
+            )  # fmt: skip
         except OSError as error:
             await self._runner.cleanup()
             raise HostError(f"port {self.port} of {self._host}: {error.strerror}") from None
-        self.port = int(self._runner.addresses[0][1])
+        self.port = int(self._listening.sockets[0].getsockname()[1])
         return self.port
 
     async def _answer(self, request: web.Request) -> web.Response:
         web_ = _aiohttp().web
         transport = request.transport
-        if transport is None or (len(self._serials) >= MAX_CONNECTIONS and transport not in self._serials):
+        if transport is None:
             return web_.Response(status=503)  # type: ignore[no-any-return]
         tls = transport.get_extra_info("ssl_object")
         shown = None if tls is None else tls.getpeercert(binary_form=True)
         serial = None if shown is None else ca.serial_in(shown)
         if serial is not None and transport not in self._serials:
-            self._serials = {each: held for each, held in self._serials.items() if not each.is_closing()}
+            for gone in [each for each in self._serials if each.is_closing()]:
+                del self._serials[gone]
             self._serials[transport] = serial
         length = request.content_length
         if serial is None and request.body_exists and (length is None or length > MAX_STRANGERS_BODY):
@@ -137,6 +143,8 @@ class Server:
                 transport.abort()
 
     async def close(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -166,24 +174,20 @@ class PageServer:
         )  # fmt: skip
         await self._runner.setup()
         loop = asyncio.get_running_loop()
+
+        def protocol() -> asyncio.Protocol:
+            return _protocol(self._runner, PAGE_CONNECTIONS, PAGE_CONNECTION_SECONDS)
+
         for bound, context in sockets:
             handshake = None if context is None else PAGE_HANDSHAKE_SECONDS
             try:
                 self._servers.append(
                     await loop.create_server(
-                        self._connected, sock=bound, ssl=context, ssl_handshake_timeout=handshake, backlog=128
+                        protocol, sock=bound, ssl=context, ssl_handshake_timeout=handshake, backlog=128
                     )
                 )
             except OSError as error:
                 raise HostError(f"pages cannot be served: {error.strerror}") from None
-
-    def _connected(self) -> asyncio.Protocol:
-        server = self._runner.server if self._runner is not None else None
-        if server is None or len(server.connections) >= PAGE_CONNECTIONS:
-            return _Closed()
-        protocol = server()
-        asyncio.get_running_loop().call_later(PAGE_CONNECTION_SECONDS, protocol.force_close)
-        return protocol
 
     async def _page(self, request: web.Request) -> web.Response:
         web_ = _aiohttp().web
@@ -200,6 +204,23 @@ class PageServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+
+def _protocol(
+    runner: web.AppRunner | None, most: int, seconds: float, stay: Container[object] = ()
+) -> asyncio.Protocol:
+    """Of a new connection: of so many at once, and for so long, unless its transport is one of those that stay."""
+    server = runner.server if runner is not None else None
+    if server is None or len(server.connections) >= most:
+        return _Closed()
+    protocol: Any = server()
+
+    def end() -> None:
+        if protocol.transport not in stay:
+            protocol.force_close()
+
+    asyncio.get_running_loop().call_later(seconds, end)
+    return protocol  # type: ignore[no-any-return]
 
 
 class _Closed(asyncio.Protocol):

@@ -181,6 +181,31 @@ async def test_of_a_stranger_less_is_taken_in(server: Server, heard: Heard, auth
     await client.close()
 
 
+async def test_a_stranger_does_not_stay_and_an_agent_does(
+    heard: Heard, authority: ca.Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.fleet.https.STRANGERS_SECONDS", 2.0)
+    monkeypatch.setattr("stages.fleet.https.MAX_CONNECTIONS", 2)
+    server = Server(heard, ca.Identity(authority.folder), "127.0.0.1", 0)
+    port = await server.start()
+    identity, _ = enrolled(authority, tmp_path)
+    client = Client(f"https://localhost:{port}", identity)
+    assert (await client.post("/v1/x", b""))[0] == 200
+    [kept] = server._serials
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    silent, writer = await asyncio.open_connection("127.0.0.1", port, ssl=anybody)
+    assert await said(port, b"POST /v1/authority HTTP/1.0\r\n\r\n", tls=True) == b"", "there is no room"
+    async with asyncio.timeout(20):
+        assert await silent.read() == b""
+    writer.close()
+    assert not kept.is_closing()
+    assert (await client.post("/v1/x", b""))[0] == 200
+    assert list(server._serials) == [kept]
+    await client.close()
+    await server.close()
+
+
 async def test_a_cut_connection_is_made_again_by_those_who_may(
     server: Server, authority: ca.Authority, tmp_path: Path
 ) -> None:
