@@ -61,11 +61,6 @@ class FleetMetrics:
     def _of(self, number: Callable[[Ledger], float]) -> float:
         return 0.0 if self._ledger is None else float(number(self._ledger))
 
-    def _waiting(self) -> float:
-        return self._of(
-            lambda ledger: sum(not part.check and not ledger.jobs[part.scan].ended for part in ledger.parts.values())
-        )
-
     def _by_status(self) -> dict[str, float]:
         counts = dict.fromkeys(STATUSES, 0.0)
         if self._ledger is not None:
