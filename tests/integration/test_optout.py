@@ -1,63 +1,24 @@
-"""Somebody wants to be left alone: a line in the blocklist file holds within five seconds, for scan and grabs."""
+"""Somebody wants to be left alone: a line in the blocklist file holds within five seconds, for scan and grabs. No
+packet follows, of a conversation under way neither."""
 
 from __future__ import annotations
 
-import subprocess
 import time
 from pathlib import Path
 
-import orjson
 import pytest
 
 from stages.core.outcome import Outcome
 from stages.simnet.network import Simnet
 from stages.sink.store import Collection
 from tests.integration import plans
-from tests.integration.fleet import Ground
+from tests.integration.fleet import ASKED, MAY, Ground
+from tests.integration.stopping import WITHIN, Sent
 from tests.integration.stored import against_truth, assert_true, documents
 from tests.integration.workers import Crew, Worker, until
 
 #: Who asks: half of the town, so that many of its targets are still to come.
 LEAVE = "10.0.8.0/21"
-
-#: What is promised.
-WITHIN = 5.0
-
-#: Counts connections begun to LEAVE, in the far namespace; the name is this test's own.
-RULES = f"""
-table ip optout {{
-    chain input {{
-        type filter hook input priority -50; policy accept;
-        ip daddr {LEAVE} tcp flags & (syn | ack) == syn counter
-    }}
-}}
-"""
-
-
-class Counter:
-    """SYNs that reached the far side for those who want to be left alone."""
-
-    def __init__(self, net: Simnet) -> None:
-        self._net = net
-
-    def _nft(self, *words: str, rules: str = "") -> bytes:
-        nft = self._net.far_run(["nft", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        output, _ = nft.communicate(rules.encode(), timeout=30)
-        assert nft.returncode == 0
-        return bytes(output)
-
-    def __enter__(self) -> Counter:
-        self._nft("-f", "-", rules=RULES)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._nft("delete", "table", "ip", "optout")
-
-    @property
-    def value(self) -> int:
-        listed = orjson.loads(self._nft("-j", "list", "table", "ip", "optout"))
-        (rule,) = (item["rule"] for item in listed["nftables"] if "rule" in item)
-        return next(int(part["counter"]["packets"]) for part in rule["expr"] if "counter" in part)
 
 
 @pytest.mark.slow
@@ -68,7 +29,7 @@ def test_no_connection_to_who_asked_after_five_seconds(town: Simnet, crew: Crew,
     store = f"sqlite:{tmp_path}/town.db"
     words = [*plans.run(town, store, rate=1_000), "--engine", engine, "-b", str(blocklist)]
     run = crew.hire(Worker(town, tmp_path, *words))
-    with Counter(town) as counter:
+    with Sent(town, LEAVE) as counter:
         run.start()
         until(lambda: run.metric("longline_sink_documents_total") > 20, "something is stored")
         assert counter.value > 0
@@ -95,7 +56,7 @@ def test_every_agent_of_a_fleet_leaves_them_alone_too(town: Simnet, crew: Crew, 
     (tmp_path / "optout.txt").write_text("# nobody yet\n")
     ground = Ground(town, crew, tmp_path, "--optout", "optout.txt")
     agents = [ground.agent(alias, "--engine", engine, rate=400) for alias in ("alice", "bob")]
-    with Counter(town) as counter:
+    with Sent(town, LEAVE) as counter:
         ground.submit()
         until(lambda: counter.value > 20, "they are met")
         ground.say("optout", "add", LEAVE)
@@ -113,10 +74,9 @@ def test_an_agents_own_list_reaches_its_scan_and_its_grabs_while_they_run(
 ) -> None:
     (tmp_path / "block").write_text("# nobody yet\n")
     ground = Ground(town, crew, tmp_path)
-    may = ("--grab", "banner,tls", "--per-host", "4", "--per-prefix", "0")
-    alice = ground.agent("alice", "--blocklist-file", "block", *may, rate=400)
-    with Counter(town) as counter:
-        ground.submit("town", '[bannergrab]\ndata = "http-req"\nwait = 1', "[tlsgrab]")
+    alice = ground.agent("alice", "--blocklist-file", "block", *MAY, rate=400)
+    with Sent(town, LEAVE) as counter:
+        ground.submit("town", *ASKED)
         until(lambda: counter.value > 200, "they are met")
         (tmp_path / "block").write_text(f"{LEAVE}  # my neighbours\n")
         time.sleep(WITHIN)
@@ -125,7 +85,7 @@ def test_an_agents_own_list_reaches_its_scan_and_its_grabs_while_they_run(
         until(lambda: ground.scan()["waits_for"], "alice has done what she may")
         assert counter.value == then, "who is on her list was met again"
         assert ground.scan()["waits_for"] == "an agent that may scan it"
-        bob = ground.agent("bob", *may)
+        bob = ground.agent("bob", *MAY)
         ground.complete()
         assert counter.value > then
     until(lambda: not against_truth(town, ground.store), "all is stored")
