@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from stages.core.errors import Unavailable
 from stages.core.settings import Loaded, StoreSettings
-from stages.sink.app import open_store
+from stages.sink.app import open_store, open_survey
 from stages.sink.query import reading
 from stages.sink.settings import SinkSettings
 from stages.sink.store import Collection, Filter, network_range
@@ -22,6 +22,14 @@ BATCH: Final = 1_000
 #: Seconds between two looks whether everything is stored, and until it is given up and tried again later.
 LOOK: Final = 2.0
 PATIENCE: Final = 600.0
+
+#: Looks at the store take at most this share of the time: a sweep of millions is counted slowly, and more seldom.
+LOOKING: Final = 0.1
+
+#: Looks one after the other that find nothing new until a sweep counts as stored. More of them where fewer hits are
+#: there than its end says were written: it may count one twice, or the sink may be behind.
+STILL: Final = 1
+STILL_FEWER: Final = 5
 
 #: Bytes of a banner's first line that count as its state.
 LINE: Final = 80
@@ -36,25 +44,26 @@ class Stored:
     async def has_hit(self, scan: str, pair: Pair) -> bool:
         """Whether this scan found it."""
         async with reading(open_store(*self._settings, read_only=True)) as store:
-            where = Filter(network=network_range(pair[0]), port=pair[1], scan=scan, limit=1)
-            async for hit in store.find(Collection.HITS, where):
-                if hit.get("success"):
-                    return True
-            return False
+            where = Filter(network=network_range(pair[0]), port=pair[1], scan=scan)
+            return any([hit.get("success") async for hit in store.find(Collection.HITS, where)])
 
     async def until_stored(self, scans: Sequence[str]) -> None:
-        """Until the ends of these scans are stored, and no hit of them has come between two looks: scans and hits are
-        two topics. Raises Unavailable after some time: nobody stores them."""
+        """Until the ends of these scans are stored, and no hit of them comes any more: scans and hits are two topics.
+        Raises Unavailable after some time: nobody stores them."""
         end = time.monotonic() + PATIENCE
-        before: list[int] = []
+        before, still = -1, 0
         while True:
-            now = [await self._hits(scan) for scan in scans] if await self._ended(scans) else []
-            if now and now == before:
-                return
-            if time.monotonic() > end:
+            began = time.monotonic()
+            written = await self._written(scans)
+            if written is not None:
+                hits = await self._hits(scans)
+                before, still = hits, still + 1 if hits == before else 0
+                if still >= (STILL if hits >= written else STILL_FEWER):
+                    return
+            now = time.monotonic()
+            if now > end:
                 raise Unavailable(f"the sink has not stored scan {scans[0]} within {PATIENCE:.0f} s")
-            before = now
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(max(LOOK, (now - began) / LOOKING))
 
     async def states(self, scan: str) -> AsyncIterator[list[tuple[Pair, str]]]:
         """Who answered a scan, some at a time."""
@@ -72,16 +81,21 @@ class Stored:
             if some:
                 yield some
 
-    async def _ended(self, scans: Sequence[str]) -> bool:
+    async def _written(self, scans: Sequence[str]) -> int | None:
+        """Hits that the last runs of these scans have written, as their ends say; None: not all have ended."""
+        written = 0
         async with reading(open_store(*self._settings, read_only=True)) as store:
-            for scan in scans:
-                if not [s async for s in store.find(Collection.SCANS, Filter(scan=scan)) if "end" in s]:
-                    return False
-        return True
+            for name in scans:
+                ends = [scan["end"] async for scan in store.find(Collection.SCANS, Filter(scan=name)) if "end" in scan]
+                if not ends:
+                    return None
+                count = (ends[0].get("counters") or {}).get("written")
+                written += count if isinstance(count, int) else 0
+        return written
 
-    async def _hits(self, scan: str) -> int:
-        async with reading(open_store(*self._settings, read_only=True)) as store:
-            return sum([1 async for _ in store.find(Collection.HITS, Filter(scan=scan))])
+    async def _hits(self, scans: Sequence[str]) -> int:
+        async with reading(open_survey(*self._settings)) as survey:
+            return sum([await survey.count_hits(name) for name in scans])
 
 
 def state_of(service: dict[str, Any]) -> str:

@@ -106,6 +106,10 @@ class MongoSurvey(MongoStore):
         with mapped(self.place):
             return sorted(await self._db["observations"].distinct("scan"))
 
+    async def count_hits(self, scan: str) -> int:
+        with mapped(self.place):
+            return int(await self._db["observations"].count_documents({"scan": scan, "kind": "hit"}))
+
     async def traces(self, network: tuple[bytes, bytes]) -> list[Trace]:
         keys: Document = {"scan": "$scan", "kind": "$kind", "vantage": "$vantage", "source": "$source.ip"}
         times: Document = {"first": {"$min": "$ts"}, "last": {"$max": "$ts"}}

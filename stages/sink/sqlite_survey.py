@@ -121,6 +121,11 @@ class SqliteSurvey(SqliteStore):
     async def scans_seen(self) -> list[str]:
         return [row[0] async for row in self._rows([(EACH_SCAN, ())])]
 
+    async def count_hits(self, scan: str) -> int:
+        sql = "SELECT count(*) FROM observations WHERE scan = ? AND kind = 'hit'"
+        [count] = [row[0] async for row in self._rows([(sql, (scan,))])]
+        return int(count)
+
     async def traces(self, network: tuple[bytes, bytes]) -> list[Trace]:
         condition, bound = of_network(network)
         sql = (

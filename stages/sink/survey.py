@@ -85,6 +85,9 @@ class Survey(Store, Protocol):
     async def scans_seen(self) -> list[str]:
         """Names of the scans that have observations."""
 
+    async def count_hits(self, scan: str) -> int:
+        """How many hits of a scan are stored."""
+
     async def traces(self, network: tuple[bytes, bytes]) -> list[Trace]:
         """What is stored of a network."""
 

@@ -88,6 +88,9 @@ async def agree(survey: Survey) -> None:
             values = [r.value for r in rows]
             assert len(set(values)) == sum(i == 0 or values[i - 1] != v for i, v in enumerate(values))
     assert await survey.scans_seen() == sorted({d["scan"] for d in await observed(survey)})
+    hits = Counter([d["scan"] async for d in survey.find(Collection.HITS, Filter())])
+    for scan in (*hits, "of nobody"):
+        assert await survey.count_hits(scan) == hits[scan]
 
 
 async def in_order(survey: Survey, scan: str, **more: Any) -> list[Document]:
