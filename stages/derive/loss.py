@@ -24,7 +24,8 @@ Z95: Final = 1.959964
 #: Of 24 hours each is judged so much more strictly (Bonferroni), that a day is called odd without cause in one of 20.
 Z_HOUR: Final = 3.08
 
-#: Hits that an hour, and all others together, should have had at least for the hour to be judged.
+#: Hits, and probes without one, that an hour and all others together should have had at least for it to be judged:
+#: below, the normal approximation is none (Cochran 1954).
 LEAST_EXPECTED: Final = 5.0
 
 
@@ -65,25 +66,30 @@ class Population:
 
 def population(first: int, second: int, both: int) -> Population:
     """Of how many `first` were found by a scan, when of `second` that were found again it had `both`: Chapman's
-    estimator; its interval from that of the share."""
+    estimator; its interval from that of the share. There are at least those that were seen, this time or that."""
     found = share(both, second)
     if found is None:
         return Population(float(first), float(first), math.inf)
     value = (first + 1) * (second + 1) / (both + 1) - 1
-    low = max(float(first), first / found.high) if found.high else math.inf
-    high = first / found.low if found.low else math.inf
+    low = max(float(first + second - both), first / found.high)
+    high = max(low, first / found.low) if found.low else math.inf
     return Population(min(max(value, low), high), low, high)
 
 
 def odd_hours(by_hour: Mapping[str, Sequence[int]]) -> list[str]:
-    """Hours of the day whose hit rate is not that of the others. `by_hour`: hour -> [probes, open targets]."""
+    """Hours of the day whose hit rate is not that of the others: two proportions, by the normal approximation with the
+    pooled variance. `by_hour`: hour -> [probes, open targets]; of these no more than probes count, as an answer may
+    come an hour after its probe."""
+    hours = {hour: (sent, min(hits, sent)) for hour, (sent, hits) in by_hour.items()}
+    probes, found = sum(sent for sent, _ in hours.values()), sum(hits for _, hits in hours.values())
     odd = []
-    probes, found = sum(pair[0] for pair in by_hour.values()), sum(pair[1] for pair in by_hour.values())
-    for hour, (sent, hits) in sorted(by_hour.items()):
-        if min(sent, probes - sent) * found < LEAST_EXPECTED * probes:
+    for hour, (here, hits) in sorted(hours.items()):
+        others = probes - here
+        if probes == 0 or min(here, others) * min(found, probes - found) < LEAST_EXPECTED * probes:
             continue
-        here = share(min(hits, sent), sent, Z_HOUR)
-        if here is not None and not here.low <= (found - hits) / (probes - sent) <= here.high:
+        pooled = found / probes
+        deviation = math.sqrt(pooled * (1 - pooled) * (1 / here + 1 / others))
+        if abs(hits / here - (found - hits) / others) > Z_HOUR * deviation:
             odd.append(hour)
     return odd
 

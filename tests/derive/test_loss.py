@@ -58,7 +58,23 @@ def test_the_interval_holds_its_share_and_grows_narrower(part: int, of: int) -> 
 def test_there_are_at_least_those_that_were_found(first: int, second: int, data: st.DataObject) -> None:
     both = data.draw(st.integers(0, min(first, second)))
     there = population(first, second, both)
-    assert first <= there.low <= there.value <= there.high
+    assert first + second - both <= there.low <= there.value <= there.high
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both", "value", "low", "high"),
+    [
+        (0, 3, 0, 3, 3, math.inf),  # nothing in common
+        (5, 3, 0, 23, 5 / 0.5615, math.inf),
+        (100, 100, 100, 100, 100, 100 / 0.9630),  # all were probed again, and none was new
+        (98, 100, 97, 101.03, 101, 98 / 0.9155),  # at least those 98, and three that it had not
+    ],
+)
+def test_edges_of_chapmans_estimator(first: int, second: int, both: int, value: float, low: float, high: float) -> None:
+    there = population(first, second, both)
+    assert there.value == pytest.approx(value, abs=0.01)
+    assert there.low == pytest.approx(low, abs=0.01)
+    assert there.high == pytest.approx(high, abs=0.01)
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.005, 0.02, 0.1, 0.4])
@@ -107,14 +123,29 @@ def test_an_hour_in_which_less_comes_back_is_odd() -> None:
     assert odd_hours({"1": [100, 1], "2": [1, 1]}) == [], "too little to say"
 
 
-def test_of_hours_that_are_alike_one_is_odd_in_few_days() -> None:
+@pytest.mark.parametrize(
+    "probes",
+    [
+        [2_000] * 24,
+        [20_000, 2_000],  # one hour has nearly all: what the others say is the less sure
+        [2_000, 2_000],
+    ],
+)
+def test_of_hours_that_are_alike_one_is_odd_in_few_days(probes: list[int]) -> None:
     rng = random.Random(3)
     days = 200
     odd = sum(
-        bool(odd_hours({str(h): [2_000, sum(rng.random() < 0.01 for _ in range(2_000))] for h in range(24)}))
+        bool(odd_hours({str(h): [n, sum(rng.random() < 0.01 for _ in range(n))] for h, n in enumerate(probes)}))
         for _ in range(days)
     )
-    assert odd / days <= 0.15
+    assert odd / days <= 0.1
+
+
+def test_hours_of_hits_only_are_alike() -> None:
+    assert odd_hours({"1": [1_000, 1_000], "2": [500, 500]}) == []
+    assert odd_hours({"1": [100, 100], "2": [50, 90]}) == [], "answers of an hour to probes of the one before"
+    assert odd_hours({}) == []
+    assert odd_hours({"1": [0, 3]}) == []
 
 
 def test_the_rest_of_a_share() -> None:
