@@ -21,6 +21,7 @@ from stages.core.hours import LOCAL, Opening
 from stages.core.quantities import Seconds
 from stages.core.records import is_ip
 from stages.core.section import nearest
+from stages.core.whoami import Line
 
 #: The vantage that is this machine.
 HERE: Final = "local"
@@ -33,6 +34,9 @@ MAX_BYTES: Final = 16 << 20
 
 #: Names stand in names of scans and of files.
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$"
+
+#: Vantages that an outage may ask for: more are not told apart (`stages.derive.availability.MAX_VANTAGES`).
+MAX_DOWN_VANTAGES: Final = 16
 
 #: Known responders: enough to tell a broken line from a broken host; each look probes all of them.
 MAX_CONTROLS: Final = 256
@@ -47,7 +51,7 @@ class DownRules(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
 
     misses: int = pydantic.Field(3, ge=1, le=1_000)  #: looks one after the other that it did not answer
-    vantages: int = pydantic.Field(1, ge=1, le=1_000)  #: and from so many vantages
+    vantages: int = pydantic.Field(1, ge=1, le=MAX_DOWN_VANTAGES)  #: and from so many vantages
 
 
 class Plan(pydantic.BaseModel):
@@ -68,7 +72,7 @@ class Plan(pydantic.BaseModel):
     spread: float = pydantic.Field(0.5, ge=0, le=1)  #: part of its window that a sweep fills; 0: none, at full rate
     controls: Annotated[tuple[str, ...], pydantic.Field(max_length=MAX_CONTROLS, strict=False)] = ()
     sample: int = pydantic.Field(400, ge=0, le=1_000_000)  #: answers that the sample for the loss is to have; 0: none
-    approval: str = pydantic.Field("", max_length=1_000)  #: under which this is done, for the record
+    approval: Line = ""  #: under which this is done, for the record
     down: DownRules = pydantic.Field(default_factory=lambda: DownRules.model_validate({}))
 
     @pydantic.field_validator("start")

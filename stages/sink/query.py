@@ -205,8 +205,10 @@ def held(certificate: Document) -> list[str]:
 
 
 def _state(scan: Document) -> str:
-    """How far the records say it came. A scan that was killed and not gone on with says `running` for ever."""
-    newest = max(("start", "progress", "end"), key=lambda event: scan.get(event, {}).get("ts", 0))
+    """How far the records say it came. A scan that was killed and not gone on with says `running` for ever. Of a sweep
+    that is several scans there is only what was made of it when it had ended (`assessed`)."""
+    events = [event for event in ("start", "progress", "end") if event in scan]
+    newest = max(events, key=lambda event: scan[event]["ts"], default="end")
     return "ended" if newest == "end" else "running"
 
 

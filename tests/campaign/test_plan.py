@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.campaign.plan import MAX_BYTES, Plan, pair, place, read
+from stages.campaign.plan import MAX_BYTES, MAX_DOWN_VANTAGES, Plan, pair, place, read
 from stages.core.errors import UsageError
+from stages.derive.availability import MAX_VANTAGES
 
 WHOLE = """\
 # A campaign.
@@ -74,6 +75,11 @@ def test_the_least() -> None:
         ('["tls"]', '["ssh"]', "c.toml:11: [campaign] grabs: 'ssh'"),
         ("192.0.2.1:80", "host:80", "c.toml:12: [campaign] controls"),
         ('approval = "ticket 17"', "approval = 17", "c.toml:13: [campaign] approval: 17"),
+        (
+            '"ticket 17"',
+            '"of\\nmany lines"',
+            "c.toml:13: [campaign] approval: 'of\\nmany lines': one line",
+        ),
         ("misses = 2", "misses = 0", "c.toml:16: [campaign.down] misses: 0"),
         ("misses = 2", "miss = 2", "c.toml:16: [campaign.down] miss: no such key; did you mean 'misses'?"),
         ("misses = 2", "misses = true", "c.toml:16: [campaign.down] misses: True"),
@@ -113,3 +119,9 @@ def test_a_key_that_stands_in_two_sections() -> None:
     text = "[a]\nx = 1\n[b]\n  x = 2\n"
     assert place("f", text, "b", "x") == "f:4: [b] x"
     assert place("f", text, "c", "x") == "f: [c] x"
+
+
+def test_no_outage_asks_for_more_vantages_than_are_told_apart() -> None:
+    assert MAX_DOWN_VANTAGES == MAX_VANTAGES
+    with pytest.raises(UsageError, match="less than or equal to 16"):
+        read("c.toml", WHOLE.replace("vantages = 2", "vantages = 17", 1).encode())

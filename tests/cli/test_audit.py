@@ -37,7 +37,9 @@ def test_of_a_real_scan(tmp_path: Path) -> None:
         assert ran.returncode == 0, ran.stderr
     [row] = audit(host, "--store", url, cwd=tmp_path)["scans"]
     assert (row["scan"], row["operator"], row["approval"]) == ("spring", "Alice, Example Lab", "ethics board 2026-17")
-    assert row["from"] == [{"vantage": "north", "addresses": ["127.0.0.1"]}]
+    [place] = row["from"]
+    assert (place["vantage"], place["addresses"]) == ("north", ["127.0.0.1"])
+    assert (place["first"], place["last"]) == (row["first_stored"], row["last_stored"])
     assert (row["probe"], row["ports"], row["addresses"], row["probes_at_most"]) == ("tcp_synscan", str(port), 1, 1)
     assert row["stored"] == {"hit": 1, "banner": 1}
     assert row["start"] <= row["first_stored"] <= row["last_stored"] <= row["end"]

@@ -40,6 +40,13 @@ def test_a_full_sweep_is_one_scan_at_a_rate_that_fills_its_window(tmp_path: Path
     assert fast.settings.rate == 1_000
 
 
+def test_the_record_of_each_scan_says_under_which_approval(tmp_path: Path) -> None:
+    of = pieces(tmp_path, approval="of the file")
+    assert [piece.settings.approval for piece in of.of(job())] == ["of the file"]
+    two = of.of(job(KNOWN, [("10.0.0.1", 80), ("10.0.0.3", 443)], approval="board 17"))
+    assert [piece.prepared().spec.approval for piece in two] == ["board 17"] * 2
+
+
 def test_a_refresh_is_a_scan_for_each_group(tmp_path: Path) -> None:
     of = pieces(tmp_path)
     pairs = [("10.0.0.1", 80), ("10.0.0.2", 80), ("10.0.0.3", 443)]

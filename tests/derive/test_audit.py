@@ -57,14 +57,23 @@ def test_a_whole_row() -> None:
         "scan": "spring",
         "operator": "alice@lab",
         "approval": "board 17",
-        "from": [{"vantage": "north", "addresses": ["198.51.100.7", "198.51.100.8"]}],
+        "from": [
+            {
+                "vantage": "north",
+                "addresses": ["198.51.100.7", "198.51.100.8"],
+                "first": "2026-11-21T07:00:00.000000Z",
+                "last": "2026-11-21T07:00:01.000000Z",
+            }
+        ],
         "probe": "tcp_synscan",
         "ports": "80,443",
         "start": "2026-11-21T07:00:00.000000Z",
         "end": "2026-11-21T07:00:02.000000Z",
+        "last_sign": None,
         "unfinished": None,
         "addresses": 8,
         "probes_at_most": 64,
+        "probed_again": 0,
         "not_known": None,
         "stored": {"hit": 3, "banner": 2},
         "first_stored": "2026-11-21T07:00:00.000000Z",
@@ -78,12 +87,33 @@ def test_a_whole_row() -> None:
 
 def test_the_agents_of_a_fleet_are_named() -> None:
     shared = scan("s", ranges=["192.0.2.1"])
-    shared["end"]["counters"]["agents"] = {"carol": 7}
+    shared["end"]["counters"]["agents"] = {"carol": 7, "alice": 4}
+    later = 1_795_244_401_500_000
     [row] = rows(
         [shared],
-        [One("s", vantage="bob", source="203.0.113.9"), One("s", vantage="alice", source="203.0.113.1")],
+        [One("s", vantage="bob", source="203.0.113.9", first=later, last=later), One("s", vantage="alice")],
     )
-    assert dict(lines(row))["from"] == "alice 203.0.113.1; bob 203.0.113.9; carol"
+    said = dict(lines(row))
+    assert said["from"] == "alice; bob 203.0.113.9; carol"
+    assert said["probes"].endswith("to 1 addresses; 3 of all its targets by a second agent too")
+    assert [place.get("first") for place in row["from"]] == [
+        "2026-11-21T07:00:00.000000Z", "2026-11-21T07:00:01.500000Z", None,
+    ]  # fmt: skip
+
+
+def test_a_fleets_scan_that_runs_names_whom_it_was_given_to() -> None:
+    [row] = rows([scan("s", ended=False, ranges=["192.0.2.1"], agents=["dora"])])
+    assert dict(lines(row))["from"] == "dora"
+    [row] = rows([scan("s", ended=False, ranges=["192.0.2.1"], agents=[])])
+    assert dict(lines(row))["from"] == "not recorded"
+
+
+def test_what_was_made_of_a_campaigns_refresh_is_no_scan() -> None:
+    assessed = {"ts": 1_795_244_402_000_000, "counters": {}, "spec": {"campaign": "watch"}}
+    assert rows([{"_id": "watch-known-000001", "assessed": assessed}]) == []
+    [row] = rows([{"_id": "watch-known-000001", "assessed": assessed}], [One("watch-known-000001")])
+    assert row["stored"] == {"hit": 1}
+    assert len(rows([scan("watch-full-000001", ranges=["192.0.2.1"]) | {"assessed": assessed}])) == 1
 
 
 @pytest.mark.parametrize(
@@ -111,6 +141,10 @@ def test_what_is_not_recorded_is_said() -> None:
     assert said["when"] == "not recorded to no end is recorded"
     [row] = rows([scan("s", ended=False, ranges=["192.0.2.1"])])
     assert dict(lines(row))["when"].endswith("to no end is recorded (it has no end)")
+    seen = scan("s", ended=False, ranges=["192.0.2.1"]) | {"progress": {"ts": 1_795_244_401_000_000, "position": 5}}
+    assert dict(lines(rows([seen])[0]))["when"].endswith(
+        "no end is recorded, its last sign is of 2026-11-21T07:00:01.000000Z (it has no end, and was seen at 5 of 8)"
+    )
 
 
 @pytest.mark.parametrize(

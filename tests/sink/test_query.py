@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from stages.core.errors import UsageError
 from stages.core.outcome import Outcome, Phase
+from stages.core.records import Scan
 from stages.sink.documents import address_of
 from stages.sink.history import History
 from stages.sink.query import (
@@ -143,6 +144,9 @@ async def test_every_collection_has_its_rows(store: Store) -> None:
     await write(store, scan("assessed", T0 + 11, counters={"loss": None}))
     [document] = [d async for d in store.find(Collection.SCANS, Filter())]
     assert cells_of(Collection.SCANS, document)[-1] == "", "the newest counts"
+    await write(store, Scan("of several", T0 + 12, "assessed"))
+    several = [d async for d in store.find(Collection.SCANS, Filter(scan="of several"))]
+    assert [cells_of(Collection.SCANS, d)[1] for d in several] == ["ended"]
 
 
 async def test_services_with_their_states(history: History) -> None:  # noqa: F811
