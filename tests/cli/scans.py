@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from stages.core.bus.base import Topics
 from stages.core.outcome import Outcome, Phase
-from stages.core.records import Banner, Hit, Record, Scan, Tls
+from stages.core.records import Banner, Hit, Record, Scan, Tls, parse
+from stages.fleet.coordinator import _record
+from stages.fleet.coverage import Done
+from stages.fleet.things import Job
 from tests.cli.command import longline
+from tests.fleet.material import work
 from tests.sink.material import certificate
 
 #: 2026-11-21T07:00:00Z, and a week later.
@@ -62,6 +67,14 @@ def two_weeks() -> list[Record]:
         tls(*new, "192.0.2.5", "TLSv1.3", "new.example"),
         hit(*old, "198.51.100.1"),
     ]
+
+
+def fleet_scan(name: str, ts: int, ranges: str, size: int, agents: dict[str, int], **more: Any) -> list[Record]:
+    """Records of start and end, as a coordinator writes them."""
+    asked = work(scan=name, ranges=(ranges,), ports="443", size=size, **more)
+    job = Job(asked, ts / 1e6, done=[Done(0, size)], sent=size, agents=agents)
+    lines = [_record(job, event, at / 1e6, Topics("t")).value for event, at in (("start", ts), ("end", ts + 9_000_000))]
+    return [parse(line) for line in lines]
 
 
 def stored(folder: Path, records: Sequence[Record]) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from stages.core.records import Record, Scan
 from tests.cli.command import longline
-from tests.cli.scans import FIRST, SECOND, hit, scan, stored, two_weeks
+from tests.cli.scans import FIRST, SECOND, fleet_scan, hit, scan, stored, two_weeks
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +101,32 @@ def test_what_a_record_does_not_say_is_told(tmp_path: Path) -> None:
     assert [json.loads(line)["how"] for line in ran.stdout.splitlines()] == ["gone", "added"]
     assert "scan unrecorded: its start is not recorded: taken as if it had asked everywhere" in ran.stderr
     assert "scan half: it has no end, and was seen at 7 of 512: what is missing may not have been asked" in ran.stderr
+
+
+def test_scans_of_a_fleet(tmp_path: Path) -> None:
+    """Agents' hits are of one scan, whoever heard them; where the later scan was not to go, nothing is gone."""
+    found = [
+        hit("old", FIRST, "192.0.2.1", vantage="alice"),
+        hit("new", SECOND, "192.0.2.1", vantage="bob"),
+        hit("new", SECOND + 5, "192.0.2.1", vantage="alice"),  # of a sample that she probed again
+        hit("old", FIRST, "192.0.2.2", vantage="bob"),
+        hit("new", SECOND, "192.0.2.3", vantage="bob"),
+        hit("old", FIRST, "192.0.2.200", vantage="alice"),
+    ]
+    records = [
+        *fleet_scan("old", FIRST, "192.0.2.0-192.0.2.255", 256, {"alice": 128, "bob": 128}),
+        *fleet_scan("new", SECOND, "192.0.2.0-192.0.2.127", 128, {"alice": 16, "bob": 128, "carol": 0}),
+        *found,
+    ]
+    url = stored(tmp_path, records)
+    ran = longline("diff", "old", "new", "--json", "--store", url)
+    assert ran.returncode == 0, ran.stderr
+    rows = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [(row["how"], row["ip"]) for row in rows] == [("gone", "192.0.2.2"), ("added", "192.0.2.3")]
+    assert ran.stderr == (
+        "longline diff: old -> new: 1 added, 1 gone, 0 changed, 1 the same; 1 of old where new did not ask\n"
+    )
+    told = json.loads(longline("audit", "show", "192.0.2.0/30", "--json", "--store", url, cwd=tmp_path).stdout)
+    new = next(row for row in told["scans"] if row["scan"] == "new")
+    assert [place["vantage"] for place in new["from"]] == ["alice", "bob", "carol"]
+    assert (new["addresses"], new["probes_at_most"], new["probed_again"], new["unfinished"]) == (4, 4, 16, None)
