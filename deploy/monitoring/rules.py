@@ -30,6 +30,8 @@ DEAD: Final = 100
 FUSE: Final = 0.25
 #: Two weeks.
 EXPIRY: Final = 14 * 86_400
+#: Share of open targets that a sweep may miss: one probe of a good line misses 1 to 3 %.
+LOSS: Final = 0.05
 #: Starts in half an hour.
 RESTARTS: Final = 3
 
@@ -146,6 +148,18 @@ ALERTS: Final = (
     Alert(
         "LonglineLoopLate", f"longline_event_loop_lag_seconds > {LOOP}", "5m", "ticket",
         "the event loop of {{ $labels.instance }} comes round {{ $value | humanizeDuration }} late",
+    ),
+    Alert(
+        "LonglineSweepLate", "max by (campaign) (longline_campaign_late_windows) > 0", "5m", "ticket",
+        "a sweep of campaign {{ $labels.campaign }} is late by {{ $value | humanize }} whole windows",
+    ),
+    Alert(
+        "LonglineControlsSilent", "min by (campaign) (longline_campaign_healthy) == 0", "0m", "page",
+        "the controls of campaign {{ $labels.campaign }} did not answer: its last sweep does not tell who is gone",
+    ),
+    Alert(
+        "LonglineSweepLoss", f"max by (campaign) (longline_campaign_loss_ratio) > {LOSS}", "0m", "ticket",
+        "the last full sweep of campaign {{ $labels.campaign }} has missed {{ $value | humanizePercentage }}",
     ),
 )  # fmt: skip
 

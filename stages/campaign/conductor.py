@@ -21,7 +21,7 @@ from stages.campaign.journal import Journal, SweepRow
 from stages.campaign.metrics import CampaignMetrics, Standing
 from stages.campaign.mind import Mind
 from stages.campaign.plan import Campaign
-from stages.campaign.schedule import Decision, Entry, Lane, Past, Turn, decide, due
+from stages.campaign.schedule import Decision, Entry, Lane, Past, Turn, decide, due, late
 from stages.campaign.sweep import Another, Executor, Job, Report, Stopped, Swept
 from stages.core.errors import HostError, LonglineError
 from stages.core.records import Scan
@@ -380,6 +380,9 @@ class Conductor:
             ]
             standing.late = max(
                 (now - each.turn.due for each in stands if each.turn is not None and not each.turn.resumes), default=0.0
+            )
+            standing.windows = max(
+                (late(entry, lane, pasts.get(lane, Past()), now) for lane in entry.lanes()), default=0
             )
             self._idle = self._idle and not any(each.turn for each in stands)
             standing.next = min((each.next for each in stands), default=0.0)

@@ -20,6 +20,7 @@ class Standing:
     running: int = 0
     paused: bool = False
     late: float = 0.0  #: seconds that the latest of what is due waits by now
+    windows: int = 0  #: whole windows that the latest sweep is late
     next: float = 0.0  #: when something is due, seconds since the epoch
     known: int = 0
     gone: int = 0
@@ -40,6 +41,7 @@ class CampaignMetrics:
         self._of("running", "Sweeps that run now", lambda standing: standing.running)
         self._of("paused", "1 while it is paused", lambda standing: float(standing.paused))
         self._of("late_seconds", "How long what is due has waited", lambda standing: standing.late)
+        self._of("late_windows", "Whole windows that the latest sweep is late", lambda standing: standing.windows)
         self._of("next_timestamp_seconds", "When something is due next", lambda standing: standing.next)
         self._of("known_services", "Services that answered when they were last looked at", lambda s: s.known)
         self._of("gone_services", "Services that did not, and are still looked for", lambda s: s.gone)

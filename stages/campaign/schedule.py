@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from stages.campaign.plan import Plan
+from stages.core.hours import Opening
 
 Kind = Literal["full", "known"]
 KINDS: Final[tuple[Kind, ...]] = ("full", "known")
@@ -35,7 +36,7 @@ Why = Literal["hours", "paused", "refresh", "turn", "stopped"]
 TURN: Final = 3_600.0
 TURN_SHARE: Final = 0.25
 
-#: Due times that went by which are looked at one by one, whether they lay in open hours.
+#: Due times that went by which are looked at one by one, whether their windows had open hours.
 MAX_LOOKED: Final = 10_000
 
 
@@ -123,6 +124,18 @@ def due(entry: Entry, lane: Lane, past: Past, now: float) -> Due:
     return Due(None, entry.begun + later * every)
 
 
+def late(entry: Entry, lane: Lane, past: Past, now: float) -> int:
+    """By how many whole windows a lane's next sweep is late, whether it waits for others, for the one before it, or for
+    a cause that makes each turn fail. A campaign that is paused is not late."""
+    every = entry.plan.every(lane.kind)
+    if every is None or entry.paused or (past.number and math.isinf(past.due)):
+        return 0
+    first = 0 if lane.kind == "full" else 1
+    waits = round((past.due - entry.begun) / every) + 1 if past.number else first
+    came = _missed(entry, max(first, waits) - 1, math.floor((now - entry.begun) / every) + 1, every)
+    return max(0, came - 1)
+
+
 def decide(
     entries: Mapping[str, Entry], pasts: Mapping[Lane, Past], running: Mapping[Lane, float], now: float
 ) -> Decision:
@@ -174,13 +187,19 @@ _NEVER: Final = Past()
 
 
 def _missed(entry: Entry, before: int, newest: int, every: float) -> int:
-    """Due times between two that lay in open hours."""
+    """Due times between two in whose window something could have been done."""
     between = newest - before - 1
     opening = entry.plan.opening
     if between <= 0 or opening.hours.always:
         return max(0, between)
     looked = range(max(before + 1, newest - MAX_LOOKED), newest)
-    return sum(opening.open(entry.begun + k * every) for k in looked)
+    return sum(_opens(opening, entry.begun + k * every, every) for k in looked)
+
+
+def _opens(opening: Opening, at: float, every: float) -> bool:
+    """Whether it is open at some moment of a window; one in each hour is enough, as it opens for whole hours."""
+    hourly = (at + hour * 3_600 for hour in range(math.ceil(every / 3_600)))
+    return any(map(opening.open, hourly)) or opening.open(at + every - 0.001)
 
 
 def _last(pasts: Mapping[Lane, Past], lanes: Iterable[Lane], kind: Kind) -> Past:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.campaign.plan import Plan
-from stages.campaign.schedule import TURN, Entry, Lane, Past, decide, due, rate
+from stages.campaign.schedule import TURN, Entry, Lane, Past, decide, due, late, rate
 from tests.campaign.world import Ran, World
 
 T0 = 1_764_288_000.0  #: 2025-11-28T00:00:00Z
@@ -61,6 +61,40 @@ def test_due_times_in_closed_hours_are_not_missed() -> None:
     found = due(night, KNOWN, done(3, T0 + 5 * HOUR), T0 + 22 * HOUR)
     assert found.turn is not None
     assert (found.turn.due, found.turn.missed) == (T0 + 22 * HOUR, 0)
+    noon = Entry(plan(hours="22-6"), T0 + 12 * HOUR)  # due in closed hours, and done in the night that follows
+    off = due(noon, FULL, done(1, T0 + 12 * HOUR), T0 + 12 * HOUR + 5.2 * DAY)
+    assert off.turn is not None
+    assert off.turn.missed == 4
+
+
+@pytest.mark.parametrize(
+    ("lane", "past", "now", "windows"),
+    [
+        (FULL, Past(), T0 - DAY, 0),
+        (FULL, Past(), T0 + 0.9 * DAY, 0),  # it waits for its first turn
+        (FULL, Past(), T0 + 1.1 * DAY, 1),
+        (KNOWN, Past(), T0 + 1.9 * HOUR, 0),
+        (KNOWN, Past(), T0 + 2.1 * HOUR, 1),
+        (FULL, done(1, T0), T0 + 1.9 * DAY, 0),
+        (FULL, done(1, T0), T0 + 2.1 * DAY, 1),
+        (FULL, done(1, T0, open=True), T0 + 1.9 * DAY, 0),  # the next one is late, by less than a window
+        (FULL, done(1, T0, open=True), T0 + 5.2 * DAY, 4),
+        (FULL, done(3, -math.inf), T0 + 5.2 * DAY, 0),  # of another campaign: a new one begins now
+        (FULL, done(7, T0 + 3 * DAY), T0 + DAY, 0),  # the clock was set back
+    ],
+)
+def test_how_late_a_sweep_is(lane: Lane, past: Past, now: float, windows: int) -> None:
+    assert late(entry(known_every=HOUR), lane, past, now) == windows
+    assert late(entry(True, known_every=HOUR), lane, past, now) == 0, "paused"
+
+
+def test_nothing_is_late_while_it_is_closed() -> None:
+    night = entry(known_every=HOUR / 2, hours="22-6")
+    past = done(3, T0 + 5.5 * HOUR)
+    assert late(night, KNOWN, past, T0 + 21.9 * HOUR) == 0
+    assert late(night, KNOWN, past, T0 + 22.4 * HOUR) == 0
+    assert late(night, KNOWN, past, T0 + 23.1 * HOUR) == 2
+    assert late(night, FULL, done(1, T0), T0 + 2.1 * DAY) == 1
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ def scanner(name: str) -> str:
     return f"longline_scanner_{name}{{{AT}}}"
 
 
+def campaign(name: str, of: str = "watch") -> str:
+    return f'longline_campaign_{name}{{{AT}, campaign="{of}"}}'
+
+
 SYNACK = f'longline_scanner_answers_total{{{AT}, classification="synack"}}'
 SENT = scanner("probes_sent_total")
 
@@ -130,6 +134,21 @@ CASES = (
         "LonglineLoopLate",
         {f"longline_event_loop_lag_seconds{{{AT}}}": "3x60"},
         {f"longline_event_loop_lag_seconds{{{AT}}}": "3x2 0.01x58"},
+    ),
+    Case(
+        "LonglineSweepLate",
+        {campaign("late_windows"): "0x50 1x10", campaign("late_windows", "other"): "0x60"},
+        {campaign("late_windows"): "0x50 3 0x9"},  # the machine was off, and the sweep begins
+    ),
+    Case(
+        "LonglineControlsSilent",
+        {campaign("healthy"): "1x59 0x1"},
+        {campaign("healthy"): "0x59 1x1"},  # of a campaign without controls there is no series
+    ),
+    Case(
+        "LonglineSweepLoss",
+        {campaign("loss_ratio"): "0.02x59 0.051x1"},
+        {campaign("loss_ratio"): "0.051x59 0.049x1"},
     ),
 )  # fmt: skip
 
