@@ -94,7 +94,8 @@ class Stored:
         return written
 
     async def _hits(self, scans: Sequence[str]) -> int:
-        async with reading(open_survey(*self._settings)) as survey:
+        survey = open_survey(*self._settings)
+        async with reading(survey):
             return sum([await survey.count_hits(name) for name in scans])
 
 

@@ -1,6 +1,7 @@
 """How long observations are kept, and points in time as a user writes them. Pure.
 
-Only observations are forgotten: `services`, `certificates` and `scans` say what was ever seen, and are small.
+Only observations, and events of the same age, are forgotten: `services`, their states, `certificates` and `scans` say
+what was ever seen, and are small.
 """
 
 from __future__ import annotations
