@@ -17,6 +17,7 @@ from stages.campaign.schedule import Entry, Past, due
 from stages.cli.tables import show_documents
 from stages.core.errors import UsageError
 from stages.core.times import rfc3339
+from stages.sink.query import loss_of
 
 #: Seconds of silence after which nobody runs a campaign: a conductor gives a sign of life each second.
 ALIVE: Final = 15.0
@@ -81,7 +82,8 @@ def standing(journal: Journal, row: CampaignRow, now: float) -> dict[str, Any]:
         "next": _time(max(now, min(each.next for each in stands))),
         "late": round(now - min(new, default=now), 1),
         "known": sum(count[0] for count in counts), "gone": sum(count[1] for count in counts),
-        "healthy": None if full is None else full.body.get("healthy"), "missed": _loss(full),
+        "healthy": None if full is None else full.body.get("healthy"),
+        "missed": None if full is None else loss_of(full.body["counters"]) or None,
         "sweeps": [_sweep(sweep) for sweep in sweeps],
     }  # fmt: skip
 
@@ -91,14 +93,6 @@ def _sweep(row: SweepRow) -> dict[str, Any]:
         "kind": row.lane.kind, "vantage": row.lane.vantage, "number": row.number, "due": _time(row.due),
         "windows_missed": row.missed, "state": row.state, **row.body,
     }  # fmt: skip
-
-
-def _loss(full: SweepRow | None) -> str | None:
-    counters = {} if full is None else full.body["counters"]
-    if counters.get("loss") is None:
-        return None
-    value, low, high = (100 * counters[key] for key in ("loss", "loss_low", "loss_high"))
-    return f"{value:.1f} % ({low:.1f}-{high:.1f})"
 
 
 def _time(at: float) -> str:

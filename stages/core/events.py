@@ -21,10 +21,8 @@ from typing import Any, Final
 
 import orjson
 
-from stages.core.errors import RecordError
-from stages.core.outcome import DeadReason
 from stages.core.record_fields import bad, optional, text, time, word
-from stages.core.records import ID_DIGITS, MAX_RECORD_BYTES, VERSION, is_ip, prefix_key
+from stages.core.records import ID_DIGITS, VERSION, is_ip, opened, prefix_key
 from stages.core.times import rfc3339
 
 
@@ -94,19 +92,7 @@ _TYPES: Final = {str(kind): kind for kind in EventType}
 
 def parse(line: bytes) -> Event:
     """Read one line as an event. Raises RecordError with the reason; unknown fields are ignored."""
-    if len(line) > MAX_RECORD_BYTES:
-        raise RecordError(DeadReason.OVERSIZED, f"{len(line)} bytes, at most {MAX_RECORD_BYTES}")
-    try:
-        d = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise RecordError(DeadReason.UNDECODABLE, str(error)) from None
-    if not isinstance(d, dict):
-        bad("not an object")
-    if d.get("kind") != "event":
-        bad(f"kind is {d.get('kind')!r}")
-    v = d.get("v")
-    if type(v) is not int or not 1 <= v <= VERSION:
-        bad(f"v is {v!r}; this program reads up to {VERSION}")
+    d = opened(line, ("event",))
     ip, port, transport = text(d, "ip"), d.get("port"), d.get("transport")
     if not is_ip(ip):
         bad(f"ip is {ip!r}, not an address")
@@ -118,8 +104,10 @@ def parse(line: bytes) -> Event:
     if details is None:
         bad("details is not an object")
     for key in DETAIL_TIMES:
-        if key in details:
+        if details.get(key) is not None:
             details[key] = time(details, key)
+        else:
+            details.pop(key, None)
     return Event(
         id=text(d, "id"),
         type=word(_TYPES, EventType, d.get("type")),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from ipaddress import IPv6Address
@@ -490,8 +490,9 @@ _READERS: Final[dict[str, Callable[[dict[str, Any]], Record]]] = {
 }
 
 
-def parse(line: bytes) -> Record:
-    """Read one line as a record. Raises RecordError with the reason; unknown fields are ignored."""
+def opened(line: bytes, kinds: Container[str]) -> dict[str, Any]:
+    """One line as an object of one of these kinds, of a version that this program reads; its fields as they come.
+    Raises RecordError with the reason."""
     if len(line) > MAX_RECORD_BYTES:
         raise RecordError(DeadReason.OVERSIZED, f"{len(line)} bytes, at most {MAX_RECORD_BYTES}")
     try:
@@ -501,10 +502,15 @@ def parse(line: bytes) -> Record:
     if not isinstance(d, dict):
         bad("not an object")
     kind = d.get("kind")
-    reader = _READERS.get(kind) if isinstance(kind, str) else None
-    if reader is None:
+    if not isinstance(kind, str) or kind not in kinds:
         bad(f"kind is {kind!r}")
     v = d.get("v")
     if type(v) is not int or not 1 <= v <= VERSION:
         bad(f"v is {v!r}; this program reads up to {VERSION}")
-    return reader(d)
+    return d
+
+
+def parse(line: bytes) -> Record:
+    """Read one line as a record. Raises RecordError with the reason; unknown fields are ignored."""
+    d = opened(line, _READERS)
+    return _READERS[d["kind"]](d)

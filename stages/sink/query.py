@@ -11,7 +11,7 @@ What a user reads is a projection of the stored document: nothing in it is guess
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -173,10 +173,9 @@ def _latest(document: Document, key: str, item: str) -> str:
     return "" if value is None else str(value)
 
 
-def _missed(scan: Document) -> str:
-    """The estimate of what a scan has missed, with its interval, in per cent."""
-    said = scan.get("assessed", {}).get("counters") or {}
-    numbers = [said.get(key) for key in ("loss", "loss_low", "loss_high")]
+def loss_of(counters: Mapping[str, Any] | None) -> str:
+    """The estimate of what a sweep has missed, with its interval, in per cent; empty: it is not known."""
+    numbers = [(counters or {}).get(key) for key in ("loss", "loss_low", "loss_high")]
     known = [100 * number for number in numbers if isinstance(number, int | float)]
     return f"{known[0]:.1f} % ({known[1]:.1f}-{known[2]:.1f})" if len(known) == len(numbers) else ""
 
@@ -289,7 +288,7 @@ COLUMNS: Final[dict[Collection, dict[str, Cell]]] = {
         "end": lambda d: "" if "end" not in d else time_of(d["end"]["ts"]),
         "last seen": lambda d: _time(d, "last_seen"),
         "position": lambda d: _latest(d, "end", "position") or _latest(d, "progress", "position"),
-        "missed": _missed,
+        "missed": lambda d: loss_of(d.get("assessed", {}).get("counters")),
     },
 }
 

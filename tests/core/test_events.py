@@ -89,6 +89,13 @@ def test_reasons(line: bytes, reason: DeadReason) -> None:
     assert caught.value.reason is reason
 
 
+def test_a_time_that_is_null_is_not_there() -> None:
+    event = Event("i", EventType.SERVICE_UP, "s", "v", 0, "10.0.0.1", 443, "tcp", details={"until": 5, "x": None})
+    line = event.dump().replace(b'"1970-01-01T00:00:00.000005Z"', b"null")
+    assert parse(line).details == {"x": None}
+    assert parse(line).dump() == line.replace(b'"until":null,', b"")
+
+
 def test_an_event_is_no_observation() -> None:
     event = Event("i", EventType.MOVED, "s", "v", 0, "10.0.0.1", 443, "tcp")
     with pytest.raises(RecordError, match="kind is 'event'"):
