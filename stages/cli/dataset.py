@@ -53,7 +53,7 @@ def _write(args: argparse.Namespace, folder: Path) -> int:
     from stages.core.settings import StoreSettings, masked
     from stages.core.times import rfc3339
     from stages.sink import arrow, dataset
-    from stages.sink.app import open_store
+    from stages.sink.app import open_to_show
     from stages.sink.query import filter_of, reading
     from stages.sink.settings import DatasetSettings, QuerySettings, SinkSettings
     from stages.sink.store import APPLIES, Collection
@@ -76,7 +76,7 @@ def _write(args: argparse.Namespace, folder: Path) -> int:
     about = {"created": rfc3339(now), "store": str(masked(place.url)), "filters": chosen, "format": settings.format}
 
     async def main(_: Life) -> int:
-        store = open_store(place, loaded.get("sink", SinkSettings), read_only=True)
+        store = open_to_show(place, loaded.get("sink", SinkSettings))
         async with reading(store) as opened:
             files = await dataset.write(folder, opened, wanted, arrow.FORMS[settings.format], about=about)
         for file in files:

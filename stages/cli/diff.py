@@ -102,13 +102,15 @@ async def _asked(survey: Any, name: str) -> Asked:
     """What a scan asked. What its record does not say is told. Raises UsageError for a scan that is not there."""
     import sys
 
-    from stages.derive.asked import asked, unfinished
+    from stages.derive.asked import asked, is_scan, unfinished
     from stages.sink.store import Collection, Filter
 
     scans = [scan async for scan in survey.find(Collection.SCANS, Filter(scan=name))]
     if not scans and name not in await survey.scans_seen():
         raise UsageError("SCAN", name, "no such scan in this store (longline query scans lists them)")
     scan = scans[0] if scans else {}
+    if not is_scan(scan) and name not in await survey.scans_seen():
+        raise UsageError("SCAN", name, f"is a sweep of several scans: {name}-0 and so on")
     said = asked(scan)
     if why := unfinished(scan) if scans else "":
         sys.stderr.write(f"longline diff: scan {name}: {why}: what is missing may not have been asked\n")

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
     from stages.core.settings import StoreSettings
-    from stages.sink.app import open_store
+    from stages.sink.app import open_to_show
     from stages.sink.export import export
     from stages.sink.query import filter_of, reading
     from stages.sink.settings import ExportSettings, QuerySettings, SinkSettings
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             raise HostError(f"{settings.output}: {error.strerror}") from None
 
     async def main(_: Life) -> int:
-        store = open_store(loaded.get("store", StoreSettings), loaded.get("sink", SinkSettings), read_only=True)
+        store = open_to_show(loaded.get("store", StoreSettings), loaded.get("sink", SinkSettings))
         async with reading(store) as opened:
             async for chunk in export(opened, collection, where, settings.format):
                 write(chunk)

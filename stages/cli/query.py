@@ -37,15 +37,15 @@ def run(args: argparse.Namespace) -> int:
     from stages.core.lifecycle import Life, launch
     from stages.core.logs import set_up
     from stages.core.settings import StoreSettings
-    from stages.sink.app import is_corpus, is_history, open_corpus, open_history, open_store
+    from stages.sink.app import is_corpus, open_corpus, open_history, open_to_show
     from stages.sink.query import (
         COLUMNS,
         cells_of,
         certificates,
+        documents,
         filter_of,
         filter_of_history,
         reading,
-        services,
         shown,
     )
     from stages.sink.settings import QuerySettings, SinkSettings
@@ -78,23 +78,19 @@ def run(args: argparse.Namespace) -> int:
             if question is not None:
                 return ask(question, corpus, where), question.titles, question.cells
             return certificates(corpus, where), titles, cells
-        if collection is Collection.SERVICES and is_history(opening[0]):
-            history = open_history(*opening, read_only=True)
-            await stack.enter_async_context(reading(history))
-            return services(history, where), titles, cells
-        store = await stack.enter_async_context(reading(open_store(*opening, read_only=True)))
-        return store.find(collection, where), titles, cells
+        store = await stack.enter_async_context(reading(open_to_show(*opening)))
+        return documents(store, collection, where), titles, cells
 
     async def main(_: Life) -> int:
         async with AsyncExitStack() as stack:
-            documents, titles, cells = await opened(stack)
+            found, titles, cells = await opened(stack)
             if settings.json_:
-                async for document in documents:
+                async for document in found:
                     sys.stdout.buffer.write(orjson.dumps(shown(document), option=orjson.OPT_APPEND_NEWLINE))
                 return 0
 
             async def rows() -> AsyncIterator[Sequence[str]]:
-                async for document in documents:
+                async for document in found:
                     yield cells(document)
 
             count = await show(titles, rows())

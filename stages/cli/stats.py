@@ -102,11 +102,13 @@ async def scans_of(survey: Survey, glob: str | None, begin: int | None) -> dict[
     """Scan -> when it began, the oldest first. One without a record began with the first of its observations."""
     from fnmatch import fnmatchcase
 
+    from stages.derive.asked import is_scan
     from stages.sink.store import OBSERVED, Collection, Filter
 
     found: dict[str, int] = {}
     async for scan in survey.find(Collection.SCANS, Filter()):
-        found[scan["_id"]] = scan["start"]["ts"] if "start" in scan else scan["first_seen"]
+        if is_scan(scan):
+            found[scan["_id"]] = scan["start"]["ts"] if "start" in scan else scan["first_seen"]
     for name in await survey.scans_seen():
         if name not in found:
             firsts = [d["ts"] for kind in OBSERVED async for d in survey.find(kind, Filter(scan=name, limit=1))]

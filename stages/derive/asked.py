@@ -68,6 +68,12 @@ def asked(scan: Record) -> Asked:
     return Asked(networks, why="its targets as written: the record does not say what lists left out", **more)
 
 
+def is_scan(scan: Record) -> bool:
+    """Whether something was probed under this name. A refresh of a campaign is several scans; under its own name stands
+    only what was made of them (`assessed`)."""
+    return "assessed" not in scan or any(event in scan for event in ("start", "progress", "end"))
+
+
 def unfinished(scan: Record) -> str:
     """Why not all of its targets may have been asked, in words; empty: they were."""
     spec, end = scan.get("start", {}).get("spec") or {}, scan.get("end")

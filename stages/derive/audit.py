@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from stages.core.netset import NetSet, Span, parse_entry
 from stages.core.times import rfc3339
-from stages.derive.asked import Asked, asked, unfinished
+from stages.derive.asked import Asked, asked, is_scan, unfinished
 from stages.derive.prefixes import number_of
 
 Row = dict[str, Any]
@@ -66,7 +66,7 @@ async def report(
         of.setdefault(trace.scan, []).append(trace)
     async for scan in scans:
         said, here = asked(scan), of.pop(scan["_id"], [])
-        if "assessed" in scan and not here and not any(event in scan for event in ("start", "progress", "end")):
+        if not here and not is_scan(scan):
             continue
         met = None if said.networks is None else network.intersect(said.networks)
         if met is None or met or here:

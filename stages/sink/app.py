@@ -125,6 +125,11 @@ def open_history(store: StoreSettings, sink: SinkSettings, *, read_only: bool = 
     return _maker(HISTORIES, store)(store, sink, read_only)
 
 
+def open_to_show(store: StoreSettings, sink: SinkSettings) -> Store:
+    """To be read only: as a history, where it can be one."""
+    return (open_history if is_history(store) else open_store)(store, sink, read_only=True)
+
+
 def _sqlite_survey(store: StoreSettings, sink: SinkSettings, read_only: bool) -> Survey:
     from stages.sink.sqlite_survey import SqliteSurvey
 

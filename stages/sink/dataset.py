@@ -22,7 +22,7 @@ from stages.core.errors import HostError, UsageError
 from stages.core.files import SHARED, replace
 from stages.sink.documents import Document
 from stages.sink.export import CSV_COLUMNS, json_line
-from stages.sink.query import TIMES
+from stages.sink.query import TIMES, documents
 from stages.sink.store import Collection, Filter, Store
 
 #: Of the manifest's own form.
@@ -142,7 +142,7 @@ async def _file(folder: Path, store: Store, collection: Collection, where: Filte
     columns, path = columns_of(collection), folder / f"{collection}{form.ending}"
     writer, total = form.open(path, columns), 0
     try:
-        async for rows in _batches(store.find(collection, where)):
+        async for rows in _batches(documents(store, collection, where)):
             writer.write(rows)
             total += len(rows)
     finally:

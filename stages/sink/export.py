@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from stages.sink.documents import Document
-from stages.sink.query import shown
+from stages.sink.query import documents, shown
 from stages.sink.store import Collection, Filter, Store
 
 #: Bytes gathered before they are handed on: few writes, little memory.
@@ -28,7 +28,7 @@ _GRAB: Final = ("_id", "scan", "vantage", "ts", *_TARGET, "via", "outcome", "pha
 #: Collection -> columns of the CSV; `banner.outcome` is the `outcome` inside `banner`.
 CSV_COLUMNS: Final[dict[Collection, tuple[str, ...]]] = {
     Collection.SERVICES: (
-        "_id", *_TARGET, "first_seen", "last_seen",
+        "_id", *_TARGET, "first_seen", "last_seen", "last_changed", "down_since",
         "hit.ts", "hit.scan", "hit.probe", "hit.classification", "hit.ttl", "hit.rtt",
         "banner.ts", "banner.scan", "banner.outcome", "banner.phase", "banner.size", "banner.sha256", "banner.data",
         "tls.ts", "tls.scan", "tls.outcome", "tls.phase", "tls.version", "tls.cipher_suite", "tls.alpn", "tls.leaf",
@@ -51,7 +51,8 @@ CSV_COLUMNS: Final[dict[Collection, tuple[str, ...]]] = {
     ),
     Collection.SCANS: (
         "_id", "first_seen", "last_seen", "start.ts", "start.vantage", "start.spec", "progress.ts",
-        "progress.position", "end.ts", "end.position", "end.counters",
+        "progress.position", "end.ts", "end.position", "end.counters", "assessed.ts", "assessed.spec",
+        "assessed.counters",
     ),
 }  # fmt: skip
 
@@ -96,7 +97,7 @@ async def export(store: Store, collection: Collection, where: Filter, form: str)
             return csv_line(_cell(row, column) for column in columns)
     else:
         line = json_line
-    async for document in store.find(collection, where):
+    async for document in documents(store, collection, where):
         chunk += line(document)
         if len(chunk) >= CHUNK_BYTES:
             yield bytes(chunk)

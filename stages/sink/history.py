@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from stages.core.events import Event, EventType
 from stages.sink.corpus import Corpus
@@ -34,6 +34,7 @@ APPLIES_TO_OUTAGES: Final = APPLIES - {"scan"}
 Target = tuple[str, int, str, str]
 
 
+@runtime_checkable
 class History(Corpus, Protocol):
     """A corpus whose services have states. All raise Unavailable, HostError."""
 

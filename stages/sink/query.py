@@ -326,7 +326,14 @@ async def certificates(corpus: Corpus, where: Filter) -> AsyncIterator[Document]
 _STATES: Final = 100
 
 
-async def services(history: History, where: Filter) -> AsyncIterator[Document]:
+def documents(store: Store, collection: Collection, where: Filter) -> AsyncIterator[Document]:
+    """What is looked for, as users see it: services with their states, if the store keeps some."""
+    if collection is Collection.SERVICES and isinstance(store, History):
+        return with_states(store, where)
+    return store.find(collection, where)
+
+
+async def with_states(history: History, where: Filter) -> AsyncIterator[Document]:
     """Services with `last_changed`, and `down_since` of those that are down, where a sweep was ever assessed."""
     part: list[Document] = []
 
@@ -347,5 +354,5 @@ async def services(history: History, where: Filter) -> AsyncIterator[Document]:
 
 async def rows(store: Store, collection: Collection, where: Filter) -> AsyncIterator[dict[str, Any]]:
     """What `longline query --json` prints, one object a row."""
-    async for document in store.find(collection, where):
+    async for document in documents(store, collection, where):
         yield shown(document)

@@ -130,3 +130,13 @@ def test_scans_of_a_fleet(tmp_path: Path) -> None:
     new = next(row for row in told["scans"] if row["scan"] == "new")
     assert [place["vantage"] for place in new["from"]] == ["alice", "bob", "carol"]
     assert (new["addresses"], new["probes_at_most"], new["probed_again"], new["unfinished"]) == (4, 4, 16, None)
+
+
+def test_a_refresh_of_a_campaign_is_several_scans(tmp_path: Path) -> None:
+    refresh = [*scan("watch-known-000001-0", FIRST), hit("watch-known-000001-0", FIRST, "192.0.2.1")]
+    url = stored(tmp_path, [*refresh, Scan("watch-known-000001", FIRST + 9, "assessed", counters={})])
+    ran = longline("diff", "watch-known-000001-0", "watch-known-000001", "--store", url)
+    assert ran.returncode == 2
+    assert "'watch-known-000001': is a sweep of several scans: watch-known-000001-0" in ran.stderr
+    ran = longline("query", "stats", "--by", "port", "--json", "--store", url)
+    assert [json.loads(line)["scan"] for line in ran.stdout.splitlines()] == ["watch-known-000001-0"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stages.core.settings import ListSettings
-from stages.derive.asked import asked, unfinished
+from stages.derive.asked import asked, is_scan, unfinished
 from stages.scanner.prepare import prepare
 from stages.scanner.settings import ScannerSettings
 
@@ -96,3 +96,11 @@ def test_a_part_of_a_scan() -> None:
     assert "3 shards" in unfinished({**scan(size=8, last=8, shards=3), **DONE})
     assert "8 of 20 targets" in unfinished({**scan(size=20, last=8), **DONE})
     assert unfinished({**scan(size=str(2**64), last=8), **DONE}) != ""
+
+
+@pytest.mark.parametrize(
+    ("events", "yes"),
+    [((), True), (("start",), True), (("progress", "assessed"), True), (("assessed",), False)],
+)
+def test_what_was_made_of_several_scans_is_none(events: tuple[str, ...], yes: bool) -> None:
+    assert is_scan({"_id": "s", **{event: {} for event in events}}) is yes

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+from io import StringIO
+
 import orjson
 import pytest
 from hypothesis import given
@@ -11,16 +14,17 @@ from stages.core.errors import UsageError
 from stages.core.outcome import Outcome, Phase
 from stages.core.records import Scan
 from stages.sink.documents import address_of
+from stages.sink.export import export
 from stages.sink.history import History
 from stages.sink.query import (
     CELL_CHARS,
     COLUMNS,
     cells_of,
+    documents,
     filter_of,
     printable,
     reading,
     rows,
-    services,
     shown,
     time_of,
 )
@@ -155,16 +159,18 @@ async def test_services_with_their_states(history: History) -> None:  # noqa: F8
     one = {"_id": "10.0.0.7:443/tcp", "ip": "10.0.0.7", "address": address_of("10.0.0.7")[1], "port": 443}
     state = {**one, "transport": "tcp", "shown": {}, "hashes": [], "last_changed": T0 + 5, "last_seen": T0, "row": []}
     await history.keep([{**state, "down_since": T0 + 5, "missing": True}])
-    found = [document async for document in services(history, Filter())]
+    found = [d async for d in documents(history, Collection.SERVICES, Filter())]
     assert [document["ip"] for document in found] == sorted(ips, key=lambda ip: address_of(ip)[1])
     with_states = [document for document in found if "last_changed" in document]
     assert [(d["ip"], d["last_changed"], d["down_since"], d["last_seen"]) for d in with_states] == [
         ("10.0.0.7", T0 + 5, T0 + 5, T0)
     ]
+    text = b"".join([chunk async for chunk in export(history, Collection.SERVICES, Filter(), "csv")]).decode()
+    assert [row["ip"] for row in csv.DictReader(StringIO(text)) if row["down_since"] == time_of(T0 + 5)] == ["10.0.0.7"]
     assert not any({"shown", "row", "hashes"} & document.keys() for document in found)
     cells = dict(zip(COLUMNS[Collection.SERVICES], cells_of(Collection.SERVICES, with_states[0]), strict=True))
     assert cells["down since"] == cells["last changed"] == time_of(T0 + 5)
-    assert len([document async for document in services(history, Filter(limit=3))]) == 3
+    assert len([d async for d in documents(history, Collection.SERVICES, Filter(limit=3))]) == 3
 
 
 async def test_reading_opens_and_closes(store: Store) -> None:
