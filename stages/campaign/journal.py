@@ -280,17 +280,16 @@ class Journal:
         return [TurnRow(Lane(*row[:3]), *row[3:]) for row in rows]
 
     def pasts(self, names: Sequence[str]) -> dict[Lane, Past]:
-        """What the schedule has to know."""
+        """What the schedule has to know. Asked each second; it costs the same after years."""
 
         def read(connection: sqlite3.Connection) -> dict[Lane, Past]:
             found: dict[Lane, Past] = {}
-            slots = ", ".join("?" * len(names))
-            for *lane, number, due, state in connection.execute(
-                "SELECT campaign, kind, vantage, max(number), due, state FROM campaign_sweeps"
-                f" WHERE campaign IN ({slots}) GROUP BY campaign, kind, vantage",
-                names,
-            ):
-                found[Lane(*lane)] = Past(number, -math.inf if state == "changed" else due, state in OPEN)
+            for lane in (lane for name in names for lane in _lanes(connection, name)):
+                number, due, state = connection.execute(
+                    f"SELECT number, due, state FROM campaign_sweeps WHERE {_LANE} ORDER BY number DESC LIMIT 1",
+                    _key(lane),
+                ).fetchone()
+                found[lane] = Past(number, -math.inf if state == "changed" else due, state in OPEN)
             for lane, past in found.items():
                 turns = connection.execute(
                     f"SELECT began, ended, how FROM campaign_turns WHERE {_LANE} AND ended IS NOT NULL"
@@ -311,6 +310,18 @@ class Journal:
         query = f"SELECT campaign, kind, vantage, number, due, missed, state, body FROM campaign_sweeps {where}"
         rows = self.file.read_sync(lambda c: c.execute(query, values).fetchall())
         return [SweepRow(Lane(*row[:3]), row[3], row[4], row[5], row[6], orjson.loads(row[7])) for row in rows]
+
+
+def _lanes(connection: sqlite3.Connection, name: str) -> Iterator[Lane]:
+    """Lanes of a campaign that have sweeps: one look into the primary key for each, and not at all of their sweeps."""
+    last = ("", "")
+    query = (
+        "SELECT kind, vantage FROM campaign_sweeps WHERE campaign = ? AND (kind, vantage) > (?, ?)"
+        " ORDER BY kind, vantage LIMIT 1"
+    )
+    while (row := connection.execute(query, (name, *last)).fetchone()) is not None:
+        last = row
+        yield Lane(name, *row)
 
 
 def _key(lane: Lane) -> tuple[str, str, str]:

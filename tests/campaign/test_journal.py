@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,6 +52,22 @@ def test_what_the_schedule_has_to_know(journal: Journal) -> None:
         (T0 + 1, T0 + 5, "refresh"), (T0 + 6, T0 + 9, "refresh"), (T0 + 10, T0 + 12, "complete"),
     ]  # fmt: skip
     assert [turn.how for turn in journal.turns("a", 1)] == ["complete"]
+
+
+def test_the_newest_sweep_of_each_lane_counts(journal: Journal) -> None:
+    far, other = Lane("a", "full", "alice"), Lane("b", "known", "local")
+    for name in ("a", "b"):
+        journal.register(campaign(name), T0)
+    for n in range(1, 12):
+        journal.skip(KNOWN, n, T0 + n)
+    for lane, number in ((FULL, 2), (FULL, 10), (far, 3), (other, 1)):
+        journal.skip(lane, number, T0 + number)
+    journal.note(far, 3, {}, state="changed")
+    pasts = journal.pasts(["a", "b"])
+    assert {lane: (past.number, past.due) for lane, past in pasts.items()} == {
+        KNOWN: (11, T0 + 11), FULL: (10, T0 + 10), far: (3, -math.inf), other: (1, T0 + 1),
+    }  # fmt: skip
+    assert set(journal.pasts(["a"])) == {KNOWN, FULL, far}
 
 
 def test_two_turns_of_a_lane_at_once_are_refused(journal: Journal) -> None:
