@@ -22,6 +22,9 @@ _DUE: Final = (
     "SELECT ip, port FROM campaign_known WHERE campaign = ? AND vantage = ? AND looked + interval <= ?"
     " ORDER BY looked + interval LIMIT ?"
 )
+_BEFORE: Final = (
+    "SELECT ip, port FROM campaign_known WHERE campaign = ? AND vantage = ? AND looked < ? AND (ip, port) > (?, ?)"
+)
 _ONE: Final = "campaign = ? AND vantage = ? AND ip = ? AND port = ?"
 
 
@@ -68,11 +71,13 @@ class Mind:
     def missed(self, pairs: Sequence[Pair] | None, at: float) -> None:
         """A sweep that began at `at` is complete: what it has not seen of `pairs` (None: of everything, a full sweep)
         did not answer."""
-        full = pairs is None
-        if pairs is None:
-            query = "SELECT ip, port FROM campaign_known WHERE campaign = ? AND vantage = ? AND looked < ?"
-            pairs = self._file.read_sync(lambda c: list(c.execute(query, (*self._of, at))))
-        self._write([(pair, GONE) for pair in pairs], at, full=full)
+        if pairs is not None:
+            self._write([(pair, GONE) for pair in pairs], at, full=False)
+            return
+        last: Pair = ("", 0)
+        while some := self._file.read_sync(partial(_not_looked, of=(*self._of, at, *last))):
+            self._write([(pair, GONE) for pair in some], at, full=True)
+            last = some[-1]
 
     def _write(self, seen: Sequence[tuple[Pair, str]], at: float, *, full: bool) -> None:
         for some in _batches(seen):
@@ -94,6 +99,11 @@ class Mind:
                 " state = excluded.state, interval = excluded.interval, looked = excluded.looked",
                 (*key, after.state, after.interval, after.looked),
             )
+
+
+def _not_looked(connection: sqlite3.Connection, *, of: tuple[object, ...]) -> list[Pair]:
+    """The next services, behind a pair, that were not looked at since a time: (campaign, vantage, time, ip, port)."""
+    return connection.execute(f"{_BEFORE} ORDER BY ip, port LIMIT {BATCH}", of).fetchall()
 
 
 def _batches(seen: Sequence[tuple[Pair, str]]) -> Iterator[Sequence[tuple[Pair, str]]]:
