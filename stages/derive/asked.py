@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from stages.core.errors import UsageError
 from stages.core.netset import NetSet, Span, parse_entry
+from stages.core.routing import MAX_PORT, parse_ports
 from stages.derive.prefixes import number_of
 
 Record = Mapping[str, Any]
@@ -19,8 +21,7 @@ Record = Mapping[str, Any]
 #: Ports of a probe that has none are recorded as 0.
 NO_PORT: Final = 0
 
-#: All ports, as a specification writes them; and what joins the parts of a mixed scan, where `-` has no ports.
-_EVERY: Final = "*"
+#: What joins the parts of a mixed scan, as a specification writes them, where `-` has no ports.
 _AND: Final = "+"
 _NONE: Final = "-"
 
@@ -124,17 +125,10 @@ def _ports(text: str) -> tuple[frozenset[int] | None, int]:
     ports: set[int] = set()
     targets = 0
     for part in text.split(_AND):
-        if part == _EVERY:
-            return None, 1 << 16
-        if part == _NONE:
-            ports.add(NO_PORT)
-            targets += 1
-            continue
-        for item in part.split(","):
-            low, dash, high = item.partition("-")
-            if not low.isdecimal() or (dash and not high.isdecimal()):
-                return None, 1 << 16  # not of ours: it may be anything
-            these = range(int(low), int(high if dash else low) + 1)
-            ports.update(these)
-            targets += len(these)
-    return frozenset(ports), targets
+        try:
+            these = frozenset({NO_PORT}) if part == _NONE else parse_ports(part)
+        except UsageError:
+            return None, MAX_PORT + 1  # not of ours: it may be anything
+        ports |= these
+        targets += len(these)
+    return (frozenset(ports) if len(ports) <= MAX_PORT else None), targets

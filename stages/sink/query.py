@@ -133,13 +133,14 @@ def time_of(us: int) -> str:
 
 
 def shown(document: Document) -> Document:
-    """A document ready for JSON: times RFC 3339, bytes base64; `address` is left out, `ip` says it."""
+    """A document ready for JSON: times RFC 3339, bytes base64; an address in bytes is left out, it stands there as text
+    too."""
     row: Document = {}
     for key, value in document.items():
         if key in TIMES and isinstance(value, int):  # MongoDB gives a subclass, Int64
             row[key] = time_of(value)
         elif isinstance(value, bytes):
-            if key != "address":
+            if key not in _ADDRESSES:
                 row[key] = b64(value)
         elif isinstance(value, dict):
             row[key] = shown(value) if key in _OURS else value
@@ -147,6 +148,9 @@ def shown(document: Document) -> Document:
             row[key] = value
     return row
 
+
+#: Addresses as bytes: that of `ip`, and that of an event's `details.from`.
+_ADDRESSES: Final = frozenset({"address", "origin"})
 
 #: Objects inside a document whose keys are ours; the others (tcp, spec, counters) are shown as they came.
 _OURS: Final = frozenset({"hit", "banner", "tls", "start", "progress", "end", "assessed", "verdicts", "details"})

@@ -75,6 +75,7 @@ def test_what_is_shown_is_json() -> None:
     document = {
         "_id": "x",
         "address": b"\0" * 16,
+        "origin": b"\0" * 16,
         "ts": 0,
         "data": b"\xff",
         "hit": {"ts": 1, "data": b""},
