@@ -111,7 +111,7 @@ async def _asked(survey: Any, name: str) -> Asked:
     scan = scans[0] if scans else {}
     if not is_scan(scan) and name not in await survey.scans_seen():
         raise UsageError("SCAN", name, f"is a sweep of several scans: {name}-0 and so on")
-    said = asked(scan)
+    said = asked(scan, _transport_of)
     if why := unfinished(scan) if scans else "":
         sys.stderr.write(f"longline diff: scan {name}: {why}: what is missing may not have been asked\n")
     if said.networks is None:
@@ -119,6 +119,15 @@ async def _asked(survey: Any, name: str) -> Asked:
     elif not said.exact:
         sys.stderr.write(f"longline diff: scan {name}: {said.why}\n")
     return said
+
+
+def _transport_of(probe: str) -> str | None:
+    from stages.scanner.probes import entry
+
+    try:
+        return entry(probe).transport
+    except ValueError:  # of a package that is not installed here
+        return None
 
 
 def _told(change: Change) -> str:

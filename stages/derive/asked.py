@@ -7,7 +7,7 @@ they were written must do, of which some were left out; and where there is neith
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,14 +32,18 @@ class Asked:
 
     networks: NetSet | None
     ports: frozenset[int] | None = None  #: None: any
+    transports: Mapping[str, frozenset[int] | None] | None = None  #: transport -> its ports; None: any
     exact: bool = False  #: the networks are what was probed; else what was written, and lists may have left some out
     why: str = ""  #: in words, where the networks are not known or not exact
     attempts: int = 1  #: probes to one target, at most
     per_address: int = 1  #: targets (ports) of one address
 
-    def holds(self, address: bytes, port: int) -> bool:
+    def holds(self, address: bytes, port: int, transport: str) -> bool:
         """Whether an address (16 bytes) and port may have been asked."""
-        if self.ports is not None and port not in self.ports:
+        if self.transports is not None and transport not in self.transports:
+            return False
+        ports = self.ports if self.transports is None else self.transports[transport]
+        if ports is not None and port not in ports:
             return False
         if self.networks is None:
             return True
@@ -47,14 +51,17 @@ class Asked:
         return number in (self.networks.v4 if version == 4 else self.networks.v6)
 
 
-def asked(scan: Record) -> Asked:
-    """Of a stored scan."""
+def asked(scan: Record, transport_of: Callable[[str], str | None] = lambda probe: None) -> Asked:
+    """Of a stored scan. `transport_of` a probe module's name; None: not known."""
     spec = scan.get("start", {}).get("spec")
     if not isinstance(spec, dict):
         return Asked(None, why="its start is not recorded")
     ports, per_address = _ports(str(spec.get("ports", "")))
     attempts = _count(spec, "probes", 1) * (1 + _count(spec, "retries", 0))
-    more: dict[str, Any] = {"ports": ports, "attempts": attempts, "per_address": per_address}
+    transports = _transports(str(spec.get("probe", "")), str(spec.get("ports", "")), transport_of)
+    more: dict[str, Any] = {
+        "ports": ports, "transports": transports, "attempts": attempts, "per_address": per_address
+    }  # fmt: skip
     if isinstance(spec.get("ranges"), list):
         networks = _networks(spec["ranges"])
         return Asked(networks, exact=True, why="" if networks else "its ranges cannot be read", **more)
@@ -132,3 +139,20 @@ def _ports(text: str) -> tuple[frozenset[int] | None, int]:
         ports |= these
         targets += len(these)
     return (frozenset(ports) if len(ports) <= MAX_PORT else None), targets
+
+
+def _transports(
+    probe: str, ports: str, transport_of: Callable[[str], str | None]
+) -> dict[str, frozenset[int] | None] | None:
+    """transport -> its ports (None: any), of the parts of a scan; None: not known of some."""
+    found: dict[str, frozenset[int] | None] = {}
+    probes, parts = probe.split(_AND), ports.split(_AND)
+    if len(probes) != len(parts):
+        return None
+    for name, part in zip(probes, parts, strict=True):
+        transport, (these, _) = transport_of(name), _ports(part)
+        if transport is None:
+            return None
+        before = found.get(transport, frozenset())
+        found[transport] = None if before is None or these is None else before | these
+    return found

@@ -146,13 +146,13 @@ async def differences(
     async for old, new in paired(before, after):
         if new is None:
             assert old is not None
-            if asked_after.holds(old.address, old.port):
+            if asked_after.holds(old.address, old.port, old.transport):
                 totals.gone += 1
                 yield Difference(How.GONE, old)
             else:
                 totals.not_asked_after += 1
         elif old is None:
-            if asked_before.holds(new.address, new.port):
+            if asked_before.holds(new.address, new.port, new.transport):
                 totals.added += 1
                 yield Difference(How.ADDED, new)
             else:

@@ -132,6 +132,25 @@ def test_scans_of_a_fleet(tmp_path: Path) -> None:
     assert (new["addresses"], new["probes_at_most"], new["probed_again"], new["unfinished"]) == (4, 4, 16, None)
 
 
+@pytest.mark.parametrize(
+    ("spec", "found", "told"),
+    [
+        ({"ports": "", "probe": "icmp_echoscan"}, [], "2 of old where new did not ask"),
+        ({"ports": "53", "probe": "udp"}, ["192.0.2.2"], "1 of old where new did not ask"),
+        ({"ports": "53", "probe": "of_a_package"}, ["192.0.2.1", "192.0.2.2"], "2 gone"),
+    ],
+)
+def test_where_another_transport_was_asked_nothing_is_gone(
+    tmp_path: Path, spec: dict[str, str], found: list[str], told: str
+) -> None:
+    old = [hit("old", FIRST, "192.0.2.1", 53), hit("old", FIRST, "192.0.2.2", 53, transport="udp")]
+    both = {"ports": "53+53", "probe": "tcp_synscan+udp"}
+    url = stored(tmp_path, [*scan("old", FIRST, both), *old, *scan("new", SECOND, spec)])
+    ran = longline("diff", "old", "new", "--json", "--store", url)
+    assert [json.loads(line)["ip"] for line in ran.stdout.splitlines()] == found
+    assert told in ran.stderr
+
+
 def test_a_refresh_of_a_campaign_is_several_scans(tmp_path: Path) -> None:
     refresh = [*scan("watch-known-000001-0", FIRST), hit("watch-known-000001-0", FIRST, "192.0.2.1")]
     url = stored(tmp_path, [*refresh, Scan("watch-known-000001", FIRST + 9, "assessed", counters={})])

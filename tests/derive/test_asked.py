@@ -8,6 +8,7 @@ import pytest
 from stages.core.settings import ListSettings
 from stages.derive.asked import asked, is_scan, unfinished
 from stages.scanner.prepare import prepare
+from stages.scanner.probes import entry
 from stages.scanner.settings import ScannerSettings
 
 
@@ -37,7 +38,7 @@ def test_what_a_scan_records_is_read_back() -> None:
         ("10.0.0.3", 81, False),
         ("2001:db8::1", 80, False),
     ):
-        assert said.holds(address(ip), port) is holds
+        assert said.holds(address(ip), port, "tcp") is holds
 
 
 def test_a_mixed_scan_has_the_ports_of_all_its_parts() -> None:
@@ -64,7 +65,7 @@ def test_what_the_record_does_not_say_is_not_guessed(record: dict[str, Any], kno
     assert (said.networks is not None) is known
     assert why in said.why
     assert not said.exact or not known
-    assert said.holds(address("10.0.0.1"), 80)
+    assert said.holds(address("10.0.0.1"), 80, "tcp")
 
 
 def test_a_spec_of_a_stranger() -> None:
@@ -105,3 +106,24 @@ def test_a_part_of_a_scan() -> None:
 )
 def test_what_was_made_of_several_scans_is_none(events: tuple[str, ...], yes: bool) -> None:
     assert is_scan({"_id": "s", **{event: {} for event in events}}) is yes
+
+
+@pytest.mark.parametrize(
+    ("more", "held"),
+    [
+        (
+            {"probe": ("tcp_synscan:80,53", "udp:53", "icmp_echoscan")},
+            {("tcp", 80), ("tcp", 53), ("udp", 53), ("icmp", 0)},
+        ),
+        ({"probe": ("tcp_synscan:80", "tcp_synackscan:81")}, {("tcp", 80), ("tcp", 81)}),
+        ({"probe_module": "icmp_echoscan"}, {("icmp", 0)}),
+        ({"target_ports": "53"}, {("tcp", 53)}),
+    ],
+)
+def test_what_was_asked_by_one_transport_was_not_by_another(more: dict[str, Any], held: set[tuple[str, int]]) -> None:
+    record = recorded(targets=("10.0.0.0/30",), **more)
+    ones = [("tcp", 80), ("tcp", 81), ("tcp", 53), ("udp", 53), ("udp", 80), ("icmp", 0)]
+    for known in (True, False):
+        said = asked(record, lambda probe: entry(probe).transport) if known else asked(record)
+        found = {(transport, port) for transport, port in ones if said.holds(address("10.0.0.1"), port, transport)}
+        assert found == held if known else found >= held, "what is not known may have been asked"
