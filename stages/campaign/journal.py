@@ -270,14 +270,16 @@ class Journal:
         """Sweeps of a campaign, the newest first."""
         return self._sweeps("WHERE campaign = ? ORDER BY due DESC, kind, vantage LIMIT ?", (name, most))
 
-    def turns(self, name: str, most: int | None = None) -> list[TurnRow]:
+    def turns(self, name: str) -> list[TurnRow]:
         """Turns of a campaign, the oldest first."""
-        query = (
-            "SELECT campaign, kind, vantage, number, began, ended, how FROM"
-            " (SELECT * FROM campaign_turns WHERE campaign = ? ORDER BY id DESC LIMIT ?) ORDER BY id"
-        )
-        rows = self.file.read_sync(lambda c: c.execute(query, (name, -1 if most is None else most)).fetchall())
+        query = "SELECT campaign, kind, vantage, number, began, ended, how FROM campaign_turns WHERE campaign = ? ORDER BY id"
+        rows = self.file.read_sync(lambda c: c.execute(query, (name,)).fetchall())
         return [TurnRow(Lane(*row[:3]), *row[3:]) for row in rows]
+
+    def running(self, name: str) -> list[Lane]:
+        """Whose turns have not ended, as far as their conductor lives."""
+        query = "SELECT campaign, kind, vantage FROM campaign_turns WHERE campaign = ? AND ended IS NULL ORDER BY id"
+        return [Lane(*row) for row in self.file.read_sync(lambda c: c.execute(query, (name,)).fetchall())]
 
     def pasts(self, names: Sequence[str]) -> dict[Lane, Past]:
         """What the schedule has to know. Asked each second; it costs the same after years."""

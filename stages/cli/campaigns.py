@@ -64,8 +64,7 @@ def standing(journal: Journal, row: CampaignRow, now: float) -> dict[str, Any]:
     plan = campaign.plan
     entry, pasts = Entry(plan, row.begun, row.paused is not None), journal.pasts([row.name])
     alive = now - row.seen < ALIVE
-    turns = [turn for turn in journal.turns(row.name, 2 * len(plan.vantages) + 2) if turn.ended is None]
-    running = [f"{turn.lane.kind} {turn.lane.vantage}" for turn in turns if alive]
+    running = [f"{lane.kind} {lane.vantage}" for lane in journal.running(row.name) if alive]
     stands = [due(entry, lane, pasts.get(lane, Past()), now) for lane in entry.lanes()]
     new = [each.turn.due for each in stands if each.turn is not None and not each.turn.resumes]
     counts = [Mind(journal.file, plan, vantage).count() for vantage in plan.vantages]

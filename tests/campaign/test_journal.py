@@ -51,7 +51,6 @@ def test_what_the_schedule_has_to_know(journal: Journal) -> None:
     assert [(turn.began, turn.ended, turn.how) for turn in journal.turns("a")] == [
         (T0 + 1, T0 + 5, "refresh"), (T0 + 6, T0 + 9, "refresh"), (T0 + 10, T0 + 12, "complete"),
     ]  # fmt: skip
-    assert [turn.how for turn in journal.turns("a", 1)] == ["complete"]
 
 
 def test_the_newest_sweep_of_each_lane_counts(journal: Journal) -> None:

@@ -40,6 +40,16 @@ def test_where_a_campaign_stands(journal: Journal) -> None:
     assert standing(journal, journal.campaign("a"), T0 + 12)["state"] == "paused"
 
 
+def test_a_long_sweep_runs_however_many_turns_another_vantage_has_had(journal: Journal) -> None:
+    journal.register(campaign(known_every=100, vantages=["local", "alice"]), T0)
+    journal.begin(FULL, 1, T0, 0, T0)
+    other = Lane("a", "known", "alice")
+    for n in range(1, 20):
+        journal.begin(other, n, T0, 0, T0)
+        journal.end(other, "complete", T0)
+    assert standing(journal, journal.campaign("a"), T0 + 1)["running"] == "full local"
+
+
 def test_a_campaign_outside_of_its_hours_is_closed(journal: Journal) -> None:
     journal.register(campaign(hours="1-2"), T0)
     assert standing(journal, journal.campaign("a"), T0 + 1)["state"] == "closed"
