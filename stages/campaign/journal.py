@@ -272,14 +272,14 @@ class Journal:
 
     def turns(self, name: str) -> list[TurnRow]:
         """Turns of a campaign, the oldest first."""
-        query = "SELECT campaign, kind, vantage, number, began, ended, how FROM campaign_turns WHERE campaign = ? ORDER BY id"
+        query = "SELECT kind, vantage, number, began, ended, how FROM campaign_turns WHERE campaign = ? ORDER BY id"
         rows = self.file.read_sync(lambda c: c.execute(query, (name,)).fetchall())
-        return [TurnRow(Lane(*row[:3]), *row[3:]) for row in rows]
+        return [TurnRow(Lane(name, *row[:2]), *row[2:]) for row in rows]
 
     def running(self, name: str) -> list[Lane]:
         """Whose turns have not ended, as far as their conductor lives."""
-        query = "SELECT campaign, kind, vantage FROM campaign_turns WHERE campaign = ? AND ended IS NULL ORDER BY id"
-        return [Lane(*row) for row in self.file.read_sync(lambda c: c.execute(query, (name,)).fetchall())]
+        query = "SELECT kind, vantage FROM campaign_turns WHERE campaign = ? AND ended IS NULL ORDER BY id"
+        return [Lane(name, *row) for row in self.file.read_sync(lambda c: c.execute(query, (name,)).fetchall())]
 
     def pasts(self, names: Sequence[str]) -> dict[Lane, Past]:
         """What the schedule has to know. Asked each second; it costs the same after years."""
