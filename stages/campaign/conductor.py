@@ -279,7 +279,9 @@ class Conductor:
             report = await executor.sweep(job, halt)
         finally:
             watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            [ended] = await asyncio.gather(watch, return_exceptions=True)
+        if isinstance(ended, Exception):  # a bug: it looks until it is cancelled
+            raise ended
         before = body.get("report", {})
         total = {
             "icmp": before.get("icmp", 0) + report.icmp,

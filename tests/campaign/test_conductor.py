@@ -220,6 +220,24 @@ async def test_an_order_holds_it_like_a_pause(tmp_path: Path) -> None:
     await life.end()
 
 
+async def test_a_bug_in_a_look_at_the_controls_is_not_swallowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = itertools.count()
+
+    async def controls(_: Played, job: Job) -> int:
+        if next(looks) == 1:
+            raise KeyError("a bug")
+        return 1
+
+    monkeypatch.setattr(Played, "controls", controls)
+    monkeypatch.setattr(conductors, "CONTROL_EVERY", 5.0)
+    life = Life(tmp_path / "c.db", Town(), campaign(full_every=10_000, controls=["10.0.0.9:80"]))
+    with pytest.raises(KeyError, match="a bug"):
+        await life.until(lambda: life.told, "the sweep ends")
+    life.journal.close()
+
+
 async def test_controls_that_do_not_answer_make_a_sweep_unhealthy(tmp_path: Path) -> None:
     controls = {"controls": ["10.0.0.9:80", "10.0.0.8:80"]}
     life = Life(tmp_path / "c.db", Town(answering=1), campaign(full_every=10_000, **controls))
