@@ -56,6 +56,8 @@ def given_by(campaign: Campaign) -> list[Given]:
             if section == "scanner" and names[plain] in OF_A_SWEEP:
                 raise UsageError(place, value, "each sweep has one of its own")
             found.append(Given(section, names[plain], value, place))
+    if campaign.plan.approval:  # of every scan: sweeps, samples, looks at the controls
+        found.append(Given("scanner", "approval", campaign.plan.approval, campaign.at("campaign", "approval")))
     return found
 
 

@@ -169,7 +169,7 @@ class FleetSweeps:
             work = work_of(settings, piece.lists, banner, tls).model_copy(update={"agents": (alias,)})
             if before is None:
                 self._state.ask("submit", work.model_dump(mode="json"))
-            elif before != work:
+            elif before != work.model_copy(update={"operator": before.operator}):
                 raise Another(f"scan {work.scan} was another one")
             else:
                 self._hold([work.scan], "")

@@ -75,8 +75,7 @@ class Pieces:
     def of(self, job: Job) -> list[Piece]:
         """The same for each turn of a sweep. Raises UsageError."""
         base, window = self.scanner, job.plan.window(job.lane.kind)
-        approval = job.plan.approval or base.approval
-        common: dict[str, Any] = {"vantage": job.lane.vantage, "approval": approval, "quiet": True}
+        common: dict[str, Any] = {"vantage": job.lane.vantage, "quiet": True}
         if job.pairs is None:
             settings = base.model_copy(update={**common, "scan": job.name})
             lists = self._frozen(job.name)

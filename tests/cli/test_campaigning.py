@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.cli.campaigning import campaign_of, given_by
 from tests.cli.command import longline
 
 WHOLE = """\
@@ -64,3 +65,12 @@ def test_an_agent_for_a_vantage_needs_a_coordinator(tmp_path: Path) -> None:
     ran = longline("campaign", "run", "c.toml", "--once", cwd=tmp_path)
     assert ran.returncode == 2
     assert "longline fleet init makes it" in ran.stderr
+
+
+def test_every_scan_of_a_campaign_is_under_its_approval(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(WHOLE.replace('name = "watch"', 'name = "watch"\napproval = "board 17"'))
+    [*_, last] = given_by(campaign_of(str(file)))
+    assert (last.section, last.field, last.value, last.origin) == (
+        "scanner", "approval", "board 17", f"{file}:3: [campaign] approval",
+    )  # fmt: skip

@@ -41,10 +41,11 @@ def test_a_full_sweep_is_one_scan_at_a_rate_that_fills_its_window(tmp_path: Path
 
 
 def test_the_record_of_each_scan_says_under_which_approval(tmp_path: Path) -> None:
-    of = pieces(tmp_path, approval="of the file")
-    assert [piece.settings.approval for piece in of.of(job())] == ["of the file"]
-    two = of.of(job(KNOWN, [("10.0.0.1", 80), ("10.0.0.3", 443)], approval="board 17"))
+    of = pieces(tmp_path, approval="board 17")
+    assert [piece.settings.approval for piece in of.of(job())] == ["board 17"]
+    two = of.of(job(KNOWN, [("10.0.0.1", 80), ("10.0.0.3", 443)]))
     assert [piece.prepared().spec.approval for piece in two] == ["board 17"] * 2
+    assert of.listed("a-controls-0", ["10.0.0.1"], [80]).approval == "board 17"
 
 
 def test_a_refresh_is_a_scan_for_each_group(tmp_path: Path) -> None:
