@@ -58,9 +58,9 @@ def test_a_broker_and_its_topics(kafka: KafkaServer, tmp_path: Path) -> None:
     bus = ("--bus", f"kafka://{kafka.bootstrap}", "--topic-prefix", f"t{uuid4().hex[:8]}")
     seen = found("--store", url, *bus, code=0)
     assert seen["log"][0] == "pass"
-    assert seen["topics"] == ("warn", "7 of 7 topics are not as they should be")
+    assert seen["topics"] == ("warn", "12 of 12 topics are not as they should be")
     assert longline("topics", "apply", *bus).returncode == 0
-    assert found("--store", url, *bus, code=0)["topics"] == ("pass", "7 are as they should be")
+    assert found("--store", url, *bus, code=0)["topics"] == ("pass", "12 are as they should be")
     nobody = ("--bus", f"kafka://127.0.0.1:{free_port()}")
     seen = found("--store", url, *nobody, code=1, env={"LONGLINE_BUS_REQUEST_TIMEOUT": "2"})
     assert seen["log"][0] == "FAIL"

@@ -471,7 +471,7 @@ def topics_were_planned_and_made(stage: Stage) -> None:
     """What was planned is what was done."""
     planned, applied = ([line.split()[:2] for line in said.out.splitlines()[1:]] for said in stage.said)
     assert planned == applied
-    assert len(planned) == 8
+    assert len(planned) == 12
 
 
 def dead_letters_were_looked_for(stage: Stage) -> None:

@@ -104,8 +104,10 @@ class Browser:
         )  # fmt: skip
 
     def complaints(self) -> list[str]:
-        """What stands in the console since the last look: errors, and violations of the page's policy."""
-        return [str(line["message"]) for line in self._ask("POST", "/se/log", {"type": "browser"})]
+        """What stands in the console since the last look: errors, and violations of the page's policy. What the
+        browser says of its own first page is left out."""
+        said = [str(line["message"]) for line in self._ask("POST", "/se/log", {"type": "browser"})]
+        return [message for message in said if not message.startswith("chrome://")]
 
     def cookies(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._ask("GET", "/cookie")

@@ -37,7 +37,7 @@ class Wrong:
     def answer(self) -> dict[str, Any]:
         told = {"code": self.code, "codeName": self.name, "errmsg": self.name}
         if self.each:
-            return {"ok": 1.0, "n": 0, "writeErrors": [{"index": 0, **told}]}
+            return {"ok": 1.0, "n": 0, "nModified": 0, "writeErrors": [{"index": 0, **told}]}
         return {"ok": 0.0, **told}
 
 
