@@ -188,9 +188,8 @@ class Agent:
 
     async def _do(self, link: Link, slice: Slice, stopping: asyncio.Event) -> None:
         work, policy = slice.work, self._policy
-        if (
-            order := self._standing.against(work.scan)
-        ) is not None:  # not refused: it may be ours again when it is lifted
+        order = self._standing.against(work.scan)
+        if order is not None:  # not refused: it may be ours again when it is lifted
             log.info("%s: slice %d of %s goes back: %s", link.url, slice.token, work.scan, order.text())
             self._unwanted.setdefault(link, set()).add(work.scan)
             await self._shown(link, slice, slice.first, finished=True)
