@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -174,3 +176,19 @@ def test_requirements_carry_hashes_and_no_address() -> None:
         assert "--hash=sha256:" in text
         assert "://" not in text
         assert "--index-url" not in text
+
+
+def required() -> set[str]:
+    """The libraries that are asked for by name, to run, to build or to test."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    for file in ("dev.in", "build.in"):
+        asked += (ROOT / "requirements" / file).read_text().splitlines()
+    names = (re.match(r"[A-Za-z0-9_.-]+", line) for line in asked if not line.startswith("#"))
+    return {name[0] for name in names if name}
+
+
+def test_each_library_has_its_line_and_each_line_a_library() -> None:
+    rows = [line.split("|")[1] for line in (ROOT / "docs/dependencies.md").read_text().splitlines() if "|" in line]
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    assert sorted(named) == sorted(required())
