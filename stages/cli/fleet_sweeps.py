@@ -114,9 +114,8 @@ class FleetSweeps:
         if stop.is_set():
             return None
         await self._stored.until_stored([work.scan])
-        found = [pair async for some in self._stored.states(work.scan) for pair, _ in some]
-        both = [pair for pair in found if await self._stored.has_hit(job.name, pair)]
-        return Sample(work.size, len(found), len(both))
+        found = [pair async for some in self._stored.states([work.scan]) for pair, _ in some]
+        return Sample(work.size, len(found), await self._stored.found(job.name, found))
 
     def covers(self, job: Job) -> Covers:
         names = {piece.settings.scan for piece in self._pieces.of(job)}
@@ -131,9 +130,8 @@ class FleetSweeps:
         names = [piece.settings.scan or "" for piece in await asyncio.to_thread(self._pieces.of, job)]
         await asyncio.to_thread(self._end, names)
         await self._stored.until_stored(names)
-        for name in names:
-            async for some in self._stored.states(name):
-                yield some
+        async for some in self._stored.states(names):
+            yield some
 
     async def end(self, job: Job) -> None:
         await asyncio.to_thread(self._pieces.clear, job.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final
 
 from stages.core.errors import Unavailable
@@ -41,11 +41,14 @@ class Stored:
     def __init__(self, loaded: Loaded) -> None:
         self._settings = loaded.get("store", StoreSettings), loaded.get("sink", SinkSettings)
 
-    async def has_hit(self, scan: str, pair: Pair) -> bool:
-        """Whether this scan found it."""
+    async def found(self, scan: str, pairs: Iterable[Pair]) -> int:
+        """How many of these the scan has found."""
+        count = 0
         async with reading(open_store(*self._settings, read_only=True)) as store:
-            where = Filter(network=network_range(pair[0]), port=pair[1], scan=scan)
-            return any([hit.get("success") async for hit in store.find(Collection.HITS, where)])
+            for ip, port in pairs:
+                where = Filter(network=network_range(ip), port=port, scan=scan)
+                count += any([hit.get("success") async for hit in store.find(Collection.HITS, where)])
+        return count
 
     async def until_stored(self, scans: Sequence[str]) -> None:
         """Until the ends of these scans are stored, and no hit of them comes any more: scans and hits are two topics.
@@ -65,19 +68,20 @@ class Stored:
                 raise Unavailable(f"the sink has not stored scan {scans[0]} within {PATIENCE:.0f} s")
             await asyncio.sleep(max(LOOK, (now - began) / LOOKING))
 
-    async def states(self, scan: str) -> AsyncIterator[list[tuple[Pair, str]]]:
-        """Who answered a scan, some at a time."""
+    async def states(self, scans: Sequence[str]) -> AsyncIterator[list[tuple[Pair, str]]]:
+        """Who answered these scans, some at a time."""
         async with reading(open_store(*self._settings, read_only=True)) as store:
             some: list[tuple[Pair, str]] = []
-            async for hit in store.find(Collection.HITS, Filter(scan=scan)):
-                if not hit.get("success"):
-                    continue
-                where = Filter(network=network_range(hit["ip"]), port=hit["port"])
-                states = [state_of(s) async for s in store.find(Collection.SERVICES, where)]
-                some.append(((hit["ip"], hit["port"]), " | ".join(sorted(states)) or "up"))
-                if len(some) >= BATCH:
-                    yield some
-                    some = []
+            for scan in scans:
+                async for hit in store.find(Collection.HITS, Filter(scan=scan)):
+                    if not hit.get("success"):
+                        continue
+                    where = Filter(network=network_range(hit["ip"]), port=hit["port"])
+                    states = [state_of(s) async for s in store.find(Collection.SERVICES, where)]
+                    some.append(((hit["ip"], hit["port"]), " | ".join(sorted(states)) or "up"))
+                    if len(some) >= BATCH:
+                        yield some
+                        some = []
             if some:
                 yield some
 

@@ -108,8 +108,7 @@ class LocalSweeps:
             }
         )  # fmt: skip
         again = await self._answering(settings, piece.lists, stop)
-        both = [pair for pair in again if await self._stored.has_hit(job.name, pair)]
-        return Sample(size, len(again), len(both))
+        return Sample(size, len(again), await self._stored.found(job.name, again))
 
     def covers(self, job: Job) -> Covers:
         return self._pieces.covers(job)
@@ -118,9 +117,8 @@ class LocalSweeps:
         names = [piece.settings.scan or "" for piece in await asyncio.to_thread(self._pieces.of, job)]
         if not self._embedded:
             await self._stored.until_stored(names)
-        for name in names:
-            async for some in self._stored.states(name):
-                yield some
+        async for some in self._stored.states(names):
+            yield some
 
     async def end(self, job: Job) -> None:
         await asyncio.to_thread(self._pieces.clear, job.name)

@@ -34,14 +34,13 @@ async def fill(path: Path, *, ended: bool = True, written: int = 3) -> Stored:
 
 async def test_who_answered_a_scan(tmp_path: Path) -> None:
     reads = await fill(tmp_path / "s.db")
-    [some] = [some async for some in reads.states("s")]
+    [some] = [some async for some in reads.states(["s", "t"])]
     assert [pair for pair, _ in some] == [("10.0.0.1", 80), ("10.0.0.2", 80)], "the third was refused"
     assert all(state for _, state in some)
     assert await reads._hits(["s", "t"]) == 3
-    assert [some async for some in reads.states("t")] == []
-    assert await reads.has_hit("s", ("10.0.0.1", 80))
-    for scan, pair in (("s", ("10.0.0.3", 80)), ("s", ("10.0.0.1", 81)), ("t", ("10.0.0.1", 80))):
-        assert not await reads.has_hit(scan, pair)
+    assert [some async for some in reads.states(["t"])] == []
+    assert await reads.found("s", [("10.0.0.1", 80), ("10.0.0.3", 80), ("10.0.0.1", 81), ("10.0.0.2", 80)]) == 2
+    assert await reads.found("t", [("10.0.0.1", 80)]) == 0
 
 
 async def test_what_nobody_stores_is_waited_for_no_longer_than_that(

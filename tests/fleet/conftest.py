@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from stages.fleet import ca
-from tests.fleet.material import NOW
+from tests.fleet.house import House
+from tests.fleet.material import NOW, work
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +19,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> ca.Authority:
     made = ca.Authority.make(folder, moment)
     made.server(ca.Identity(folder), ("127.0.0.1", "localhost"), moment)
     return made
+
+
+@pytest.fixture
+async def house(tmp_path: Path, authority: ca.Authority) -> AsyncIterator[House]:
+    """With a scan, and nobody who does it."""
+    made = House(tmp_path, authority)
+    await made.begin(work=work())
+    yield made
+    made.state.close()

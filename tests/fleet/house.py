@@ -13,7 +13,7 @@ from stages.core.netset import NetSet
 from stages.fleet import ca, messages
 from stages.fleet.coordinator import Answer, Coordinator
 from stages.fleet.ledger import Ledger
-from stages.fleet.messages import Slice
+from stages.fleet.messages import PROTOCOL, Slice
 from stages.fleet.metrics import FleetMetrics
 from stages.fleet.state import State
 from stages.fleet.work import Strict, Work
@@ -197,3 +197,11 @@ class SliceOf:
                 await self._scans.hold.wait()
             if self._scans.fails:
                 raise HostError("the interface went down")
+
+
+async def leased(house: House, alias: str) -> Slice:
+    """What it gets, begun."""
+    lease = messages.parse(messages.Lease, (await house.say(alias, "lease", messages.Ask(protocol=PROTOCOL))).body)
+    assert lease.slice is not None
+    assert (await house.say(alias, "begin", messages.Begin(token=lease.slice.token, digest=DIGEST))).status == 200
+    return lease.slice

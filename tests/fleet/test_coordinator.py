@@ -13,7 +13,7 @@ from stages.core.records import parse
 from stages.fleet import ca, messages
 from stages.fleet.coordinator import Answer
 from stages.fleet.messages import MAX_RESULTS, PROTOCOL, Slice
-from tests.fleet.house import TOPICS, House
+from tests.fleet.house import TOPICS, House, leased
 from tests.fleet.material import DIGEST, NOW, can, hit, shown, work
 from tests.fuzzing import fuzz, inputs
 
@@ -27,13 +27,6 @@ async def house(tmp_path: Path, authority: ca.Authority) -> AsyncIterator[House]
         assert (await made.say(alias, "hello", hello)).status == 200
     yield made
     made.state.close()
-
-
-async def leased(house: House, alias: str) -> Slice:
-    lease = messages.parse(messages.Lease, (await house.say(alias, "lease", messages.Ask(protocol=PROTOCOL))).body)
-    assert lease.slice is not None
-    assert (await house.say(alias, "begin", messages.Begin(token=lease.slice.token, digest=DIGEST))).status == 200
-    return lease.slice
 
 
 async def progress(house: House, alias: str, slice: Slice, position: int, **more: object) -> Answer:

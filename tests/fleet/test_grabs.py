@@ -22,8 +22,8 @@ from stages.core.records import Banner, Tls, parse
 from stages.fleet import ca, grabs, messages
 from stages.fleet.messages import PROTOCOL, Slice
 from stages.fleet.work import BannerGrab, TlsGrab, Work
-from tests.fleet.house import TOPICS, House
-from tests.fleet.material import DIGEST, NOW, can, hit, shown, work
+from tests.fleet.house import TOPICS, House, leased
+from tests.fleet.material import NOW, can, hit, shown, work
 
 ASKED = work(banner=BannerGrab(ports="*"), tls=TlsGrab(ports="*"))
 PROBE = grabs.probe_of(BannerGrab())
@@ -115,13 +115,6 @@ async def house(tmp_path: Path, authority: ca.Authority) -> AsyncIterator[House]
         assert (await made.say(alias, "hello", hello)).status == 200
     yield made
     made.state.close()
-
-
-async def leased(house: House, alias: str) -> Slice:
-    lease = messages.parse(messages.Lease, (await house.say(alias, "lease", messages.Ask(protocol=PROTOCOL))).body)
-    assert lease.slice is not None
-    assert (await house.say(alias, "begin", messages.Begin(token=lease.slice.token, digest=DIGEST))).status == 200
-    return lease.slice
 
 
 async def hand_over(house: House, slice: Slice, *lines: bytes, alias: str = "alice") -> int:

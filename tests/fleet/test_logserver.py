@@ -18,7 +18,7 @@ from stages.fleet.logserver import LogServer, lane
 from stages.fleet.messages import PROTOCOL, Slice
 from tests.fleet.broker import TOPICS, Broker
 from tests.fleet.house import House
-from tests.fleet.material import DIGEST, NOW, can, hit, shown, work
+from tests.fleet.material import DIGEST, NOW, can, hit, shown
 from tests.fuzzing import fuzz, inputs
 
 HELLO = messages.dump(messages.Hello(protocol=PROTOCOL, capabilities=can(), clock=NOW))
@@ -55,14 +55,6 @@ class Desk(Broker):
         said = {reply.head.to: (reply.head.status, reply.body) for reply in replies}
         assert len(replies) - before <= len(lines)
         return [said[digest(line)] for line in lines if digest(line) in said]
-
-
-@pytest.fixture
-async def house(tmp_path: Path, authority: ca.Authority) -> AsyncIterator[House]:
-    made = House(tmp_path, authority)
-    await made.begin(work=work())
-    yield made
-    made.state.close()
 
 
 @pytest.fixture

@@ -28,14 +28,6 @@ class OverLog(Ways):
 
 
 @pytest.fixture
-async def house(tmp_path: Path, authority: ca.Authority) -> AsyncIterator[House]:
-    made = House(tmp_path, authority)
-    await made.begin(work=work())
-    yield made
-    made.state.close()
-
-
-@pytest.fixture
 async def broker(house: House, tmp_path: Path) -> AsyncIterator[Broker]:
     made = Broker(house, tmp_path)
     made.serve()
