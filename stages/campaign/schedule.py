@@ -113,10 +113,10 @@ def due(entry: Entry, lane: Lane, past: Past, now: float) -> Due:
     at = entry.begun + newest * every
     # Half a period: the grid may be another one than that of the last sweep, if the plan was changed.
     if newest >= first and at > past.due + every / 2:
-        if past.number and math.isinf(past.due):
-            before = newest - 1
+        if past.number == 0 or math.isinf(past.due):
+            before = newest - 1  # what `start` counts from may be long before the campaign was first run
         else:
-            before = first - 1 if past.number == 0 else max(first - 1, round((past.due - entry.begun) / every))
+            before = max(first - 1, round((past.due - entry.begun) / every))
         return Due(Turn(lane, past.number + 1, at, False, _missed(entry, before, newest, every)), at)
     later = max(newest + 1, first)
     while entry.begun + later * every <= past.due + every / 2:

@@ -36,7 +36,7 @@ def done(number: int, due: float, *, open: bool = False, began: float = -math.in
         (FULL, Past(), T0 - 1, None, T0, 0),
         (KNOWN, Past(), T0, None, T0 + HOUR, 0),
         (KNOWN, Past(), T0 + HOUR, 1, T0 + HOUR, 0),
-        (KNOWN, Past(), T0 + 3.5 * HOUR, 1, T0 + 3 * HOUR, 2),
+        (KNOWN, Past(), T0 + 3.5 * HOUR, 1, T0 + 3 * HOUR, 0),  # nothing is missed before the first one
         (FULL, done(1, T0), T0 + 1, None, T0 + DAY, 0),
         (FULL, done(1, T0), T0 + DAY, 2, T0 + DAY, 0),
         (FULL, done(1, T0), T0 + 5.2 * DAY, 2, T0 + 5 * DAY, 4),
