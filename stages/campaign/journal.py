@@ -10,7 +10,7 @@ import fcntl
 import math
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,6 +199,19 @@ class Journal:
             ).fetchall()
         )
         return [CampaignRow(*(*row[:-1], bool(row[-1]))) for row in rows]
+
+    def forget(self, within: Callable[[str], bool], *, dry: bool = False) -> int:
+        """Keep in mind no service at these addresses any more; `dry`: only count. Returns how many that were."""
+
+        def write(connection: sqlite3.Connection) -> int:
+            keys = connection.execute("SELECT campaign, vantage, ip, port FROM campaign_known")
+            gone = [key for key in keys if within(key[2])]
+            if not dry:
+                one = "DELETE FROM campaign_known WHERE campaign = ? AND vantage = ? AND ip = ? AND port = ?"
+                connection.executemany(one, gone)
+            return len(gone)
+
+        return self.file.write_sync(write)
 
     def campaign(self, name: str) -> CampaignRow:
         return next(row for row in self.campaigns() if row.name == name)

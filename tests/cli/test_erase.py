@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from stages.campaign.journal import Journal
+from stages.campaign.mind import Mind
 from stages.core.outcome import Outcome, Phase
 from stages.core.records import Banner
+from tests.campaign.material import campaign
 from tests.cli.command import longline
 
 
@@ -47,6 +50,23 @@ def test_networks_are_erased_and_listed(url: str) -> None:
         "network", "at", "reason", "observations", "services", "sightings", "states", "events", "ended",
     ]  # fmt: skip
     assert len(table) == 3
+
+
+def test_what_campaigns_keep_in_mind_is_forgotten_too(url: str, tmp_path: Path) -> None:
+    journal, watch = Journal(tmp_path / "campaign.db"), campaign("watch")
+    journal.register(watch, 0.0)
+    mind = Mind(journal.file, watch.plan, "local")
+    mind.saw([((ip, 80), "up") for ip in ("192.0.2.1", "192.0.3.1", "2001:db8::1")], 0.0)
+    for words, told in ((("--dry-run",), "would forget"), ((), "forgets")):
+        assert mind.count() == (3, 0)
+        ran = longline("erase", "192.0.2.0/24", "2001:db8::/32", *words, "--store", url, cwd=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+        assert sum(int(line.split()[-3]) for line in ran.stderr.splitlines()) == 2
+        assert told in ran.stderr
+    assert mind.count() == (1, 0)
+    longline("erase", "::/0", "--store", url, cwd=tmp_path)
+    assert mind.count() == (1, 0)
+    journal.file.close()
 
 
 @pytest.mark.parametrize(
