@@ -8,7 +8,6 @@ key.
 from __future__ import annotations
 
 import datetime as dt
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from stages.core.quantities import Seconds
 from stages.core.records import is_ip
 from stages.core.section import nearest
 from stages.core.whoami import Line
+from stages.proto.rules.place import line_of
 
 #: The vantage that is this machine.
 HERE: Final = "local"
@@ -195,20 +195,14 @@ def pair(text: str) -> tuple[str, int]:
 
 def place(file: str, text: str, section: str, key: str) -> str:
     """Where a key stands: FILE:LINE: [section] key; without the line where it does not stand there."""
-    table = ""
-    named = f"[{section}] {key}" if section else key
-    for number, line in enumerate(text.splitlines(), 1):
-        if (header := _HEADER(line)) is not None:
-            table = header[1].strip()
-            if table == f"{section}.{key}":
-                return f"{file}:{number}: [{table}]"
-        elif (found := _KEY(line)) is not None and found[1].strip("\"'") == key and table == section:
-            return f"{file}:{number}: {named}"
-    return f"{file}: {named}"
-
-
-_HEADER: Final = re.compile(r"\s*\[+([^]]+)\]+\s*(?:#.*)?$").match
-_KEY: Final = re.compile(r"\s*([A-Za-z0-9_\"'-]+)\s*(?:=|\.)").match
+    way = [*section.split("."), key] if section else [key]
+    held: Any = tomllib.loads(text)
+    for step in way:
+        if not isinstance(held, dict) or step not in held:
+            return f"{file}: [{section}] {key}" if section else f"{file}: {key}"
+        held = held[step]
+    named = f"[{'.'.join(way)}]" if isinstance(held, dict) else f"[{section}] {key}" if section else key
+    return f"{file}:{line_of(text, way)}: {named}"
 
 
 def _words(hours: str, zone: str) -> None:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stages.cli.sections import SECTIONS
 from stages.core.errors import SettingError, UsageError
+from stages.core.layers import Given
 from stages.core.section import nearest
+from stages.proto.rules.place import line_of
 
 if TYPE_CHECKING:
     from stages.core.settings import Loaded
@@ -56,9 +58,22 @@ def read(file: str, *more: str) -> Values:
         found[section] = {}
         for key, value in values.items():
             if key not in names:
-                raise UsageError(file, f"{section}.{key}", f"no such setting{nearest(key, tuple(names))}")
+                place = f"{file}:{line_of(data.decode(), (section, key))}"
+                raise UsageError(place, f"{section}.{key}", f"no such setting{nearest(key, tuple(names))}")
             found[section][names[key]] = tuple(value) if isinstance(value, list) else value
     return found
+
+
+def given_in(file: str, *more: str) -> tuple[list[Given], tuple[str, ...]]:
+    """The same values, each with its place for whoever refuses it; and the sections that are there."""
+    values, text = read(file, *more), Path(file).read_text(encoding="utf-8")
+    found = []
+    for section, keys in tomllib.loads(text).items():
+        names = SECTIONS[section].names()
+        for key in keys:
+            place = f"{file}:{line_of(text, (section, key))}: [{section}] {key}"
+            found.append(Given(section, names[key], values[section][names[key]], place))
+    return found, tuple(values)
 
 
 def echo(loaded: Loaded) -> str:

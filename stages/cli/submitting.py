@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import orjson
 
 from stages.cli import asked, spec
 from stages.core.errors import UsageError
+from stages.core.layers import Given
 
 if TYPE_CHECKING:
     from stages.fleet.state import State
@@ -33,7 +34,7 @@ def submit(state: State, file: str) -> list[Work]:
     file again is the same scans. Blocks. Raises UsageError that names the place; of command lines those that are none
     are named, and the others submitted."""
     if file.endswith(".toml"):
-        return [_submit(state, file, spec.read(file, *asked.SECTIONS))]
+        return [_submit(state, file, *spec.given_in(file, *asked.SECTIONS))]
     return list(_of_lines(state, file))
 
 
@@ -48,7 +49,11 @@ def _of_lines(state: State, file: str) -> Iterator[Work]:
     for number, line in nmap_lines.read(text):
         place = f"{file}:{number}"
         try:
-            yield _submit(state, place, nmap_lines.parse(line).sections(f"{Path(file).stem}-{number}"))
+            values = nmap_lines.parse(line).sections(f"{Path(file).stem}-{number}")
+            given = [
+                Given(section, field, value, place) for section in values for field, value in values[section].items()
+            ]
+            yield _submit(state, place, given, tuple(values))
         except (nmap_lines.Refused, UsageError) as error:
             refused += 1
             sys.stderr.write(f"longline campaign: {place}: {error}\n")
@@ -56,18 +61,18 @@ def _of_lines(state: State, file: str) -> Iterator[Work]:
         raise UsageError(file, None, f"{refused} lines are refused; the others are submitted")
 
 
-def _submit(state: State, place: str, values: Mapping[str, Mapping[str, object]]) -> Work:
+def _submit(state: State, place: str, values: Sequence[Given], sections: Collection[str]) -> Work:
     from stages.cli.sections import SECTIONS as ALL
     from stages.cli.slices import work_of
     from stages.core.settings import ListSettings, load
     from stages.scanner.settings import ScannerSettings
 
-    loaded = load(ALL, argv=values, environ=os.environ, file=None)
+    loaded = load(ALL, argv={}, environ=os.environ, file=None, above=values)
     settings = loaded.get("scanner", ScannerSettings)
     known = works(state).get(settings.scan or "")
     if known is not None and settings.seed is None:
         settings = settings.model_copy(update={"seed": known.seed})
-    work = work_of(settings, loaded.get("lists", ListSettings), *asked.grabs_of(loaded, values.keys()))
+    work = work_of(settings, loaded.get("lists", ListSettings), *asked.grabs_of(loaded, sections))
     if known is not None and known != work.model_copy(update={"operator": known.operator}):
         raise UsageError(place, work.scan, "a scan of this name exists, and is another one")
     if known is None:

@@ -47,9 +47,16 @@ VARIABLE: Final = "LONGLINE_ORDERS_FILE"
 
 
 def files_of_host(file: str | None) -> list[str]:
-    """The files to watch: `file`, if there is one, else that of the host and that of the user."""
+    """The files to watch: `file`, if there is one, else that of the host and that of the user. A home into which this
+    user may not look is another's (of who has dropped to this one), and so are the orders there."""
     if file is not None:
         return [file]
+    try:
+        os.stat(_of_user())
+    except PermissionError:
+        return [OF_HOST]
+    except OSError:
+        pass  # it is not there yet
     return [OF_HOST, _of_user()]
 
 

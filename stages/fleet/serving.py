@@ -39,20 +39,31 @@ def bound(option: str, host: str, port: int) -> socket.socket:
     return made
 
 
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 class Shown:
     """A certificate as a TLS server shows it. `names`: what one of its own is for, where no files are given."""
 
     def __init__(self, certificate: str | None, key: str | None, names: Iterable[str], now: dt.datetime) -> None:
         """Blocks. Raises UsageError for files that are none."""
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.set_alpn_protocols(["http/1.1"])
+        self.context = self._current = _context()  #: what a server listens with
+        self.context.sni_callback = self._choose
         self._files: tuple[str, str] | None = None
         if certificate is not None:
             self._files = (certificate, key or certificate)
             self.again()
         else:
             self._own(selfsigned.made(names, now))
+
+    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, context: ssl.SSLContext) -> None:
+        """The newest certificate, for a handshake that begins. (In a context that is in use a certificate stands for a
+        moment without its key while both are read.)"""
+        connection.context = self._current
 
     def again(self) -> None:
         """Read the files again: they were renewed. New connections see it. Blocks. Raises UsageError, and the old
@@ -66,10 +77,11 @@ class Shown:
             except OSError as error:
                 raise UsageError(option, file, error.strerror or str(error)) from None
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
-            self.context.load_cert_chain(certificate, key, password="")
+            renewed = _context()
+            renewed.load_cert_chain(certificate, key, password="")
         except (OSError, ssl.SSLError) as error:
             raise UsageError("--certificate", certificate, f"no certificate with its key: {error}") from None
+        self._current = renewed
 
     def _own(self, made: tuple[bytes, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:  # OpenSSL takes them from files only
@@ -77,4 +89,4 @@ class Shown:
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(descriptor, "wb") as out:
                 out.write(b"".join(made))
-            self.context.load_cert_chain(file)
+            self._current.load_cert_chain(file)

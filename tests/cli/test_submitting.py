@@ -53,3 +53,21 @@ def test_dnmaps_commands_are_scans_or_refused_by_their_lines(tmp_path: Path) -> 
     assert ran.returncode == 0, ran.stderr
     assert set(works(state)) == {"commands-2", "commands-3", "commands-4"}
     state.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("target_ports", "target_portz", "scan.toml:3: 'scanner.target_portz': no such setting; did you mean"),
+        ('"80"', '"80000"', "scan.toml:3: [scanner] target_ports: '80000'"),
+        ("[scanner]", "[scanner", "line 1"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    file, state = tmp_path / "scan.toml", State(tmp_path / "fleet.db")
+    file.write_text(SCAN.replace(old, new))
+    with pytest.raises(LonglineError) as caught:
+        submit(state, str(file))
+    assert said in str(caught.value)
+    assert state.waiting() == []
+    state.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -158,3 +159,17 @@ def test_where_a_hosts_orders_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert file_to_write(None) == OF_HOST
     assert files_of_host("x") == ["x"]
     assert file_to_write("x") == "x"
+
+
+def test_a_home_that_is_anothers_holds_no_orders_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As an ordinary user in the superuser's environment."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    stat = os.stat
+
+    def closed(path: str, **more: object) -> os.stat_result:
+        if str(path).startswith(str(tmp_path)):
+            raise PermissionError(path)
+        return stat(path, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", closed)
+    assert files_of_host(None) == [OF_HOST]
